@@ -1,0 +1,36 @@
+# Two commands for a newcomer: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+LOCK := requirements/lock.txt
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint setup lock clean
+
+demo: setup  ## train erm and jigen on the embedded data set, print one table
+	$(BIN)/python -m jigsaw_shape.demo --out runs/demo
+
+test: setup lint  ## lint, then every test
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: $(LOCK) pyproject.toml
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("jigsaw_shape needs Python >= 3.11; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12 demo")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(LOCK)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+lock:  ## resolve the lock again, for every supported Python at once
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/pip install --quiet uv
+	$(VENV)-lock/bin/uv pip compile pyproject.toml --extra pretrained --extra test \
+	  --universal --python-version 3.11 --no-header --no-annotate --quiet -o $(LOCK)
+	rm -r $(VENV)-lock
+
+clean:
+	rm -rf $(VENV) runs build *.egg-info
