@@ -1,0 +1,135 @@
+"""Images a second of a whole run against the step alone, and the memory taken.
+
+    python benchmarks/throughput.py --encoder resnet18 --sizes 222 --batches 64 128
+
+For each setting: the step on one synthetic batch that never leaves the device; the run
+as `train` does it, with images from the store, decoded once or as needed; their ratio.
+Compile time is left out. Medians over `--rounds` interleaved rounds of `--steps` steps.
+Peak memory is the device's where it tells, else the process's.
+"""
+
+import argparse
+import itertools
+import resource
+import statistics
+import time
+
+import jax
+import numpy as np
+
+from jigsaw_shape import config as config_lib
+from jigsaw_shape.data.dataset import Dataset
+from jigsaw_shape.data.pipeline import ImageStore
+from jigsaw_shape.presets import PRESETS, apply_preset
+from jigsaw_shape.training import optim, setup
+from jigsaw_shape.training import step as step_lib
+
+N_IMAGES = 2048
+N_CLASSES = 7
+
+
+def synthetic_dataset(stored_px: int) -> Dataset:
+    """Returns noise in three domains, as many images as fill a short epoch."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (N_IMAGES, stored_px, stored_px, 3), np.uint8)
+    numbers = np.arange(N_IMAGES, dtype=np.int32)
+    return Dataset(
+        name="synthetic",
+        classes=tuple(map(str, range(N_CLASSES))),
+        domains=("a", "b", "c"),
+        label=numbers % N_CLASSES,
+        domain=numbers % 3,
+        read=images.__getitem__,
+    )
+
+
+def make_config(arguments, size_px: int, batch_size: int):
+    """Returns the settings of one line of the table."""
+    config = config_lib.default_config()
+    apply_preset(config, arguments.preset)
+    config.model.encoder = arguments.encoder
+    config.model.dtype = arguments.dtype
+    config.data.image_size = size_px
+    config.data.batch_size = batch_size
+    config_lib.check(config, jax.device_count())
+    return config
+
+
+def measure(arguments, size_px: int, batch_size: int) -> dict[str, float]:
+    """Returns seconds a step, alone and end to end, and the compile time."""
+    config = make_config(arguments, size_px, batch_size)
+    store = ImageStore(
+        synthetic_dataset(config.data.stored_px),
+        cache=arguments.cache,
+        stored_px=config.data.stored_px,
+        place=step_lib.replicate,
+    )
+    learner = setup.make_learner(config, N_CLASSES)
+    optimizer = optim.make_optimizer(config, 1000)
+    variables = setup.init_variables(config, learner.model)
+    state = step_lib.init_state(variables, optimizer, setup.step_rng(config), False)
+    update = step_lib.make_update(
+        learner.model, optimizer, learner.losses, learner.view
+    )
+    rng = np.random.default_rng(0)
+
+    def chunks(n):
+        return [rng.permutation(N_IMAGES)[:batch_size] for _ in range(n)]
+
+    fixed = step_lib.shard(store.batch(chunks(1)[0]))
+    fixed = jax.device_put(fixed) if jax.device_count() == 1 else fixed
+    began = time.perf_counter()
+    state, _ = jax.block_until_ready(update(state, store.bank, fixed))
+    seconds = {"compile": time.perf_counter() - began}
+    times = {"step": [], "run": []}
+    for _ in range(arguments.rounds):
+        began = time.perf_counter()
+        for _ in range(arguments.steps):
+            state, means = update(state, store.bank, fixed)
+        jax.block_until_ready((state, means))
+        times["step"].append((time.perf_counter() - began) / arguments.steps)
+        began = time.perf_counter()
+        for batch in store.batches(chunks(arguments.steps)):
+            state, means = update(state, store.bank, step_lib.shard(batch))
+        jax.block_until_ready((state, means))
+        times["run"].append((time.perf_counter() - began) / arguments.steps)
+    return seconds | {name: statistics.median(t) for name, t in times.items()}
+
+
+def peak_memory_gib() -> float:
+    """Returns the device's peak memory where it tells, else the process's."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    bytes_in_use = stats.get("peak_bytes_in_use")
+    if bytes_in_use is None:
+        bytes_in_use = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return bytes_in_use / 2**30
+
+
+def main() -> None:
+    """Prints one line for each size and batch."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--encoder", default="resnet18")
+    parser.add_argument("--preset", default="jigen", choices=list(PRESETS))
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--cache", default="auto")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[84, 222])
+    parser.add_argument("--batches", type=int, nargs="+", default=[32, 64])
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    device = jax.devices()[0]
+    print(
+        f"{arguments.encoder}, {arguments.preset}, {arguments.dtype}, "
+        f"{jax.device_count()} x {device.device_kind}, jax {jax.__version__}"
+    )
+    print("size  batch  step img/s  run img/s  ratio  compile s  peak GiB so far")
+    for size_px, batch_size in itertools.product(arguments.sizes, arguments.batches):
+        seconds = measure(arguments, size_px, batch_size)
+        step, run = batch_size / seconds["step"], batch_size / seconds["run"]
+        line = f"{size_px:4d}  {batch_size:5d}  {step:10.1f}  {run:9.1f}"
+        line += f"  {run / step:5.3f}  {seconds['compile']:9.1f}"
+        print(line, f" {peak_memory_gib():8.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,242 @@
+"""The configuration: every field with its meaning, and the checks at the door.
+
+A file in `configs/` starts from `default_config()`, sets what its data set needs and
+applies a preset from `jigsaw_shape.presets`. `check(config)` refuses what cannot work,
+before anything is loaded or compiled.
+"""
+
+import json
+import math
+import pathlib
+
+from ml_collections import ConfigDict
+
+# Fields that may differ between the start of a run and its continuation: none of them
+# changes a parameter.
+FREE_FIELDS = ("workdir", "data.source_dir", "data.data_dir", "data.cache", "log")
+
+
+def default_config() -> ConfigDict:
+    """Returns JiGen's recipe (Carlucci et al., CVPR 2019) for a ResNet-18, unpresetted.
+
+    Durations are in epochs (a pass over the source training images), or in steps where
+    `steps` is set instead.
+    """
+    config = ConfigDict()
+    config.preset = "erm"  # a name for rows and folders; set by the preset itself
+    config.workdir = ""  # "": runs/{data.name}-{preset}-{target}-s{seed}
+    config.seed = 0  # decides initial weights, order of the data, every augmentation
+    config.epochs = 30  # passes over the source training images; 0 where steps is set
+    config.steps = 0  # exactly one of epochs and steps is above 0
+
+    config.data = ConfigDict()
+    config.data.name = "pacs"  # a name in jigsaw_shape.data.sources.SOURCES
+    config.data.source_dir = ""  # the folder as downloaded; "": $PACS_DIR and the like
+    config.data.data_dir = ""  # the prepared data; "": $TFDS_DATA_DIR or TFDS's default
+    config.data.target = "sketch"  # the held-out domain
+    config.data.sources = ""  # "photo,cartoon"; "": every domain but the target
+    config.data.split = "jigen"  # how validation is held out: jigen|domainbed|official
+    config.data.split_seed = 0  # which images are held out
+    config.data.stored_px = 227  # decoded images are kept as squares of this side
+    config.data.image_size = 222  # what the network sees; a multiple of jigsaw.grid
+    config.data.batch_size = 128  # over all devices and processes
+    config.data.sampling = "proportional"  # each image once an epoch | "balanced":
+    #   every source domain equally often
+    config.data.cache = "auto"  # auto | device | host | none: where images are kept
+
+    config.augment = ConfigDict()
+    config.augment.crop_scale = (0.8, 1.0)  # area of the random crop
+    config.augment.crop_ratio = (3 / 4, 4 / 3)  # width / height of the random crop
+    config.augment.flip = 0.5  # probability of a horizontal flip
+    config.augment.brightness = 0.4  # colour jitter, half-widths of the factors
+    config.augment.contrast = 0.4
+    config.augment.saturation = 0.4
+    config.augment.hue = 0.4  # in turns, at most 0.5
+    config.augment.tile_grayscale = 0.1  # probability that a tile turns grey
+
+    config.jigsaw = ConfigDict()
+    config.jigsaw.grid = 3  # tiles per side, 2 to 4
+    config.jigsaw.n_permutations = 30  # K; the head has K + 1 classes, 0 = unshuffled
+    config.jigsaw.seed = 0  # of the permutation set
+    config.jigsaw.bias_whole_image = 0.9  # probability that an image stays whole
+    config.jigsaw.classify_shuffled = True  # shuffled images count in the class loss
+
+    config.model = ConfigDict()
+    config.model.encoder = "resnet18"  # a name in jigsaw_shape.models.ENCODERS
+    config.model.init = ""  # "": random; "pretrained:NAME"; a .pth file
+    config.model.freeze_norm = False  # BatchNorm uses its running statistics throughout
+    config.model.dtype = "float32"  # of the computation: float32 | bfloat16
+
+    config.losses = ConfigDict()  # weights; a term of weight 0 is not computed
+    config.losses.classification = 1.0
+    config.losses.jigsaw = 0.0
+
+    config.optim = ConfigDict()
+    config.optim.name = "sgd"  # sgd | adamw
+    config.optim.lr = 1e-3
+    config.optim.momentum = 0.9  # sgd only
+    config.optim.nesterov = False  # sgd only
+    config.optim.weight_decay = 5e-4  # sgd: added to the gradient; adamw: decoupled
+    config.optim.decay_kernels_only = False  # spare biases and BatchNorm
+    config.optim.schedule = "step"  # step | cosine | constant
+    config.optim.step_at = (0.8,)  # shares of the run at which lr is multiplied ...
+    config.optim.step_factor = 0.1  # ... by this
+    config.optim.warmup = 0.0  # share of the run in which lr rises linearly from 0
+    config.optim.ema_decay = 0.0  # above 0: evaluate this moving average of weights
+
+    config.eval = ConfigDict()
+    config.eval.batch_size = 256  # over all devices and processes
+    config.eval.every_epochs = 1  # with steps: every run is split into 10 evaluations
+
+    config.log = ConfigDict()
+    config.log.every_steps = 20  # a row, a TensorBoard point and a check of the losses
+    config.log.checkpoint_every_steps = 0  # besides each evaluation; 0: only there
+    config.log.tensorboard = True
+    return config
+
+
+def workdir(config: ConfigDict) -> pathlib.Path:
+    """Returns the directory: `config.workdir`, or a name that tells runs apart."""
+    name = f"{config.data.name}-{config.preset}-{config.data.target}-s{config.seed}"
+    return pathlib.Path(config.workdir or pathlib.Path("runs") / name)
+
+
+def source_names(config: ConfigDict) -> tuple[str, ...]:
+    """Returns `config.data.sources` as a tuple; empty means all but the target."""
+    return tuple(s.strip() for s in config.data.sources.split(",") if s.strip())
+
+
+def check(config: ConfigDict, n_devices: int) -> None:
+    """Refuses values that cannot work, with one line that says what to change.
+
+    Args:
+      config: A configuration with the fields of `default_config`.
+      n_devices: Devices over all processes, between which batches are divided.
+
+    Raises:
+      ValueError: A value is out of range; names the key, the value, what is allowed.
+    """
+    data, jigsaw, optim = config.data, config.jigsaw, config.optim
+    _require(
+        (config.epochs > 0) != (config.steps > 0),
+        f"config.epochs is {config.epochs} and config.steps is {config.steps}: "
+        "set exactly one above 0",
+    )
+    _choice("config.data.split", data.split, ("jigen", "domainbed", "official"))
+    _choice("config.data.sampling", data.sampling, ("proportional", "balanced"))
+    _choice("config.data.cache", data.cache, ("auto", "device", "host", "none"))
+    _choice("config.model.dtype", config.model.dtype, ("float32", "bfloat16"))
+    _choice("config.optim.name", optim.name, ("sgd", "adamw"))
+    _choice("config.optim.schedule", optim.schedule, ("step", "cosine", "constant"))
+    _require(
+        2 <= jigsaw.grid <= 4, f"config.jigsaw.grid is {jigsaw.grid}: 2, 3 or 4 allowed"
+    )
+    n_exist = math.factorial(jigsaw.grid**2) - 1
+    _require(
+        1 <= jigsaw.n_permutations <= n_exist,
+        f"config.jigsaw.n_permutations is {jigsaw.n_permutations}: a {jigsaw.grid} x "
+        f"{jigsaw.grid} grid allows 1 to {n_exist} without the identity",
+    )
+    size, grid = data.image_size, jigsaw.grid
+    _require(
+        size > 0 and size % grid == 0,
+        f"config.data.image_size is {size}, which config.jigsaw.grid = {grid} does not "
+        f"divide: use {max(size // grid, 1) * grid} or {(size // grid + 1) * grid}",
+    )
+    _require(data.stored_px > 0, f"config.data.stored_px is {data.stored_px}: above 0")
+    for key, size in (("data", data.batch_size), ("eval", config.eval.batch_size)):
+        _require(
+            size > 0 and size % n_devices == 0,
+            f"config.{key}.batch_size is {size}, which {n_devices} devices do not "
+            f"divide: use a multiple of {n_devices}",
+        )
+    for key in ("flip", "tile_grayscale"):
+        _share(f"config.augment.{key}", config.augment[key])
+    _share("config.jigsaw.bias_whole_image", jigsaw.bias_whole_image)
+    for key in ("brightness", "contrast", "saturation"):
+        value = config.augment[key]
+        _require(value >= 0, f"config.augment.{key} is {value}: 0 or more allowed")
+    hue = config.augment.hue
+    _require(0 <= hue <= 0.5, f"config.augment.hue is {hue}: 0 to 0.5 turns allowed")
+    low, high = _pair("config.augment.crop_scale", config.augment.crop_scale)
+    _require(
+        0 < low <= high <= 1,
+        f"config.augment.crop_scale is ({low}, {high}): 0 < smallest <= largest <= 1",
+    )
+    low, high = _pair("config.augment.crop_ratio", config.augment.crop_ratio)
+    _require(
+        0 < low <= high,
+        f"config.augment.crop_ratio is ({low}, {high}): 0 < smallest <= largest",
+    )
+    weights = dict(config.losses)
+    for name, weight in weights.items():
+        _require(weight >= 0, f"config.losses.{name} is {weight}: 0 or more allowed")
+    _require(any(weights.values()), "every weight in config.losses is 0: raise one")
+    _require(optim.lr > 0, f"config.optim.lr is {optim.lr}: above 0")
+    _require(
+        0 <= optim.ema_decay < 1,
+        f"config.optim.ema_decay is {optim.ema_decay}: 0 (off) to below 1",
+    )
+    _share("config.optim.warmup", optim.warmup)
+    for share in optim.step_at:
+        _share("config.optim.step_at", share)
+    for key in ("every_steps", "checkpoint_every_steps"):
+        value = config.log[key]
+        least = 1 if key == "every_steps" else 0
+        _require(value >= least, f"config.log.{key} is {value}: {least} or more")
+    every = config.eval.every_epochs
+    _require(every >= 1, f"config.eval.every_epochs is {every}: 1 or more allowed")
+
+
+def to_json(config: ConfigDict) -> str:
+    """Returns the configuration as stable JSON, the form that runs store."""
+    return json.dumps(config.to_dict(), indent=2, sort_keys=True) + "\n"
+
+
+def differences(stored: str, config: ConfigDict) -> list[str]:
+    """Returns the fields in which a run's stored JSON and `config` differ.
+
+    Fields of `FREE_FIELDS` are left out. Each item reads `key: stored -> now`.
+    """
+    before, now = _flatten(json.loads(stored)), _flatten(json.loads(to_json(config)))
+    keys = sorted(before.keys() | now.keys())
+    return [
+        f"{key}: {before.get(key, 'absent')} -> {now.get(key, 'absent')}"
+        for key in keys
+        if before.get(key) != now.get(key) and not _is_free(key)
+    ]
+
+
+def _is_free(key: str) -> bool:
+    return any(key == free or key.startswith(free + ".") for free in FREE_FIELDS)
+
+
+def _flatten(tree: dict, prefix: str = "") -> dict:
+    flat = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _require(ok: bool, message: str) -> None:
+    if not ok:
+        raise ValueError(message)
+
+
+def _choice(key: str, value: str, allowed: tuple[str, ...]) -> None:
+    _require(value in allowed, f"{key} is {value!r}: {' | '.join(allowed)} allowed")
+
+
+def _share(key: str, value: float) -> None:
+    _require(0 <= value <= 1, f"{key} is {value}: 0 to 1 allowed")
+
+
+def _pair(key: str, value) -> tuple[float, float]:
+    _require(
+        isinstance(value, tuple | list) and len(value) == 2,
+        f"{key} is {value!r}: two numbers, such as --{key}='(0.8, 1.0)'",
+    )
+    return value

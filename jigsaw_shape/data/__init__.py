@@ -1,0 +1,1 @@
+"""Data sets, splits and the way from stored images to batches."""

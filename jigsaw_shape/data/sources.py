@@ -1,0 +1,55 @@
+"""Data sets by name, for `config.data.name`."""
+
+from collections.abc import Callable
+
+from ml_collections import ConfigDict
+
+from jigsaw_shape.data import folders, shapes
+from jigsaw_shape.data.dataset import Dataset
+
+
+def _shapes(data: ConfigDict) -> Dataset:
+    return shapes.load(
+        n_per_class=data.n_per_class,
+        texture_correlation=data.texture_correlation,
+        seed=data.draw_seed,
+        size_px=data.stored_px,
+    )
+
+
+def _shapes_cue_conflict(data: ConfigDict) -> Dataset:
+    return shapes.load_cue_conflict(
+        n_per_class=data.n_cue_conflict_per_class,
+        seed=data.draw_seed,
+        size_px=data.stored_px,
+    )
+
+
+# Any other name is a folder of images, `{domain}/{class}/*`, known or the user's own.
+SOURCES: dict[str, Callable[[ConfigDict], Dataset]] = {"shapes": _shapes}
+
+# Images whose shape and texture disagree, with both labels.
+CUE_CONFLICT: dict[str, Callable[[ConfigDict], Dataset]] = {
+    "shapes": _shapes_cue_conflict
+}
+
+
+def load_dataset(data: ConfigDict) -> Dataset:
+    """Returns the data set that `config.data` names; a folder is prepared if needed.
+
+    Raises:
+      ValueError: It cannot be loaded; the message says what to do.
+    """
+    if data.name in SOURCES:
+        return SOURCES[data.name](data)
+    return folders.load(
+        data.name,
+        source_dir=data.source_dir,
+        data_dir=data.data_dir,
+        stored_px=data.stored_px,
+    )
+
+
+def load_cue_conflict(data: ConfigDict) -> Dataset | None:
+    """Returns the data set's own cue-conflict images, None where it has none."""
+    return CUE_CONFLICT[data.name](data) if data.name in CUE_CONFLICT else None

@@ -1,0 +1,169 @@
+"""Which images train, which validate and which are the held-out target's."""
+
+import dataclasses
+import re
+import zlib
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from jigsaw_shape.data.dataset import Dataset
+
+# The share of each source domain that each method holds out.
+FRACTIONS: dict[str, float] = {
+    "jigen": 0.1,  # Carlucci et al., CVPR 2019
+    "domainbed": 0.2,  # Gulrajani & Lopez-Paz, ICLR 2021
+}
+METHODS = (*FRACTIONS, "official")
+
+# PACS's own split files, `photo_train_kfold.txt` and the like.
+KFOLD_FILE = re.compile(r".+_(train|crossval|test)_kfold\.txt", re.IGNORECASE)
+_KFOLD_SPLITS = {"train": "train", "crossval": "val"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Splits:
+    """A data set divided for one target domain.
+
+    Attributes:
+      train: int64 [n], ascending indices of source images to train on.
+      val: int64 [m], ascending indices of source images held out.
+      target: int64 [t], ascending indices of every image of the target.
+      sources: Names of the source domains, in the data set's order.
+      method: How validation was held out, for result rows.
+    """
+
+    train: np.ndarray
+    val: np.ndarray
+    target: np.ndarray
+    sources: tuple[str, ...]
+    method: str
+
+
+def split(
+    dataset: Dataset,
+    *,
+    target: str,
+    sources: Iterable[str] = (),
+    method: str = "jigen",
+    seed: int = 0,
+    fraction: float | None = None,
+) -> Splits:
+    """Returns a data set divided into training, validation and target images.
+
+    Which images of a source domain are held out is drawn from (`seed`, the domain's
+    name) alone: neither the target nor the other sources change it. They are drawn
+    uniformly over the domain, as JiGen and DomainBed draw them, not class by class;
+    with one seed, `jigen`'s are among `domainbed`'s.
+
+    Args:
+      dataset: Whose domains and, for `official`, own split are used.
+      target: The domain that is held out, all of its images.
+      sources: Domains to learn from; none: every one but the target.
+      method: `"jigen"`: 10 % of each source are held out, `"domainbed"`: 20 %,
+        `"official"`: the data set's own; images that it puts in neither are left out.
+      seed: Of the drawing; `official` draws nothing.
+      fraction: The share to hold out, instead of the method's.
+
+    Raises:
+      ValueError: An unknown domain or method, the target among the sources, no
+        sources, a domain that is too small to divide, no official split.
+    """
+    if method not in METHODS:
+        raise ValueError(
+            f"config.data.split is {method!r}: {' | '.join(METHODS)} allowed"
+        )
+    dataset.domain_index(target)
+    named = set(sources) or set(dataset.domains) - {target}
+    for name in sorted(named):
+        dataset.domain_index(name)
+    if target in named:
+        raise ValueError(
+            f"the target {target!r} is among config.data.sources "
+            f"({', '.join(sorted(named))}): leave it out"
+        )
+    if not named:
+        raise ValueError(
+            f"{dataset.name} has no domain but the target {target!r} to learn from"
+        )
+    if fraction is not None and not (0 < fraction < 1 and method in FRACTIONS):
+        allowed = "above 0 and below 1" if method in FRACTIONS else "none with official"
+        raise ValueError(f"the held-out fraction is {fraction}: {allowed}")
+    chosen = tuple(d for d in dataset.domains if d in named)
+    share = FRACTIONS.get(method, 0.0) if fraction is None else fraction
+    parts = [
+        _official(dataset, name)
+        if method == "official"
+        else _random(dataset, name, seed=seed, fraction=share)
+        for name in chosen
+    ]
+    return Splits(
+        train=np.sort(np.concatenate([train for train, _ in parts])),
+        val=np.sort(np.concatenate([val for _, val in parts])),
+        target=_members(dataset, target),
+        sources=chosen,
+        method=method,
+    )
+
+
+def read_kfold(
+    texts: Mapping[str, str],
+) -> tuple[dict[tuple[str, str, str], str], list[str]]:
+    """Returns what PACS's split files say: `{(domain, class, file): split}`, warnings.
+
+    A line reads `art_painting/dog/pic_001.jpg 1`; the number repeats the class, counted
+    from 1. `crossval` is `val`; the `test` files name every image and say nothing.
+
+    Args:
+      texts: Contents by file name, of files that `KFOLD_FILE` matches.
+    """
+    official, twice = {}, set()
+    for file, text in sorted(texts.items()):  # crossval comes before train
+        split_name = _KFOLD_SPLITS.get(KFOLD_FILE.fullmatch(file)[1].lower())
+        for line in text.splitlines() if split_name else ():
+            path = line.strip().rsplit(maxsplit=1)[0] if line.strip() else ""
+            image = tuple(path.split("/")[-3:])
+            if len(image) == 3 and official.setdefault(image, split_name) != split_name:
+                twice.add("/".join(image))
+    notes = [
+        f"the split files put {len(twice)} images into both train and val, such as "
+        f"{name}: they stay in val"
+        for name in sorted(twice)[:1]
+    ]
+    return official, notes
+
+
+def _members(dataset: Dataset, domain: str) -> np.ndarray:
+    return np.flatnonzero(dataset.domain == dataset.domain_index(domain)).astype(
+        np.int64
+    )
+
+
+def _random(
+    dataset: Dataset, domain: str, *, seed: int, fraction: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (train, val) indices; the share is rounded down, but one at least."""
+    members = _members(dataset, domain)
+    if len(members) < 2:
+        raise ValueError(
+            f"domain {domain!r} has {len(members)} images: too few to hold one out"
+        )
+    rng = np.random.default_rng([seed, zlib.crc32(domain.encode())])
+    order = rng.permutation(members)
+    n_val = min(max(int(len(members) * fraction), 1), len(members) - 1)
+    return order[n_val:], order[:n_val]
+
+
+def _official(dataset: Dataset, domain: str) -> tuple[np.ndarray, np.ndarray]:
+    members = _members(dataset, domain)
+    marks = None if dataset.official is None else dataset.official[members]
+    train, val = (
+        members[:0] if marks is None else members[marks == m] for m in ("train", "val")
+    )
+    if not len(train) or not len(val):
+        raise ValueError(
+            f"{dataset.name} has no official split of {domain!r} ({len(train)} train, "
+            f"{len(val)} val): set config.data.split to jigen or domainbed, or prepare "
+            "it again with the split files beside the images"
+        )
+    return train, val

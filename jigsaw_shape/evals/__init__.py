@@ -1,0 +1,1 @@
+"""What is measured of a trained model, through a `predict_fn`."""

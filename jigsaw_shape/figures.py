@@ -1,0 +1,66 @@
+"""Every picture that the program draws, from arrays and rows. Imports no JAX."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+
+def save(figure: Figure, path: pathlib.Path) -> None:
+    """Writes `figure` to `path`, whose suffix names the format."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+
+
+def sheet(rows: Sequence[tuple[str, np.ndarray, Sequence[str]]]) -> Figure:
+    """Returns a grid of pictures.
+
+    Args:
+      rows: For each row its name, images float [n, H, W, 3] in [0, 1] and n titles.
+    """
+    n_columns = len(rows[0][1])
+    figure = Figure(figsize=(1.25 * n_columns + 0.4, 1.5 * len(rows)), layout="tight")
+    axes = figure.subplots(len(rows), n_columns, squeeze=False)
+    for row, (name, images, titles) in enumerate(rows):
+        for column, (image, title) in enumerate(zip(images, titles, strict=True)):
+            cell = axes[row][column]
+            cell.imshow(np.clip(image, 0, 1), interpolation="nearest")
+            cell.set_title(title, fontsize=8)
+            cell.set_xticks([])
+            cell.set_yticks([])
+            cell.spines[:].set_visible(False)
+        axes[row][0].set_ylabel(name, fontsize=9)
+    return figure
+
+
+def confusion_figure(result: Mapping, classes: Sequence[str]) -> Figure:
+    """Returns the confusion matrix of a result row, in shares of each true class.
+
+    Args:
+      result: With `target/confusion`, `target/accuracy`, `target`, `selection`.
+      classes: Names, in the order of the matrix.
+    """
+    counts = np.asarray(result["target/confusion"])
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    n = len(classes)
+    side = max(3.2, 0.45 * n + 1.6)
+    figure = Figure(figsize=(side + 0.6, side), layout="constrained")
+    axes = figure.subplots()
+    picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(n), classes, rotation=45, ha="right")
+    axes.set_yticks(range(n), classes)
+    axes.set_xlabel("answered")
+    axes.set_ylabel("true")
+    axes.set_title(
+        f"{result['target']}: {100 * result['target/accuracy']:.1f} % right "
+        f"({result['selection']})",
+        fontsize=10,
+    )
+    if n <= 20:  # beyond that numbers are illegible
+        for i, j in np.ndindex(n, n):
+            colour = "white" if shares[i, j] > 0.6 else "black"
+            text = f"{100 * shares[i, j]:.0f}"
+            axes.text(j, i, text, ha="center", va="center", color=colour, fontsize=7)
+    figure.colorbar(picture, ax=axes, shrink=0.8, label="share of the true class")
+    return figure

@@ -1,0 +1,176 @@
+"""Layers that the encoders share. Parameters are float32, whatever is computed in."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+
+from jigsaw_shape.models.depthwise import depthwise_conv
+
+Dtype = Any
+Padding = str | int
+
+# torchvision's ResNet initialization: normal, variance 2 / (k * k * channels out).
+_conv_init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+# A depthwise kernel [k, k, 1, C] sends each input to k * k outputs only.
+_depthwise_init = nn.initializers.variance_scaling(
+    2.0, "fan_out", "normal", in_axis=-1, out_axis=-2
+)
+
+
+class Conv(nn.Module):
+    """Convolution without bias; 1x1 is a matrix product, which XLA's CPU runs faster.
+
+    Attributes:
+      features: Channels out.
+      kernel_size: k of the k*k kernel.
+      stride: Pixels between outputs, both axes.
+      padding: Pixels on every side, as in PyTorch, or `"SAME"`, as in TensorFlow.
+      dtype: What is computed in.
+    """
+
+    features: int
+    kernel_size: int = 3
+    stride: int = 1
+    padding: Padding = "SAME"
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps [B, H, W, C] to [B, H', W', features]."""
+        k = self.kernel_size
+        kernel = self.param("kernel", _conv_init, (k, k, x.shape[-1], self.features))
+        x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
+        if k == 1:
+            return _pointwise(x[:, :: self.stride, :: self.stride], kernel[0, 0])
+        padding = self.padding
+        if not isinstance(padding, str):
+            padding = [(padding, padding)] * 2
+        return lax.conv_general_dilated(
+            x,
+            kernel,
+            (self.stride, self.stride),
+            padding,
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+
+
+class DepthwiseConv(nn.Module):
+    """Depthwise convolution without bias, TensorFlow's SAME padding.
+
+    Attributes:
+      kernel_size: k of the k*k kernel.
+      stride: Pixels between outputs, both axes.
+      dtype: What is computed in.
+    """
+
+    kernel_size: int = 3
+    stride: int = 1
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps [B, H, W, C] to [B, ceil(H / stride), ceil(W / stride), C]."""
+        k = self.kernel_size
+        kernel = self.param("kernel", _depthwise_init, (k, k, 1, x.shape[-1]))
+        return depthwise_conv(
+            x.astype(self.dtype), kernel.astype(self.dtype), self.stride
+        )
+
+
+class BatchNorm(nn.Module):
+    """Batch normalization with PyTorch's statistics, in float32 whatever `dtype` is.
+
+    As in PyTorch, the batch is normalized by its biased variance while the running
+    variance takes the unbiased one (`flax.linen.BatchNorm` takes the biased one).
+    Variables are named as there: `params` scale, bias; `batch_stats` mean, var.
+
+    Attributes:
+      epsilon: Added to the variance.
+      momentum: What is kept of the running statistics a step; PyTorch's `momentum` is
+        one minus this.
+      axis_name: pmap axis over which the statistics are synchronized in training.
+      freeze: Normalize by the running statistics, and leave them, in training too.
+      dtype: What is returned.
+    """
+
+    epsilon: float = 1e-5
+    momentum: float = 0.9
+    axis_name: str | None = None
+    freeze: bool = False
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """Maps [B, H, W, C] to the same shape."""
+        c = x.shape[-1]
+        scale = self.param("scale", nn.initializers.ones, (c,))
+        bias = self.param("bias", nn.initializers.zeros, (c,))
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (c,))
+        running_var = self.variable("batch_stats", "var", jnp.ones, (c,))
+        mean, var = running_mean.value, running_var.value
+        x = x.astype(jnp.float32)
+        if train and not self.freeze and not self.is_initializing():
+            mean, square = _moments(x)
+            n = x.size // c
+            if self.axis_name is not None:
+                mean, square = lax.pmean((mean, square), self.axis_name)
+                n *= lax.psum(1, self.axis_name)  # a constant, the axis's size
+            var = jnp.maximum(square - mean * mean, 0.0)
+            unbiased = var * (n / max(n - 1, 1))
+            keep = self.momentum
+            running_mean.value = keep * running_mean.value + (1 - keep) * mean
+            running_var.value = keep * running_var.value + (1 - keep) * unbiased
+        factor = scale * lax.rsqrt(var + self.epsilon)
+        y = _affine(x, factor, bias - mean * factor)
+        return y.astype(self.dtype)
+
+
+@jax.custom_vjp
+def _moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns the mean [C] of `x` [B, H, W, C] and that of its square."""
+    return x.mean((0, 1, 2)), (x * x).mean((0, 1, 2))
+
+
+def _moments_backward(x, d):
+    d_mean, d_square = d
+    n = x.size // x.shape[-1]
+    return (x * (d_square * (2 / n)) + d_mean / n,)
+
+
+_moments.defvjp(lambda x: (_moments(x), x), _moments_backward)
+
+
+@jax.custom_vjp
+def _affine(x: jax.Array, factor: jax.Array, offset: jax.Array) -> jax.Array:
+    """Returns `x * factor + offset`, a factor and an offset [C] for each channel."""
+    return x * factor + offset
+
+
+def _affine_backward(residuals, dy):
+    x, factor = residuals
+    return dy * factor, (dy * x).sum((0, 1, 2)), dy.sum((0, 1, 2))
+
+
+_affine.defvjp(
+    lambda x, factor, offset: (x * factor + offset, (x, factor)), _affine_backward
+)
+
+
+@jax.custom_vjp
+def _pointwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Returns `x @ kernel`, [..., C] times [C, F]."""
+    return x @ kernel
+
+
+def _pointwise_backward(residuals, dy):
+    x, kernel = residuals
+    # Autodiff's product has several contracted axes, for which XLA on CPUs transposes
+    # `dy` in memory: 2 to 10 times slower.
+    d_kernel = x.reshape(-1, x.shape[-1]).T @ dy.reshape(-1, dy.shape[-1])
+    return dy @ kernel.T, d_kernel
+
+
+_pointwise.defvjp(lambda x, kernel: (x @ kernel, (x, kernel)), _pointwise_backward)

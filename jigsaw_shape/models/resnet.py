@@ -1,0 +1,109 @@
+"""ResNet, torchvision's architecture to the letter.
+
+He et al., Deep residual learning for image recognition, CVPR 2016, with torchvision's
+choices: padding symmetric everywhere ("SAME" would pad strided layers at the end only),
+the bottleneck's stride in its 3x3 convolution, BatchNorm's epsilon 1e-5, and scales
+that start at 1 in the last BatchNorm of a block too.
+"""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from jigsaw_shape.models.layers import BatchNorm, Conv, Dtype
+
+# name: blocks a stage, and whether they are bottlenecks.
+VARIANTS = {
+    "resnet18": {"depths": (2, 2, 2, 2), "bottleneck": False},
+    "resnet34": {"depths": (3, 4, 6, 3), "bottleneck": False},
+    "resnet50": {"depths": (3, 4, 6, 3), "bottleneck": True},
+    "resnet101": {"depths": (3, 4, 23, 3), "bottleneck": True},
+}
+
+
+class Block(nn.Module):
+    """Residual block: two 3x3 convolutions, or 1x1, 3x3, 1x1 where `bottleneck`.
+
+    Attributes:
+      width: Channels inside.
+      stride: Of the first 3x3 convolution, and of the shortcut.
+      bottleneck: Which of the two blocks; a bottleneck returns 4 times its width.
+      conv: Builds a convolution from features, kernel_size, stride, padding.
+      norm: Builds a BatchNorm.
+    """
+
+    width: int
+    stride: int
+    bottleneck: bool
+    conv: Callable[..., nn.Module]
+    norm: Callable[..., nn.Module]
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """Maps [B, H, W, C] to [B, H / stride, W / stride, features]."""
+        width, stride = self.width, self.stride
+        if self.bottleneck:
+            layers = [(width, 1, 1, 0), (width, 3, stride, 1), (4 * width, 1, 1, 0)]
+        else:
+            layers = [(width, 3, stride, 1), (width, 3, 1, 1)]
+        y = x
+        for i, layer in enumerate(layers, 1):
+            y = self.conv(*layer, name=f"conv{i}")(y)
+            y = self.norm(name=f"bn{i}")(y, train)
+            if i < len(layers):
+                y = nn.relu(y)
+        if x.shape != y.shape:
+            x = self.conv(y.shape[-1], 1, stride, 0, name="downsample_conv")(x)
+            x = self.norm(name="downsample_bn")(x, train)
+        return nn.relu(x + y)
+
+
+class ResNet(nn.Module):
+    """ResNet without its classifier; stages are `stem`, `layer1` to `layer4`.
+
+    Attributes:
+      depths: Blocks in each of the four stages.
+      bottleneck: Whether the blocks are bottlenecks.
+      dtype: What is computed in.
+      norm_axis: pmap axis that synchronizes BatchNorm, None for none.
+      freeze_norm: Use the running statistics in training too.
+      norm_momentum: What BatchNorm keeps of its running statistics a step.
+    """
+
+    depths: tuple[int, ...]
+    bottleneck: bool
+    dtype: Dtype = jnp.float32
+    norm_axis: str | None = None
+    freeze_norm: bool = False
+    norm_momentum: float = 0.9
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
+        """Maps normalized images float32 [B, H, W, 3] to features float32 [B, F]."""
+        conv = functools.partial(Conv, dtype=self.dtype)
+        norm = functools.partial(
+            BatchNorm,
+            momentum=self.norm_momentum,
+            axis_name=self.norm_axis,
+            freeze=self.freeze_norm,
+            dtype=self.dtype,
+        )
+        x = conv(64, 7, 2, 3, name="conv1")(images)
+        x = nn.relu(norm(name="bn1")(x, train))
+        x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
+        self.sow("intermediates", "stem", x)
+        for stage, depth in enumerate(self.depths):
+            for i in range(depth):
+                x = Block(
+                    width=64 * 2**stage,
+                    stride=2 if stage > 0 and i == 0 else 1,
+                    bottleneck=self.bottleneck,
+                    conv=conv,
+                    norm=norm,
+                    name=f"layer{stage + 1}_{i}",
+                )(x, train)
+            self.sow("intermediates", f"layer{stage + 1}", x)
+        return x.astype(jnp.float32).mean((1, 2))

@@ -1,0 +1,66 @@
+"""A run's rows, and model selection as pure functions over them. Imports no JAX.
+
+A row is a flat JSON object, a line of the run's `metrics.jsonl`, with `kind` (`train`,
+`eval` or `result`) and `step`. Each rule picks one evaluation of a run: `last` the last
+one, `val` the one with the best accuracy on the sources' held-out images, `oracle` the
+one with the best accuracy on the target itself, an upper bound that no one has in
+practice. Ties go to the earliest step.
+"""
+
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+
+FILE_NAME = "metrics.jsonl"
+# Selection rule -> what it picks, for the legend of a table.
+RULES = {
+    "last": "last step",
+    "val": "best on the sources' validation images",
+    "oracle": "best on the target itself, an upper bound",
+}
+# Rule -> the measure whose best value it picks.
+SELECTED_BY = {"val": "val/accuracy", "oracle": "target/accuracy"}
+
+
+def read(run: pathlib.Path) -> list[dict]:
+    """Returns the rows of a run's directory, none where it has none yet.
+
+    What a kill in the middle of a line left is not a row.
+    """
+    path = run / FILE_NAME
+    if not path.exists():
+        return []
+    found = []
+    for line in path.read_text().splitlines():
+        try:
+            found.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return found
+
+
+def select(evaluations: Sequence[Mapping], rule: str) -> Mapping:
+    """Returns the evaluation row that `rule` picks.
+
+    Args:
+      evaluations: Rows of kind `eval`, in the order of their steps; at least one.
+      rule: One of `RULES`.
+    """
+    if rule == "last":
+        return evaluations[-1]
+    measure = SELECTED_BY[rule]
+    return max(evaluations, key=lambda row: (row[measure], -row["step"]))
+
+
+def results(identity: Mapping, rows: Sequence[Mapping]) -> list[dict]:
+    """Returns a run's three result rows: what it was, the rule, what the rule picked.
+
+    Args:
+      identity: What tells runs apart: data set, target, split, preset, seed, ...
+      rows: The run's rows of every kind.
+    """
+    evaluations = [row for row in rows if row["kind"] == "eval"]
+    chosen = {rule: dict(select(evaluations, rule)) for rule in RULES}
+    for row in chosen.values():
+        del row["kind"]
+    return [{**identity, "selection": rule, **row} for rule, row in chosen.items()]

@@ -1,0 +1,154 @@
+r"""Trains a jigsaw multitask learner, leaving one domain out.
+
+    python -m jigsaw_shape.train --config configs/pacs.py:jigen \
+        --config.data.target=sketch
+
+Every field of the configuration is a flag; `jigsaw_shape/config.py` says what each
+means. The same command continues a run that was stopped. Exit codes: 0 done; 2 refused,
+with one line that says why; 3 a loss stopped being a number; 75 stopped by SIGTERM,
+saved.
+"""
+
+import json
+import pathlib
+import sys
+
+import jax
+from absl import flags
+from clu import parameter_overview
+from rich.console import Console
+
+from jigsaw_shape import cli, figures, report, rows
+from jigsaw_shape import config as config_lib
+from jigsaw_shape.data import sources
+from jigsaw_shape.data.pipeline import ImageStore
+from jigsaw_shape.preview import preview_figure
+from jigsaw_shape.training import logbook, loop, setup
+from jigsaw_shape.training import step as step_lib
+from jigsaw_shape.training.progress import Progress
+
+
+def main(argv: list[str]) -> int:
+    """Runs the command and returns its exit code."""
+    values = cli.define_flags(argv)
+    workdir = flags.DEFINE_string(
+        "workdir", "", "The run's directory.", flag_values=values
+    )
+    multihost = flags.DEFINE_bool(
+        "multihost",
+        False,
+        "Join the other processes of a TPU pod or Slurm job first.",
+        flag_values=values,
+    )
+    config = cli.parse_config("train", argv, values, usage=__doc__)
+    if multihost.value:
+        jax.distributed.initialize()
+    console = Console(quiet=jax.process_index() > 0, highlight=False)
+    with cli.refusals("train"):
+        if workdir.value:
+            config.workdir = workdir.value
+        config_lib.check(config, jax.device_count())
+        dataset, splits = setup.load_data(config)
+        schedule = setup.make_schedule(config, len(splits.train))
+        learner = setup.make_learner(config, len(dataset.classes))
+        variables = setup.init_variables(config, learner.model)
+        cue_conflict = sources.load_cue_conflict(config.data)
+        directory = claim_directory(config)  # last: a refusal leaves nothing behind
+
+    console.print(f"{directory}: {config.preset} on {dataset.name}", soft_wrap=True)
+    console.print(
+        f"{len(splits.train)} images of {', '.join(splits.sources)}; "
+        f"{len(splits.val)} for validation; "
+        f"{len(splits.target)} of {config.data.target}, held out",
+        soft_wrap=True,
+    )
+    if jax.process_index() == 0:
+        overview = parameter_overview.get_parameter_overview(variables["params"])
+        (directory / "parameters.txt").write_text(overview + "\n")
+    stored = {"cache": config.data.cache, "stored_px": config.data.stored_px}
+    store = ImageStore(dataset, **stored, place=step_lib.replicate)
+    conflict = cue_conflict and ImageStore(
+        cue_conflict, **stored, place=step_lib.replicate
+    )
+    if jax.process_index() == 0 and not (directory / "preview.png").exists():
+        figures.save(
+            preview_figure(config, learner, dataset, splits), directory / "preview.png"
+        )
+    try:
+        with Progress(console) as progress:
+            loop.run(
+                config,
+                directory,
+                learner=learner,
+                variables=variables,
+                schedule=schedule,
+                store=store,
+                splits=splits,
+                cue_conflict=conflict,
+                progress=progress,
+            )
+    except loop.NonFiniteError as error:
+        print(f"train: {error}", file=sys.stderr)
+        return cli.NON_FINITE
+    except loop.InterruptedRunError as error:
+        print(f"train: {error}; the same command goes on", file=sys.stderr)
+        return cli.INTERRUPTED
+    if jax.process_index() == 0:
+        finish(config, directory, dataset, splits, console)
+    return cli.OK
+
+
+def claim_directory(config) -> pathlib.Path:
+    """Returns the run's directory, new or of a run with this same configuration.
+
+    Raises:
+      ValueError: It holds a run of another configuration; lists the differences.
+    """
+    directory = config_lib.workdir(config)
+    stored = directory / "config.json"
+    if stored.exists():
+        changes = config_lib.differences(stored.read_text(), config)
+        if changes:
+            raise ValueError(
+                f"{directory} holds a run of another configuration "
+                f"({'; '.join(changes)}): choose another --workdir, or delete it"
+            )
+    elif jax.process_index() == 0:
+        directory.mkdir(parents=True, exist_ok=True)
+        facts = json.dumps(logbook.circumstances(), indent=2)
+        (directory / "run.json").write_text(facts + "\n")
+        stored.write_text(config_lib.to_json(config))
+    return directory
+
+
+def finish(config, directory, dataset, splits, console) -> None:
+    """Writes the run's result rows and pictures, and prints its table."""
+    recorded = rows.read(directory)
+    identity = {
+        "dataset": dataset.name,
+        "preset": config.preset,
+        "encoder": config.model.encoder,
+        "target": config.data.target,
+        "sources": list(splits.sources),
+        "split": splits.method,
+        "split_seed": config.data.split_seed,
+        "seed": config.seed,
+    }
+    results = rows.results(identity, recorded)
+    book = logbook.Logbook(
+        directory, resume_step=recorded[-1]["step"], tensorboard=False
+    )
+    for row in results:
+        book.write("result", row["step"], row)
+    book.close()
+    for row in results:
+        figures.save(
+            figures.confusion_figure(row, dataset.classes),
+            directory / f"confusion_{row['selection']}.png",
+        )
+    report.print_run(results, dataset.classes, console)
+    console.print(f"rows and pictures: {directory}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,1 @@
+"""The compiled step and what surrounds it: losses, optimizers, checkpoints, rows."""

@@ -1,0 +1,96 @@
+"""Checkpoints of a run: saved in the background, restored on any number of devices."""
+
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from orbax.checkpoint import v1 as ocp
+
+from jigsaw_shape.rows import SELECTED_BY
+from jigsaw_shape.training.step import TrainState
+
+_policies = ocp.training.preservation_policies
+
+
+class Checkpoints:
+    """The checkpoints in a directory: the latest two, and the best by each rule."""
+
+    def __init__(self, directory: pathlib.Path):
+        """Opens `directory`, created if absent; clears what a killed save left."""
+
+        def rank(name):
+            # Equal measures: the earliest step, as the result table has it.
+            return lambda metrics: (metrics[name], -metrics["step"])
+
+        best = [
+            _policies.BestN(
+                n=1, get_metric_fn=rank(name), keep_checkpoints_without_metrics=False
+            )
+            for name in SELECTED_BY.values()
+        ]
+        self._checkpointer = ocp.training.Checkpointer(
+            directory.absolute(),
+            cleanup_tmp_directories=True,
+            save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(
+                1
+            ),
+            preservation_policy=_policies.AnyPreservationPolicy(
+                [_policies.LatestN(2), *best]
+            ),
+        )
+
+    @property
+    def latest_step(self) -> int | None:
+        """The step of the latest whole checkpoint, None where there is none."""
+        latest = self._checkpointer.latest
+        return None if latest is None else latest.step
+
+    def save(self, state: TrainState, measures: dict[str, float] | None = None) -> None:
+        """Starts to save `state` under its step; waits for an earlier save first.
+
+        Args:
+          state: The state after the step that names the checkpoint.
+          measures: The evaluation at that step. Without it the checkpoint is kept
+            only while it is among the latest two.
+        """
+        step = int(state.step)
+        metrics = None
+        if measures is not None:
+            metrics = {name: measures[name] for name in SELECTED_BY.values()}
+            metrics["step"] = step
+        # A copy: the next step donates the buffers that are still being written.
+        tree = jax.tree.map(jnp.copy, _to_arrays(state))
+        self._checkpointer.save_checkpointables_async(
+            step, {"state": tree}, metrics=metrics, overwrite=True
+        )
+
+    def restore(self, template: TrainState, step: int | None = None) -> TrainState:
+        """Returns the state saved at `step` (None: the latest), placed as `template`.
+
+        Raises:
+          ValueError: The checkpoint does not fit the template.
+        """
+        abstract = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
+            _to_arrays(template),
+        )
+        loaded = self._checkpointer.load_checkpointables(step, {"state": abstract})
+        return _from_arrays(loaded["state"])
+
+    def wait(self) -> None:
+        """Returns when no save is under way."""
+        self._checkpointer.wait()
+
+    def close(self) -> None:
+        """Waits for the last save and closes the directory."""
+        self._checkpointer.close()
+
+
+def _to_arrays(state: TrainState) -> dict[str, Any]:
+    fields = {name: getattr(state, name) for name in state.__dataclass_fields__}
+    return fields | {"rng": jax.random.key_data(state.rng)}
+
+
+def _from_arrays(tree: dict[str, Any]) -> TrainState:
+    return TrainState(**(tree | {"rng": jax.random.wrap_key_data(tree["rng"])}))

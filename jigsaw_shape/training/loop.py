@@ -1,0 +1,230 @@
+"""The loop of a run: steps, rows, evaluations, checkpoints, and how it stops."""
+
+import math
+import pathlib
+import signal
+import time
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from ml_collections import ConfigDict
+
+from jigsaw_shape.data.pipeline import ImageStore, epoch_order
+from jigsaw_shape.data.splits import Splits
+from jigsaw_shape.evals import core
+from jigsaw_shape.evals.suite import evaluate_run
+from jigsaw_shape.training import optim, setup
+from jigsaw_shape.training import step as step_lib
+from jigsaw_shape.training.checkpoint import Checkpoints
+from jigsaw_shape.training.logbook import Logbook
+from jigsaw_shape.training.progress import Progress
+
+
+class NonFiniteError(RuntimeError):
+    """A loss term or the gradient is not a number any more."""
+
+
+class InterruptedRunError(RuntimeError):
+    """The run was asked to stop and has saved what it had."""
+
+
+def run(
+    config: ConfigDict,
+    directory: pathlib.Path,
+    *,
+    learner: setup.Learner,
+    variables: dict,
+    schedule: setup.Schedule,
+    store: ImageStore,
+    splits: Splits,
+    cue_conflict: ImageStore | None,
+    progress: Progress,
+) -> None:
+    """Trains to the end of `schedule`, going on from the latest checkpoint.
+
+    Args:
+      config: The run's configuration.
+      directory: Where rows and checkpoints go.
+      learner: See `setup.make_learner`.
+      variables: The weights to start from where there is no checkpoint.
+      schedule: See `setup.make_schedule`.
+      store: The images.
+      splits: Which of them are for what.
+      cue_conflict: Images whose shape and texture disagree, if the data set has any.
+      progress: What the person at the terminal sees.
+
+    Raises:
+      NonFiniteError: Names the step and the term; the last checkpoint is good.
+      InterruptedRunError: SIGTERM or Ctrl-C came; the state is saved.
+    """
+    optimizer = optim.make_optimizer(config, schedule.n_steps)
+    state = step_lib.init_state(
+        variables, optimizer, setup.step_rng(config), config.optim.ema_decay > 0
+    )
+    update = step_lib.make_update(
+        learner.model,
+        optimizer,
+        learner.losses,
+        learner.view,
+        config.optim.ema_decay,
+    )
+    predict = setup.make_predict(config, learner)
+    checkpoints = Checkpoints(directory / "checkpoints")
+    first = checkpoints.latest_step or 0
+    if first:
+        state = checkpoints.restore(state)
+    logbook = Logbook(
+        directory,
+        resume_step=first,
+        tensorboard=config.log.tensorboard,
+        is_writer=jax.process_index() == 0,
+    )
+    chunks = training_chunks(config, store, splits, schedule, first)
+    saved = first
+    watch = _Watch(config, schedule, logbook, progress, first)
+    with _StopSignal() as stop_signal:
+        for step, batch in enumerate(store.batches(chunks), start=first + 1):
+            state, means = update(state, store.bank, step_lib.shard(batch))
+            watch.add(step, means)
+            if step in schedule.evaluate_at:
+                watch.flush()
+                predict_fn = core.make_predict_fn(
+                    predict, step_lib.shard, state.variables, config.eval.batch_size
+                )
+                measures = dict(
+                    evaluate_run(
+                        predict_fn,
+                        store,
+                        splits,
+                        batch_size=config.eval.batch_size,
+                        n_orders=learner.n_orders,
+                        cue_conflict=cue_conflict,
+                    )
+                )
+                watch.evaluated(step, measures)
+                checkpoints.save(state, measures)
+                saved = step
+            elif _divides(config.log.checkpoint_every_steps, step):
+                watch.flush()
+                checkpoints.save(state)
+                saved = step
+            if stop_signal.came(step):
+                if saved != step:
+                    watch.flush()
+                    checkpoints.save(state)
+                checkpoints.close()
+                raise InterruptedRunError(f"stopped at step {step}, which is saved")
+    checkpoints.close()
+    logbook.close()
+
+
+def training_chunks(
+    config: ConfigDict,
+    store: ImageStore,
+    splits: Splits,
+    schedule: setup.Schedule,
+    first: int,
+) -> Iterator[np.ndarray]:
+    """Yields the image indices of each batch after step `first`, to the run's end."""
+    size, per_epoch = config.data.batch_size, schedule.steps_per_epoch
+    order = None
+    for step in range(first, schedule.n_steps):
+        epoch, position = divmod(step, per_epoch)
+        if order is None or position == 0:
+            order = epoch_order(
+                store.dataset.domain,
+                splits.train,
+                seed=config.seed,
+                epoch=epoch,
+                sampling=config.data.sampling,
+            )
+        yield order[position * size : (position + 1) * size]
+
+
+class _Watch:
+    """Collects the means of steps, checks that they are numbers, writes them down."""
+
+    def __init__(self, config, schedule, logbook, progress, first):
+        self._config, self._schedule = config, schedule
+        self._logbook, self._progress = logbook, progress
+        self._lr = optim.make_schedule(config, schedule.n_steps)
+        self._pending = []
+        self._since = None  # unknown until the first step has compiled
+        progress.start(first, schedule.n_steps)
+
+    def add(self, step, means):
+        self._pending.append((step, means))
+        if self._since is None:
+            jax.block_until_ready(means)
+            self._since = (step, time.perf_counter())
+        if _divides(self._config.log.every_steps, step):
+            self.flush()
+
+    def flush(self):
+        """Fetches what is pending: a row, a look at the losses, the progress bar."""
+        if not self._pending:
+            return
+        fetched = [(step, jax.device_get(means)) for step, means in self._pending]
+        self._pending = []
+        for step, means in fetched:
+            for name, mean in means.items():
+                if name.startswith(("loss/", "grad")) and not math.isfinite(mean.total):
+                    raise NonFiniteError(
+                        f"{name} is {float(mean.total)} at step {step}: lower "
+                        f"config.optim.lr ({self._config.optim.lr}) or look at the "
+                        "data; the last checkpoint is from before it"
+                    )
+        step = fetched[-1][0]
+        merged = fetched[0][1]
+        for _, means in fetched[1:]:
+            merged = {name: merged[name].merge(means[name]) for name in merged}
+        values = {name: float(mean.compute()) for name, mean in merged.items()}
+        values["epoch"] = step / self._schedule.steps_per_epoch
+        values["lr"] = float(f"{float(self._lr(step - 1)):.6g}")
+        began_step, began_s = self._since
+        if step > began_step:
+            elapsed_s = time.perf_counter() - began_s
+            images = (step - began_step) * self._config.data.batch_size
+            values["images_per_s"] = images / elapsed_s
+        self._since = (step, time.perf_counter())
+        self._logbook.write("train", step, values)
+        self._progress.trained(step, values)
+
+    def evaluated(self, step, measures):
+        epoch = step / self._schedule.steps_per_epoch
+        self._logbook.write("eval", step, {"epoch": epoch, **measures})
+        self._progress.evaluated(step, epoch, measures)
+        self._since = (step, time.perf_counter())
+
+
+def _divides(every: int, step: int) -> bool:
+    return every > 0 and step % every == 0
+
+
+class _StopSignal:
+    """Remembers SIGTERM and the first Ctrl-C, so that the loop stops between steps."""
+
+    _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+    def __init__(self):
+        self._came = False
+
+    def __enter__(self):
+        self._previous = [signal.signal(s, self._remember) for s in self._SIGNALS]
+        return self
+
+    def __exit__(self, *exc_info):
+        for number, handler in zip(self._SIGNALS, self._previous, strict=True):
+            signal.signal(number, handler)
+
+    def _remember(self, *_):
+        self._came = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a second one kills
+
+    def came(self, step: int) -> bool:
+        """Returns whether to stop after `step`: in every process, or in none."""
+        if jax.process_count() > 1:
+            return multihost_utils.reached_preemption_sync_point(step)
+        return self._came

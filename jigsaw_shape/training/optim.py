@@ -1,0 +1,51 @@
+"""Optimizers and schedules by name, from optax."""
+
+import optax
+from flax import traverse_util
+from ml_collections import ConfigDict
+
+
+def make_schedule(config: ConfigDict, n_steps: int) -> optax.Schedule:
+    """Returns the learning rate over `n_steps`: step -> float.
+
+    `config.optim.warmup` of the run rises linearly from 0; `step` multiplies by
+    `step_factor` at each share `step_at` of the whole run; `cosine` ends at 0.
+    """
+    optim = config.optim
+    n_warmup = round(optim.warmup * n_steps)
+    if optim.schedule == "cosine":
+        after = optax.cosine_decay_schedule(optim.lr, max(n_steps - n_warmup, 1))
+    elif optim.schedule == "step":
+        drops = {int(share * n_steps): optim.step_factor for share in optim.step_at}
+        whole = optax.piecewise_constant_schedule(optim.lr, drops)
+
+        def after(step):
+            return whole(step + n_warmup)
+    else:
+        after = optax.constant_schedule(optim.lr)
+    if n_warmup == 0:
+        return after
+    rise = optax.linear_schedule(0.0, optim.lr, n_warmup)
+    return optax.join_schedules([rise, after], [n_warmup])
+
+
+def make_optimizer(config: ConfigDict, n_steps: int) -> optax.GradientTransformation:
+    """Returns the update rule of `config.optim` for a run of `n_steps`.
+
+    `sgd` adds the decay to the gradient before momentum (PyTorch's SGD); `adamw`
+    decouples it.
+    """
+    optim = config.optim
+    schedule = make_schedule(config, n_steps)
+    mask = _is_kernel if optim.decay_kernels_only else None
+    if optim.name == "adamw":
+        return optax.adamw(schedule, weight_decay=optim.weight_decay, mask=mask)
+    return optax.chain(
+        optax.add_decayed_weights(optim.weight_decay, mask),
+        optax.sgd(schedule, momentum=optim.momentum or None, nesterov=optim.nesterov),
+    )
+
+
+def _is_kernel(params) -> dict:
+    flat = traverse_util.flatten_dict(params)
+    return traverse_util.unflatten_dict({path: path[-1] == "kernel" for path in flat})

@@ -1,0 +1,70 @@
+"""What the person at the terminal sees of a run."""
+
+from collections.abc import Mapping
+
+import rich.progress
+from rich.console import Console
+
+
+class Progress:
+    """A bar with speed, losses and time left; one line for each evaluation.
+
+    Where the output is a file, the lines alone.
+    """
+
+    def __init__(self, console: Console):
+        """Writes to `console`; nothing moves before `start`."""
+        self._console = console
+        self._bar = rich.progress.Progress(
+            rich.progress.TextColumn("step {task.completed}/{task.total}"),
+            rich.progress.BarColumn(),
+            rich.progress.TextColumn("{task.description}"),
+            rich.progress.TimeElapsedColumn(),
+            rich.progress.TextColumn("left"),
+            rich.progress.TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = None
+
+    def __enter__(self):
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exc_info):
+        self._bar.stop()
+
+    def start(self, step: int, n_steps: int) -> None:
+        """Shows where the run begins; a step above 0 is a continuation."""
+        self._task = self._bar.add_task("compiling", total=n_steps, completed=step)
+        if step:
+            self._console.print(f"continuing at step {step} of {n_steps}")
+
+    def trained(self, step: int, values: Mapping[str, float]) -> None:
+        """Shows the training row of `step`."""
+        parts = [
+            f"{name.removeprefix('loss/')} {value:.3f}"
+            for name, value in values.items()
+            if name.startswith("loss/")
+        ]
+        if "images_per_s" in values:
+            parts.append(f"{values['images_per_s']:.0f} images/s")
+        self._bar.update(self._task, completed=step, description="  ".join(parts))
+
+    def evaluated(self, step: int, epoch: float, measures: Mapping) -> None:
+        """Prints the evaluation of `step` as one line."""
+        names = {
+            "val": "val/accuracy",
+            "target": "target/accuracy",
+            "puzzle": "puzzle/shuffled_accuracy",
+            "shape bias": "cue_conflict/shape_bias",
+        }
+        parts = [
+            f"{label} {100 * measures[name]:5.1f}"
+            for label, name in names.items()
+            if name in measures
+        ]
+        self._console.print(
+            f"epoch {epoch:5.1f}  step {step:6d}  " + "  ".join(parts), soft_wrap=True
+        )

@@ -1,0 +1,162 @@
+"""From a configuration to the things that a run is made of."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from jigsaw_shape import config as config_lib
+from jigsaw_shape import jigsaw
+from jigsaw_shape.data import sources
+from jigsaw_shape.data.dataset import Dataset
+from jigsaw_shape.data.splits import Splits, split
+from jigsaw_shape.models import ENCODERS, weights
+from jigsaw_shape.models.multitask import Multitask
+from jigsaw_shape.training import step as step_lib
+from jigsaw_shape.training.losses import LossTerm, make_losses
+from jigsaw_shape.training.view import View, make_view
+
+
+@dataclasses.dataclass(frozen=True)
+class Learner:
+    """What learns: nothing in it has seen an image.
+
+    Attributes:
+      model: Encoder and heads.
+      permutations: int32 [K + 1, T].
+      view: What the model sees of a stored image in training.
+      losses: `{name: (weight, term)}`.
+    """
+
+    model: Multitask
+    permutations: np.ndarray
+    view: View
+    losses: dict[str, tuple[float, LossTerm]]
+
+    @property
+    def n_orders(self) -> int:
+        """K + 1, or 0 where no head solves the puzzle."""
+        return len(self.permutations) if "jigsaw" in self.model.heads else 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """How long a run is, in steps.
+
+    Attributes:
+      n_steps: Updates in all.
+      steps_per_epoch: Whole batches in a pass over the sources; the rest is dropped.
+      evaluate_at: Steps after which the model is evaluated; the last one among them.
+    """
+
+    n_steps: int
+    steps_per_epoch: int
+    evaluate_at: frozenset[int]
+
+
+def load_data(config: ConfigDict) -> tuple[Dataset, Splits]:
+    """Returns the data set and its split, checked against the configuration.
+
+    Raises:
+      ValueError: No such data, an unknown domain, the target among the sources.
+    """
+    dataset = sources.load_dataset(config.data)
+    splits = split(
+        dataset,
+        target=config.data.target,
+        sources=config_lib.source_names(config),
+        method=config.data.split,
+        seed=config.data.split_seed,
+    )
+    if len(splits.val) == 0:
+        raise ValueError(
+            f"config.data.split is {splits.method!r}, which holds out no image of "
+            f"{', '.join(splits.sources)} for validation: they have too few"
+        )
+    return dataset, splits
+
+
+def make_schedule(config: ConfigDict, n_train: int) -> Schedule:
+    """Returns the run's length for `n_train` source images.
+
+    Raises:
+      ValueError: The sources do not fill one batch.
+    """
+    per_epoch = n_train // config.data.batch_size
+    if per_epoch == 0:
+        raise ValueError(
+            f"config.data.batch_size is {config.data.batch_size}, but the sources have "
+            f"only {n_train} training images: lower it"
+        )
+    if config.steps:
+        n_steps = config.steps
+        evaluate_at = {round(n_steps * i / 10) for i in range(1, 11)} - {0}
+    else:
+        n_steps = config.epochs * per_epoch
+        every = config.eval.every_epochs * per_epoch
+        evaluate_at = set(range(every, n_steps, every)) | {n_steps}
+    return Schedule(n_steps, per_epoch, frozenset(evaluate_at))
+
+
+def make_learner(config: ConfigDict, n_classes: int) -> Learner:
+    """Returns the model, the puzzle, the view and the losses.
+
+    Raises:
+      ValueError: An unknown encoder or loss.
+    """
+    name = config.model.encoder
+    if name not in ENCODERS:
+        raise ValueError(f"config.model.encoder is {name!r}: {', '.join(ENCODERS)}")
+    spec = ENCODERS[name]
+    losses = make_losses(config)
+    permutations = jigsaw.permutation_set(
+        config.jigsaw.grid, config.jigsaw.n_permutations, config.jigsaw.seed
+    )
+    heads = {"classification": n_classes, "jigsaw": len(permutations)}
+    model = Multitask(
+        encoder=spec.build(
+            dtype=jnp.dtype(config.model.dtype),
+            norm_axis=step_lib.AXIS,
+            freeze_norm=config.model.freeze_norm,
+        ),
+        heads={head: n for head, n in heads.items() if head in losses},
+        mean=spec.mean,
+        std=spec.std,
+    )
+    return Learner(model, permutations, make_view(config, permutations), losses)
+
+
+def init_variables(config: ConfigDict, model: Multitask) -> dict:
+    """Returns the variables before the first step: random, or `config.model.init`'s.
+
+    Raises:
+      ValueError: The weights cannot be found or do not fit the encoder.
+    """
+    init_rng = jax.random.fold_in(jax.random.key(config.seed), 0)
+    variables = step_lib.init_variables(model, init_rng, config.data.image_size)
+    if not config.model.init:
+        return variables
+    encoder = {kind: tree["encoder"] for kind, tree in variables.items()}
+    encoder, _ = weights.load_pretrained(
+        config.model.init, config.model.encoder, encoder
+    )
+    return {
+        kind: {**tree, "encoder": encoder[kind]} for kind, tree in variables.items()
+    }
+
+
+def step_rng(config: ConfigDict) -> jax.Array:
+    """Returns the key of the run's steps, apart from the initial weights'."""
+    return jax.random.fold_in(jax.random.key(config.seed), 1)
+
+
+def make_predict(config: ConfigDict, learner: Learner):
+    """Returns the pmapped prediction of `step.make_predict` for this configuration."""
+    return step_lib.make_predict(
+        learner.model,
+        config.data.image_size,
+        config.jigsaw.grid,
+        learner.permutations,
+    )

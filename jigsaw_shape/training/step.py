@@ -1,0 +1,225 @@
+"""The compiled step: uint8 images to an updated state, on every device at once.
+
+The only file that names pmap and its axis, so that `jit` and `shard_map` can replace
+them here. The state is one unreplicated tree (`in_axes=None`, `out_axes=None`): every
+value that leaves a step is summed over the axis first, so all devices hold the same.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from clu import metrics
+from flax import struct
+
+from jigsaw_shape import augment, jigsaw
+from jigsaw_shape.models.multitask import Multitask
+from jigsaw_shape.training.losses import LossTerm
+from jigsaw_shape.training.view import View
+
+AXIS = "batch"
+
+Batch = Mapping[str, jax.Array]
+
+
+class TrainState(struct.PyTreeNode):
+    """Everything that a run continues from.
+
+    Attributes:
+      step: int32 [], updates made.
+      rng: One typed key; step `i` uses `fold_in(rng, i)` and nothing else.
+      params: float32 tree.
+      batch_stats: Running statistics of BatchNorm; empty without it.
+      opt_state: optax's.
+      ema: Moving averages of params and batch_stats; empty where they are not kept.
+    """
+
+    step: jax.Array
+    rng: jax.Array
+    params: Any
+    batch_stats: Any
+    opt_state: Any
+    ema: Any
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """The variables to evaluate: the moving average where there is one."""
+        return self.ema or {"params": self.params, "batch_stats": self.batch_stats}
+
+
+def init_variables(model: Multitask, rng: jax.Array, size_px: int) -> dict[str, Any]:
+    """Returns `params` and `batch_stats` for images [B, size_px, size_px, 3]."""
+    images = jax.ShapeDtypeStruct((1, size_px, size_px, 3), jnp.float32)
+    init = jax.jit(lambda rng, x: model.init(rng, x, train=False))
+    variables = init(rng, jnp.zeros(images.shape))
+    return {"batch_stats": {}, **variables}
+
+
+def init_state(
+    variables: Mapping[str, Any],
+    optimizer: optax.GradientTransformation,
+    rng: jax.Array,
+    keep_ema: bool,
+) -> TrainState:
+    """Returns the state before the first step, placed on every device."""
+    params, batch_stats = variables["params"], variables["batch_stats"]
+    ema = {"params": params, "batch_stats": batch_stats} if keep_ema else {}
+    state = TrainState(
+        step=jnp.zeros((), jnp.int32),
+        rng=rng,
+        params=params,
+        batch_stats=batch_stats,
+        opt_state=optimizer.init(params),
+        # Donated trees may not share buffers.
+        ema=jax.tree.map(jnp.copy, ema),
+    )
+    return replicate(state)
+
+
+def replicate(tree: Any) -> Any:
+    """Returns `tree` with a copy of each array on every device of every process."""
+    mesh = jax.sharding.Mesh(jax.devices(), (AXIS,))
+    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    return jax.device_put(tree, sharding)
+
+
+def shard(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns this process's part of a batch, split between its devices.
+
+    Args:
+      batch: Arrays [B, ...], the same in every process; B a multiple of the devices.
+
+    Returns:
+      Arrays [local devices, B / devices, ...], in the order of `jax.devices()`.
+    """
+    n_devices, n_local = jax.device_count(), jax.local_device_count()
+    first = jax.process_index() * n_local
+
+    def local(array):
+        split = array.reshape(n_devices, -1, *array.shape[1:])
+        return split[first : first + n_local]
+
+    return {name: local(np.asarray(array)) for name, array in batch.items()}
+
+
+def make_update(
+    model: Multitask,
+    optimizer: optax.GradientTransformation,
+    losses: Mapping[str, tuple[float, LossTerm]],
+    view: View,
+    ema_decay: float = 0.0,
+) -> Callable[..., tuple[TrainState, dict[str, metrics.Average]]]:
+    """Returns the pmapped training step, compiled at its first call.
+
+    `update(state, bank, batch)` donates `state` and returns the next one with the means
+    of the step: each term as `loss/NAME`, the weighted sum as `loss/total`, each
+    head's accuracy on the same images as `accuracy/NAME`, and `grad_norm`, each a
+    `clu.metrics.Average` summed over all devices.
+
+    Args:
+      model: Its heads carry the names that the losses read.
+      optimizer: An optax update rule.
+      losses: `{name: (weight, term)}`.
+      view: The training view of stored images.
+      ema_decay: Above 0, the state's `ema` follows the weights with this decay.
+
+    Of the arguments of `update`, `bank` is None or uint8 [N, H, W, 3] on every device;
+    `batch` holds `label` and `domain`, int32 [D, B / D], and either `index`, rows of
+    the bank, or `image`, uint8 [D, B / D, H, W, 3].
+    """
+
+    def update(state, bank, batch):
+        step_rng = jax.random.fold_in(state.rng, state.step)
+        n_local = batch["label"].shape[0]
+        slots = jax.lax.axis_index(AXIS) * n_local + jnp.arange(n_local)
+        images, orders = view(step_rng, slots, _stored_images(bank, batch))
+        batch = {**batch, "order": orders}
+
+        def loss_fn(params):
+            variables = {"params": params, "batch_stats": state.batch_stats}
+            outputs, changed = model.apply(
+                variables, images, train=True, mutable=["batch_stats"]
+            )
+            total, sums = 0.0, {}
+            for name, (weight, term) in losses.items():
+                values, mask = term(outputs, batch)
+                value, count = (values * mask).sum(), jax.lax.psum(mask.sum(), AXIS)
+                total += weight * value / jnp.maximum(count, 1)
+                sums[f"loss/{name}"] = (value, mask.sum())
+            return total, (outputs, changed, sums)
+
+        gradient = jax.value_and_grad(loss_fn, has_aux=True)
+        (total, (outputs, changed, sums)), grads = gradient(state.params)
+        grads = jax.lax.psum(grads, AXIS)
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        batch_stats = changed.get("batch_stats", state.batch_stats)
+        ema = state.ema
+        if ema_decay > 0:
+            current = {"params": params, "batch_stats": batch_stats}
+            ema = optax.incremental_update(current, ema, 1 - ema_decay)
+
+        sums |= _accuracies(outputs, batch)
+        means = {
+            name: metrics.Average(*jax.lax.psum(pair, AXIS))
+            for name, pair in sums.items()
+        }
+        one = jnp.ones(())
+        means["loss/total"] = metrics.Average(jax.lax.psum(total, AXIS), one)
+        means["grad_norm"] = metrics.Average(optax.tree.norm(grads), one)
+        state = state.replace(
+            step=state.step + 1,
+            params=params,
+            batch_stats=batch_stats,
+            opt_state=opt_state,
+            ema=ema,
+        )
+        return state, means
+
+    return jax.pmap(
+        update, AXIS, in_axes=(None, None, 0), out_axes=None, donate_argnums=0
+    )
+
+
+def _stored_images(bank, batch: Batch) -> jax.Array:
+    return batch["image"] if bank is None else bank[batch["index"]]
+
+
+def _accuracies(outputs, batch) -> dict[str, tuple[jax.Array, jax.Array]]:
+    """Returns (hits, examples) of each head that has a label in the batch."""
+    ordered = (batch["order"] == 0).astype(jnp.float32)
+    everyone = jnp.ones_like(ordered)
+    truth = {
+        "classification": ("classification", batch["label"], everyone),
+        "jigsaw_ordered": ("jigsaw", batch["order"], ordered),
+        "jigsaw_shuffled": ("jigsaw", batch["order"], 1 - ordered),
+    }
+    sums = {}
+    for name, (head, label, mask) in truth.items():
+        if head in outputs:
+            hits = (outputs[head].argmax(-1) == label) * mask
+            sums[f"accuracy/{name}"] = (hits.sum(), mask.sum())
+    return sums
+
+
+def make_predict(
+    model: Multitask, size_px: int, grid: int, permutations: np.ndarray
+) -> Callable[..., dict[str, jax.Array]]:
+    """Returns the pmapped prediction of whole, resized, perhaps shuffled images.
+
+    `predict(variables, bank, batch)` returns the model's outputs for all B images on
+    every device: `features` [B, F] and each head's logits [B, n], float32. `batch`
+    holds `order`, int32 [D, B / D], and `index` or `image` as in `make_update`.
+    """
+
+    def predict(variables, bank, batch):
+        images = augment.resize(_stored_images(bank, batch), size_px)
+        tiles = jigsaw.cut_tiles(images, grid)
+        tiles = jigsaw.shuffle_tiles(tiles, batch["order"], permutations)
+        outputs = model.apply(variables, jigsaw.join_tiles(tiles), train=False)
+        return jax.lax.all_gather(outputs, AXIS, tiled=True)
+
+    return jax.pmap(predict, AXIS, in_axes=(None, None, 0), out_axes=None)

@@ -1,0 +1,64 @@
+"""Small training runs for the tests: the embedded data set in a few steps."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import jax
+import numpy as np
+from conftest import REPOSITORY
+from orbax.checkpoint import v1 as ocp
+
+TINY = {
+    "data.n_per_class": 6,
+    "data.n_cue_conflict_per_class": 4,
+    "data.stored_px": 32,
+    "data.image_size": 24,
+    "data.batch_size": 16,
+    "eval.batch_size": 64,
+    "epochs": 2,
+    "log.tensorboard": False,
+    "log.every_steps": 1,
+}
+
+
+def arguments(workdir: pathlib.Path, preset: str = "jigen", **changes) -> list[str]:
+    """Returns the arguments of `train`; `data__target="photo"` sets a field."""
+    fields = TINY | {name.replace("__", "."): v for name, v in changes.items()}
+    return [
+        f"--config={REPOSITORY / 'configs' / 'shapes.py'}:{preset}",
+        f"--workdir={workdir}",
+        *(f"--config.{name}={value}" for name, value in fields.items()),
+    ]
+
+
+def start(*arguments: str, n_devices: int = 1, module: str = "train"):
+    """Starts the command in a process of its own."""
+    environment = os.environ | {
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={n_devices}"
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", f"jigsaw_shape.{module}", *arguments],
+        env=environment,
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen, code: int = 0) -> str:
+    """Waits for the process and its exit code; returns what it printed."""
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == code, out + err
+    return out + err
+
+
+def saved_state(workdir: pathlib.Path) -> dict[str, np.ndarray]:
+    """Returns every array of a run's latest checkpoint by its path."""
+    directory = (workdir / "checkpoints").absolute()
+    with ocp.training.Checkpointer(directory) as checkpointer:
+        tree = checkpointer.load_checkpointables()["state"]
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}

@@ -1,0 +1,100 @@
+"""Every refusal at the door, and what counts as the same run."""
+
+import importlib.util
+
+import pytest
+from conftest import REPOSITORY
+
+from jigsaw_shape import config as config_lib
+from jigsaw_shape.presets import PRESETS, apply_preset
+
+CONFIGS = sorted((REPOSITORY / "configs").glob("*.py"))
+
+
+def load_config(path, preset="erm"):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config(preset)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_config_passes_its_own_check_with_every_preset(path, preset):
+    config = load_config(path, preset)
+    config_lib.check(config, n_devices=4)
+    assert config.preset == preset
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("epochs", 0, "exactly one"),
+        ("steps", 10, "exactly one"),
+        ("data.split", "kfold", "jigen | domainbed | official"),
+        ("data.sampling", "uniform", "balanced"),
+        ("data.cache", "disk", "host"),
+        ("data.image_size", 223, "use 222 or 225"),
+        ("data.stored_px", 0, "above 0"),
+        ("data.batch_size", 126, "multiple of 4"),
+        ("eval.batch_size", 0, "multiple of 4"),
+        ("eval.every_epochs", 0, "1 or more"),
+        ("model.dtype", "float16", "bfloat16"),
+        ("optim.name", "lamb", "adamw"),
+        ("optim.schedule", "linear", "cosine"),
+        ("optim.lr", 0.0, "above 0"),
+        ("optim.warmup", 1.5, "0 to 1"),
+        ("optim.ema_decay", 1.0, "below 1"),
+        ("optim.step_at", (2.0,), "0 to 1"),
+        ("jigsaw.grid", 5, "2, 3 or 4"),
+        ("jigsaw.n_permutations", 362_880, "1 to 362879"),
+        ("jigsaw.bias_whole_image", 1.1, "0 to 1"),
+        ("augment.flip", -0.1, "0 to 1"),
+        ("augment.hue", 0.6, "0.5 turns"),
+        ("augment.contrast", -1.0, "0 or more"),
+        ("augment.crop_scale", (0.9, 0.5), "smallest <= largest"),
+        ("augment.crop_ratio", (0.0, 1.0), "smallest <= largest"),
+        ("losses.jigsaw", -1.0, "0 or more"),
+        ("losses.classification", 0.0, "raise one"),
+        ("log.every_steps", 0, "1 or more"),
+    ],
+)
+def test_check_refuses_and_names_the_key(field, value, words):
+    config = config_lib.default_config()
+    *parents, leaf = field.split(".")
+    node = config
+    for parent in parents:
+        node = node[parent]
+    node[leaf] = value
+    with pytest.raises(ValueError) as refusal:
+        config_lib.check(config, n_devices=4)
+    message = str(refusal.value)
+    assert words in message
+    assert "config." in message
+    assert "\n" not in message
+
+
+def test_unknown_preset_lists_those_there_are():
+    with pytest.raises(ValueError, match=r"'jigsaw': .*erm.*jigen"):
+        apply_preset(config_lib.default_config(), "jigsaw")
+
+
+def test_sources_are_read_from_one_string():
+    config = config_lib.default_config()
+    assert config_lib.source_names(config) == ()
+    config.data.sources = "photo, cartoon,"
+    assert config_lib.source_names(config) == ("photo", "cartoon")
+
+
+def test_differences_name_what_changed_and_forgive_what_may():
+    config = config_lib.default_config()
+    stored = config_lib.to_json(config)
+    assert config_lib.differences(stored, config) == []
+    config.workdir, config.log.every_steps, config.data.cache = "x", 7, "none"
+    assert config_lib.differences(stored, config) == []
+    config.optim.lr = 0.5
+    config.augment.crop_scale = (0.5, 1.0)
+    assert config_lib.differences(stored, config) == [
+        "augment.crop_scale: [0.8, 1.0] -> [0.5, 1.0]",
+        "optim.lr: 0.001 -> 0.5",
+    ]

@@ -1,0 +1,75 @@
+"""Update rules against plain NumPy, schedules against their statements."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jigsaw_shape.config import default_config
+from jigsaw_shape.training import optim
+
+
+def _config(**fields):
+    config = default_config()
+    config.optim.update(fields)
+    return config
+
+
+def _run(config, n_steps, gradients, params):
+    optimizer = optim.make_optimizer(config, n_steps)
+    state = optimizer.init(params)
+    for gradient in gradients:
+        updates, state = optimizer.update(gradient, state, params)
+        params = optax.apply_updates(params, updates)
+    return params
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_sgd_is_pytorchs(nesterov):
+    config = _config(
+        lr=0.1, momentum=0.9, weight_decay=0.01, nesterov=nesterov, schedule="constant"
+    )
+    gradients = np.random.default_rng(0).normal(size=(5, 3))
+    p, buffer = np.ones(3), np.zeros(3)
+    for gradient in gradients:
+        g = gradient + 0.01 * p
+        buffer = 0.9 * buffer + g
+        p = p - 0.1 * (g + 0.9 * buffer if nesterov else buffer)
+    tree = {"layer": {"kernel": jnp.ones(3)}}
+    steps = [{"layer": {"kernel": jnp.asarray(g)}} for g in gradients]
+    ours = _run(config, 5, steps, tree)
+    np.testing.assert_allclose(ours["layer"]["kernel"], p, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_decay_can_spare_biases_and_norms(name):
+    config = _config(name=name, weight_decay=0.1, decay_kernels_only=True)
+    tree = {"bn": {"scale": jnp.ones(2)}, "fc": {"kernel": jnp.ones(2)}}
+    still = jax.tree.map(jnp.zeros_like, tree)
+    after = _run(config, 3, [still] * 3, tree)
+    np.testing.assert_array_equal(after["bn"]["scale"], 1)
+    assert (after["fc"]["kernel"] < 1).all()
+
+
+def test_step_schedule_drops_at_its_shares_of_the_run():
+    config = _config(lr=1.0, schedule="step", step_at=(0.5, 0.8), step_factor=0.1)
+    lr = optim.make_schedule(config, 100)
+    at = [float(lr(step)) for step in (0, 49, 51, 79, 81, 99)]
+    np.testing.assert_allclose(at, [1, 1, 0.1, 0.1, 0.01, 0.01], rtol=1e-5)
+
+
+@pytest.mark.parametrize("schedule", ["step", "cosine", "constant"])
+def test_warmup_rises_linearly_and_joins(schedule):
+    config = _config(lr=2.0, schedule=schedule, warmup=0.1)
+    lr = optim.make_schedule(config, 100)
+    np.testing.assert_allclose([float(lr(s)) for s in (0, 5, 10)], [0, 1, 2], rtol=1e-6)
+    end = {"step": 0.2, "cosine": 0.0, "constant": 2.0}[schedule]
+    assert float(lr(100)) == pytest.approx(end, abs=1e-6)
+
+
+def test_step_schedule_with_warmup_drops_where_it_does_without():
+    plain = optim.make_schedule(_config(schedule="step"), 100)
+    warm = optim.make_schedule(_config(schedule="step", warmup=0.2), 100)
+    for step in (30, 79, 81, 99):
+        assert float(plain(step)) == pytest.approx(float(warm(step)))

@@ -1,0 +1,203 @@
+"""The pmapped step on four devices against plain JAX on one."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import linen as nn
+
+from jigsaw_shape import augment, jigsaw
+from jigsaw_shape import config as config_lib
+from jigsaw_shape.evals import core
+from jigsaw_shape.models.multitask import Multitask
+from jigsaw_shape.training import setup
+from jigsaw_shape.training import step as step_lib
+from jigsaw_shape.training.losses import make_losses
+from jigsaw_shape.training.view import make_view
+
+N, STORED, SIZE, N_CLASSES = 16, 20, 18, 3
+LR = 0.05
+
+
+class TinyEncoder(nn.Module):
+    """Two convolutions with a BatchNorm that can be synchronized."""
+
+    norm_axis: str | None
+
+    @nn.compact
+    def __call__(self, images, train):
+        """Maps images [B, H, W, 3] to features [B, 8]."""
+        x = nn.Conv(8, (3, 3), strides=2)(images)
+        x = nn.BatchNorm(not train, axis_name=self.norm_axis if train else None)(x)
+        x = nn.Conv(8, (3, 3), strides=2)(nn.relu(x))
+        return x.mean((1, 2))
+
+
+def _config(**fields):
+    config = config_lib.default_config()
+    config.data.image_size = SIZE
+    config.data.stored_px = STORED
+    config.losses.jigsaw = 0.7
+    config.jigsaw.bias_whole_image = 0.4
+    with config.unlocked():
+        config.update_from_flattened_dict(fields)
+    return config
+
+
+def _model(norm_axis):
+    return Multitask(
+        encoder=TinyEncoder(norm_axis),
+        heads={"classification": N_CLASSES, "jigsaw": 31},
+        mean=(0.4, 0.5, 0.6),
+        std=(0.2, 0.3, 0.2),
+    )
+
+
+def _batch(n=N):
+    rng = np.random.default_rng(0)
+    return {
+        "image": rng.integers(0, 256, (n, STORED, STORED, 3), np.uint8),
+        "label": rng.integers(0, N_CLASSES, n).astype(np.int32),
+        "domain": np.zeros(n, np.int32),
+    }
+
+
+def _start(config, ema_decay=0.0):
+    permutations = jigsaw.permutation_set(3, 30, 0)
+    view = make_view(config, permutations)
+    model = _model(step_lib.AXIS)
+    optimizer = optax.sgd(LR)
+    variables = step_lib.init_variables(model, jax.random.key(1), SIZE)
+    state = step_lib.init_state(
+        variables, optimizer, setup.step_rng(config), ema_decay > 0
+    )
+    update = step_lib.make_update(
+        model, optimizer, make_losses(config), view, ema_decay
+    )
+    return state, update, view, permutations
+
+
+def _reference_step(config, view, variables, batch, step):
+    """Returns the step's result, stated without pmap: one batch, one mean a term."""
+    step_rng = jax.random.fold_in(setup.step_rng(config), step)
+    images, orders = view(step_rng, jnp.arange(N), batch["image"])
+
+    def loss_fn(params):
+        outputs, changed = _model(None).apply(
+            variables | {"params": params}, images, True, mutable=["batch_stats"]
+        )
+        cross_entropy = optax.softmax_cross_entropy_with_integer_labels
+        classes = cross_entropy(outputs["classification"], batch["label"])
+        counts = (orders == 0) | config.jigsaw.classify_shuffled
+        terms = {
+            "loss/classification": (classes * counts).sum() / counts.sum(),
+            "loss/jigsaw": cross_entropy(outputs["jigsaw"], orders).mean(),
+        }
+        total = terms["loss/classification"] + 0.7 * terms["loss/jigsaw"]
+        return total, (terms | {"loss/total": total}, changed)
+
+    gradient = jax.grad(loss_fn, has_aux=True)
+    grads, (terms, changed) = gradient(variables["params"])
+    params = jax.tree.map(lambda p, g: p - LR * g, variables["params"], grads)
+    return {"params": params, **changed}, terms, orders
+
+
+@pytest.mark.parametrize("classify_shuffled", [True, False])
+def test_four_devices_make_the_update_of_the_whole_batch(classify_shuffled):
+    assert jax.device_count() == 4
+    config = _config(**{"jigsaw.classify_shuffled": classify_shuffled})
+    state, update, view, _ = _start(config)
+    expected = jax.device_get(state.variables)
+    batch = _batch()
+    for step in range(3):
+        expected, terms, orders = _reference_step(config, view, expected, batch, step)
+        state, means = update(state, None, step_lib.shard(batch))
+        for name, value in terms.items():
+            assert float(means[name].compute()) == pytest.approx(float(value), rel=1e-5)
+        n_ordered = int((orders == 0).sum())
+        assert means["accuracy/jigsaw_ordered"].count == n_ordered
+        assert means["accuracy/jigsaw_shuffled"].count == N - n_ordered
+    assert int(state.step) == 3
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=2e-6),
+        dict(state.variables),
+        dict(expected),
+    )
+
+
+def test_every_device_holds_the_same_state():
+    state, update, _, _ = _start(_config())
+    state, _ = update(state, None, step_lib.shard(_batch()))
+    for leaf in jax.tree.leaves(state.variables):
+        copies = [np.asarray(shard.data) for shard in leaf.addressable_shards]
+        assert len(copies) == 4
+        assert all((copy == copies[0]).all() for copy in copies)
+
+
+def test_images_from_the_bank_are_images_of_the_batch():
+    batch = _batch()
+    bank = step_lib.replicate(jnp.asarray(batch["image"][::-1].copy()))
+    by_index = {**batch, "index": np.arange(N - 1, -1, -1, dtype=np.int32)}
+    del by_index["image"]
+    results = []
+    for images, given in ((None, batch), (bank, by_index)):
+        state, update, _, _ = _start(_config())
+        state, _ = update(state, images, step_lib.shard(given))
+        results.append(jax.device_get(state.params))
+    jax.tree.map(np.testing.assert_array_equal, *results)
+
+
+def test_ema_follows_the_weights():
+    state, update, _, _ = _start(_config(), ema_decay=0.9)
+    before = jax.device_get(state.ema)
+    state, _ = update(state, None, step_lib.shard(_batch()))
+    after = {"params": state.params, "batch_stats": state.batch_stats}
+    expected = jax.tree.map(lambda old, new: 0.9 * old + 0.1 * new, before, after)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), state.ema, expected
+    )
+    assert state.variables is state.ema
+
+
+def test_steps_differ_and_repeat_from_the_same_state():
+    batch = step_lib.shard(_batch())
+    runs = []
+    for _ in range(2):
+        state, update, _, _ = _start(_config())
+        losses = []
+        for _ in range(2):
+            state, means = update(state, None, batch)
+            losses.append(float(means["loss/jigsaw"].compute()))
+        runs.append(losses)
+    assert runs[0] == runs[1]
+    assert runs[0][0] != runs[0][1]
+
+
+@pytest.mark.parametrize("n", [1, 5, 8])
+def test_predictions_are_those_of_the_model_for_any_number_of_images(n):
+    permutations = jigsaw.permutation_set(3, 30, 0)
+    model = _model(step_lib.AXIS)
+    variables = step_lib.init_variables(model, jax.random.key(1), SIZE)
+    predict = step_lib.make_predict(model, SIZE, 3, permutations)
+    predict_fn = core.make_predict_fn(
+        predict, step_lib.shard, step_lib.replicate(variables), batch_size=8
+    )
+    images = _batch(n)["image"]
+    orders = np.arange(n, dtype=np.int32)
+    ours = predict_fn(None, {"image": images, "order": orders})
+
+    tiles = jigsaw.cut_tiles(augment.resize(images, SIZE), 3)
+    tiles = jigsaw.shuffle_tiles(tiles, orders, permutations)
+    expected = model.apply(variables, jigsaw.join_tiles(tiles), False)
+    assert ours.keys() == expected.keys()
+    for name, value in expected.items():
+        assert ours[name].shape == value.shape
+        np.testing.assert_allclose(ours[name], value, atol=1e-5)
+
+
+def test_unknown_loss_is_refused():
+    config = config_lib.default_config()
+    config.losses.jigsw = 1.0
+    with pytest.raises(ValueError, match=r"jigsw.*classification, jigsaw"):
+        make_losses(config)
