@@ -135,12 +135,11 @@ def finish(config, directory, dataset, splits, console) -> None:
         "seed": config.seed,
     }
     results = rows.results(identity, recorded)
-    book = logbook.Logbook(
+    with logbook.Logbook(
         directory, resume_step=recorded[-1]["step"], tensorboard=False
-    )
-    for row in results:
-        book.write("result", row["step"], row)
-    book.close()
+    ) as book:
+        for row in results:
+            book.write("result", row["step"], row)
     for row in results:
         figures.save(
             figures.confusion_figure(row, dataset.classes),

@@ -33,11 +33,10 @@ def arguments(workdir: pathlib.Path, preset: str = "jigen", **changes) -> list[s
     ]
 
 
-def start(*arguments: str, n_devices: int = 1, module: str = "train"):
-    """Starts the command in a process of its own."""
-    environment = os.environ | {
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={n_devices}"
-    }
+def start(*arguments: str, n_devices: int = 1, module: str = "train", **variables):
+    """Starts the command in a process of its own; `variables` are the environment's."""
+    environment = os.environ | variables
+    environment["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={n_devices}"
     return subprocess.Popen(
         [sys.executable, "-m", f"jigsaw_shape.{module}", *arguments],
         env=environment,

@@ -1,6 +1,7 @@
 """Whole runs: killed, continued, refused, diverging, on one device and on four."""
 
 import json
+import os
 import signal
 import time
 
@@ -75,21 +76,58 @@ def test_a_run_killed_again_and_again_ends_bit_for_bit_the_same(finished, tmp_pa
         assert records[0] == records[1]
 
 
-def test_four_devices_evaluate_and_train_like_one(finished, tmp_path):
-    workdir = tmp_path / "run"
+@pytest.fixture(scope="module")
+def on_four_devices(tmp_path_factory):
+    """The same run on four devices of one process."""
+    workdir = tmp_path_factory.mktemp("four") / "run"
     finish(start(*arguments(workdir), n_devices=4))
-    one, four = saved_state(finished[0]), saved_state(workdir)
+    return workdir
+
+
+def _evaluations(workdir):
+    return [row for row in rows.read(workdir) if row["kind"] == "eval"]
+
+
+def test_four_devices_evaluate_and_train_like_one(finished, on_four_devices):
+    one, four = saved_state(finished[0]), saved_state(on_four_devices)
     assert one["['rng']"].tolist() == four["['rng']"].tolist()
-    first = [rows.read(run)[0] for run in (finished[0], workdir)]
+    first = [rows.read(run)[0] for run in (finished[0], on_four_devices)]
     for name in ("loss/classification", "loss/jigsaw", "grad_norm"):
         assert first[0][name] == pytest.approx(first[1][name], rel=1e-5)
-    counted = [
-        [row for row in rows.read(run) if row["kind"] == "eval"][-1]
-        for run in (finished[0], workdir)
+    for run in (finished[0], on_four_devices):
+        last = _evaluations(run)[-1]
+        assert np.sum(last["target/confusion"]) == 48  # each image once
+        assert last["cue_conflict/n"] == 32
+
+
+def test_two_processes_train_like_one(on_four_devices, tmp_path):
+    """As Slurm starts them, two devices each, the rows and checkpoints shared."""
+    workdir = tmp_path / "run"
+    processes = [
+        start(
+            "--multihost",
+            *arguments(workdir),
+            n_devices=2,
+            SLURM_JOB_ID=str(os.getpid()),  # the coordinator's port follows from it
+            SLURM_STEP_NODELIST="localhost",
+            SLURM_NTASKS="2",
+            SLURM_PROCID=str(rank),
+            SLURM_LOCALID=str(rank),
+            SLURM_STEP_NUM_TASKS="2",
+            SLURM_JOB_NUM_NODES="1",
+        )
+        for rank in range(2)
     ]
-    for row in counted:
-        assert np.sum(row["target/confusion"]) == 48  # each image once
-        assert row["cue_conflict/n"] == 32
+    for process in processes:
+        finish(process)
+    together, apart = saved_state(on_four_devices), saved_state(workdir)
+    for name, array in together.items():
+        np.testing.assert_allclose(array, apart[name], atol=1e-4, err_msg=name)
+    assert len(rows.read(workdir)) == len(rows.read(on_four_devices))
+    assert (
+        _evaluations(workdir)[0]["target/confusion"]
+        == (_evaluations(on_four_devices)[0]["target/confusion"])
+    )
 
 
 def test_a_run_leaves_what_a_reader_needs(finished):

@@ -327,7 +327,9 @@ def _walk(folder: pathlib.Path, above: Parts):
             parts = (*above, entry.name)
             if entry.is_file():
                 yield parts, entry.stat().st_size
-            elif entry.is_dir() and len(parts) <= _MAX_DEPTH:
+            elif not entry.is_dir():
+                yield parts, 0  # a link to nothing: found out when it is read
+            elif len(parts) <= _MAX_DEPTH:
                 yield from _walk(pathlib.Path(entry.path), parts)
 
 

@@ -141,10 +141,10 @@ def prepare(
         replaced = home / _REPLACED
         if replaced.exists() and not builder_dir.exists():
             replaced.rename(builder_dir)  # replacing it was interrupted
-        if builder_dir.exists() and not overwrite:
-            return _open(builder_dir, source_dir)
         for leftover in home.glob("incomplete.*"):
             shutil.rmtree(leftover)
+        if builder_dir.exists() and not overwrite:
+            return _open(builder_dir, source_dir)
         try:
             source = root = download.find(
                 name,

@@ -182,8 +182,11 @@ def survey(
     files = download.list_files(root)
     found = collections.defaultdict(list)  # the folder above the domains -> files
     strangers = collections.defaultdict(set)  # the same, of folders that are no domain
-    misplaced, no_image = [], []
+    lists, misplaced, no_image = [], [], []
     for parts, size in files.items():
+        if splits.KFOLD_FILE.fullmatch(parts[-1]):
+            lists.append(parts)
+            continue
         place = _place(parts)
         is_image = _SUFFIXES.fullmatch(pathlib.PurePath(parts[-1]).suffix)
         if place is None:
@@ -197,9 +200,7 @@ def survey(
     if not found:
         raise ValueError(_nothing_found(spec, source, files, misplaced))
     above = _choose(spec, source, found)
-    texts = download.read_texts(
-        root, [p for p in files if splits.KFOLD_FILE.fullmatch(p[-1])]
-    )
+    texts = download.read_texts(root, lists)
     texts = texts or download.read_texts_near(source, splits.KFOLD_FILE)
     official, warnings = splits.read_kfold(texts)
     official = {
@@ -211,11 +212,6 @@ def survey(
         ("files that are no images by their suffix", no_image),
         ("folders beside the domains", sorted(strangers[above])),
     ):
-        passed = [
-            name
-            for name in passed
-            if not splits.KFOLD_FILE.fullmatch(name.split("/")[-1])
-        ]
         if passed:
             warnings.append(f"passed over {len(passed)} {what}, such as {passed[0]}")
     return _assemble(spec, source, found[above], official, warnings)
@@ -249,10 +245,8 @@ def _choose(spec: Spec, source: pathlib.Path, found: dict) -> tuple[str, ...]:
     best = [above for above in found if n_domains(above) == most or not spec.domains]
     if len(best) > 1:
         folders = ", ".join(str(source.joinpath(*above)) for above in sorted(best))
-        raise ValueError(
-            f"several folders hold {{domain}}/{{class}}/ for {spec.name}: name one of "
-            f"{folders}"
-        )
+        many = f"several folders hold {{domain}}/{{class}}/ for {spec.name}"
+        raise ValueError(f"{many}: name one of {folders}")
     return best[0]
 
 
@@ -280,9 +274,10 @@ def _assemble(spec, source, entries, official, warnings) -> Survey:
     if "all" in spellings:
         raise ValueError("TFDS reserves the name 'all': rename the domain's folder")
     domains = tuple(d for d in spec.domains or sorted(spellings) if d in spellings)
-    classes = spec.classes or tuple(sorted({plain(e[0].class_folder) for e in entries}))
+    seen = {_squash(e[0].class_folder): plain(e[0].class_folder) for e in entries}
+    classes = spec.classes or tuple(sorted(seen.values()))
     label_of = {_squash(name): label for label, name in enumerate(classes)}
-    images, unknown = [], collections.Counter()
+    images, unknown, class_folders = [], collections.Counter(), {}
     for place, parts, size in entries:
         domain = _domain(spec, place.folder)
         label = label_of.get(_squash(place.class_folder))
@@ -292,6 +287,12 @@ def _assemble(spec, source, entries, official, warnings) -> Survey:
             unknown[domain, place.class_folder] += 1
             continue
         folders = [domain, place.split, classes[label]]
+        spelling = class_folders.setdefault(tuple(folders), place.class_folder)
+        if spelling != place.class_folder:
+            raise ValueError(
+                f"{domain}: the class folders {spelling!r} and {place.class_folder!r} "
+                "have one name but for case and punctuation: rename one"
+            )
         name = "/".join(f for f in (*folders, parts[-1]) if f)
         split = official.get(name.lower(), _SPLIT_FOLDERS.get(place.split, ""))
         images.append(Image("/".join(parts), name, domain, label, size, split))
@@ -304,10 +305,8 @@ def _assemble(spec, source, entries, official, warnings) -> Survey:
             raise ValueError(f"two files for {image.name}: {before.path}, {image.path}")
     unnamed = official.keys() - {i.name.lower() for i in images}
     if unnamed:
-        warnings.append(
-            f"the split files name {len(unnamed)} images that are not there, such as "
-            f"{min(unnamed)}"
-        )
+        absent = f"{len(unnamed)} images that are not there, such as {min(unnamed)}"
+        warnings.append(f"the split files name {absent}")
     problems = [
         f"{domain}: unknown class folder {folder!r} with {n} images"
         for (domain, folder), n in sorted(unknown.items())

@@ -157,23 +157,34 @@ def kernel_gradient(
     k = kernel_size
     _, h, w, c = x.shape
     _, out_h, out_w, _ = dy.shape
-    pad_h, (pad_w, _) = same_padding(h, k, stride), same_padding(w, k, stride)
-    padded = jnp.pad(x, ((0, 0), pad_h, (0, 0), (0, 0))).astype(jnp.float32)
-    dy = dy.astype(jnp.float32)
+    pad_h, pad_w = same_padding(h, k, stride)[0], same_padding(w, k, stride)[0]
+    kernel_dtype = x.dtype
 
-    # A loop, not Python's: XLA would fuse what makes `x` and `dy` into each row's sum,
-    # and compute it k times.
-    def kernel_row(i):
-        rows = lax.dynamic_slice_in_dim(padded, i, stride * (out_h - 1) + 1, 1)
-        rows = rows[:, ::stride]
-        total = sum(
-            _window(rows, stride * q - pad_w, k) * dy[:, :, q : q + 1]
-            for q in range(out_w)
-        )
-        total = total.reshape(-1, k * c)
-        return (jnp.ones((1, len(total))) @ total).reshape(k, 1, c)
+    def sums(x, dy):
+        x, dy = x.astype(jnp.float32), dy.astype(jnp.float32)
+        kernel_rows = []
+        for i in range(k):
+            inside, (before, after) = _overlap(h, out_h, i - pad_h, stride)
+            rows, d = x[:, inside], dy[:, before : out_h - after]
+            total = sum(
+                _window(rows, stride * q - pad_w, k) * d[:, :, q : q + 1]
+                for q in range(out_w)
+            ).reshape(-1, k * c)
+            row = jnp.ones((1, len(total))) @ total
+            kernel_rows.append(row.reshape(k, 1, c))
+        return jnp.stack(kernel_rows).astype(kernel_dtype)
 
-    return lax.map(kernel_row, jnp.arange(k)).astype(x.dtype)
+    # What makes `x` and `dy`, BatchNorm and ReLU, XLA would fuse into the sums, and so
+    # compute k times; it does not fuse into a branch whose condition it cannot know.
+    # (It drops `optimization_barrier` on CPUs.) A gradient that is not finite makes
+    # the kernel's so too, which is all that the other branch says.
+    return lax.cond(
+        jnp.isfinite(dy[0, 0, 0, 0]),
+        sums,
+        lambda x, dy: jnp.full((k, k, 1, c), jnp.nan, kernel_dtype),
+        x,
+        dy,
+    )
 
 
 def same_padding(size: int, kernel_size: int, stride: int) -> tuple[int, int]:

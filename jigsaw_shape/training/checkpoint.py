@@ -4,17 +4,20 @@ import pathlib
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from jigsaw_shape.rows import SELECTED_BY
-from jigsaw_shape.training.step import TrainState
+from jigsaw_shape.training.step import TrainState, replicate
 
 _policies = ocp.training.preservation_policies
 
 
 class Checkpoints:
-    """The checkpoints in a directory: the latest two, and the best by each rule."""
+    """The checkpoints in a directory: the latest two, and the best by each rule.
+
+    A context manager: leaving it, however, waits for the save that is under way.
+    """
 
     def __init__(self, directory: pathlib.Path):
         """Opens `directory`, created if absent; clears what a killed save left."""
@@ -59,32 +62,34 @@ class Checkpoints:
         if measures is not None:
             metrics = {name: measures[name] for name in SELECTED_BY.values()}
             metrics["step"] = step
-        # A copy: the next step donates the buffers that are still being written.
-        tree = jax.tree.map(jnp.copy, _to_arrays(state))
+        # A copy in host memory: the next step donates the buffers, and Orbax cannot
+        # save an array that every process holds.
+        tree = jax.tree.map(np.array, _to_arrays(state))
         self._checkpointer.save_checkpointables_async(
             step, {"state": tree}, metrics=metrics, overwrite=True
         )
 
     def restore(self, template: TrainState, step: int | None = None) -> TrainState:
-        """Returns the state saved at `step` (None: the latest), placed as `template`.
+        """Returns the state saved at `step` (None: the latest), on every device.
+
+        Args:
+          template: A state of the same structure and shapes.
+          step: Of the checkpoint.
 
         Raises:
           ValueError: The checkpoint does not fit the template.
         """
         abstract = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
-            _to_arrays(template),
+            lambda x: np.empty(x.shape, x.dtype), _to_arrays(template)
         )
         loaded = self._checkpointer.load_checkpointables(step, {"state": abstract})
-        return _from_arrays(loaded["state"])
+        return replicate(_from_arrays(loaded["state"]))
 
-    def wait(self) -> None:
-        """Returns when no save is under way."""
-        self._checkpointer.wait()
+    def __enter__(self):
+        return self
 
-    def close(self) -> None:
-        """Waits for the last save and closes the directory."""
-        self._checkpointer.close()
+    def __exit__(self, *exc_info):
+        self._checkpointer.close()  # waits for the last save
 
 
 def _to_arrays(state: TrainState) -> dict[str, Any]:

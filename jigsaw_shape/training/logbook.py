@@ -77,8 +77,10 @@ class Logbook:
             if isinstance(value, int | float) and math.isfinite(value):
                 self._board.add_scalar(f"{kind}/{name}", value, step)
 
-    def close(self) -> None:
-        """Closes the files."""
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
         if self._file is not None:
             self._file.close()
         if self._board is not None:

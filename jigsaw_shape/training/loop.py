@@ -1,5 +1,6 @@
 """The loop of a run: steps, rows, evaluations, checkpoints, and how it stops."""
 
+import contextlib
 import math
 import pathlib
 import signal
@@ -71,38 +72,44 @@ def run(
         config.optim.ema_decay,
     )
     predict = setup.make_predict(config, learner)
-    checkpoints = Checkpoints(directory / "checkpoints")
-    first = checkpoints.latest_step or 0
-    if first:
-        state = checkpoints.restore(state)
-    logbook = Logbook(
-        directory,
-        resume_step=first,
-        tensorboard=config.log.tensorboard,
-        is_writer=jax.process_index() == 0,
-    )
-    chunks = training_chunks(config, store, splits, schedule, first)
-    saved = first
-    watch = _Watch(config, schedule, logbook, progress, first)
-    with _StopSignal() as stop_signal:
+
+    def evaluate(state):
+        predict_fn = core.make_predict_fn(
+            predict, step_lib.shard, state.variables, config.eval.batch_size
+        )
+        return dict(
+            evaluate_run(
+                predict_fn,
+                store,
+                splits,
+                batch_size=config.eval.batch_size,
+                n_orders=learner.n_orders,
+                cue_conflict=cue_conflict,
+            )
+        )
+
+    with contextlib.ExitStack() as stack:
+        checkpoints = stack.enter_context(Checkpoints(directory / "checkpoints"))
+        first = saved = checkpoints.latest_step or 0
+        if first:
+            state = checkpoints.restore(state)
+        logbook = stack.enter_context(
+            Logbook(
+                directory,
+                resume_step=first,
+                tensorboard=config.log.tensorboard,
+                is_writer=jax.process_index() == 0,
+            )
+        )
+        stop_signal = stack.enter_context(_StopSignal())
+        watch = _Watch(config, schedule, logbook, progress, first)
+        chunks = training_chunks(config, store, splits, schedule, first)
         for step, batch in enumerate(store.batches(chunks), start=first + 1):
             state, means = update(state, store.bank, step_lib.shard(batch))
             watch.add(step, means)
             if step in schedule.evaluate_at:
                 watch.flush()
-                predict_fn = core.make_predict_fn(
-                    predict, step_lib.shard, state.variables, config.eval.batch_size
-                )
-                measures = dict(
-                    evaluate_run(
-                        predict_fn,
-                        store,
-                        splits,
-                        batch_size=config.eval.batch_size,
-                        n_orders=learner.n_orders,
-                        cue_conflict=cue_conflict,
-                    )
-                )
+                measures = evaluate(state)
                 watch.evaluated(step, measures)
                 checkpoints.save(state, measures)
                 saved = step
@@ -114,10 +121,7 @@ def run(
                 if saved != step:
                     watch.flush()
                     checkpoints.save(state)
-                checkpoints.close()
                 raise InterruptedRunError(f"stopped at step {step}, which is saved")
-    checkpoints.close()
-    logbook.close()
 
 
 def training_chunks(

@@ -83,7 +83,16 @@ def replicate(tree: Any) -> Any:
     """Returns `tree` with a copy of each array on every device of every process."""
     mesh = jax.sharding.Mesh(jax.devices(), (AXIS,))
     sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-    return jax.device_put(tree, sharding)
+    if jax.process_count() == 1:
+        return jax.device_put(tree, sharding)
+
+    def put(leaf):
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(put(jax.random.key_data(leaf)))
+        # Only host memory may be put on devices of other processes.
+        return jax.device_put(np.asarray(leaf), sharding)
+
+    return jax.tree.map(put, tree)
 
 
 def shard(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -1,0 +1,239 @@
+"""Encoders: sizes, dtypes, and what BatchNorm does with statistics and devices."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from jigsaw_shape.models import ENCODERS
+from jigsaw_shape.models.layers import BatchNorm
+
+# Published counts (torchvision, TensorFlow's tpu/efficientnet/lite), less the
+# classifier's F * 1000 + 1000; and F.
+PARAMETERS = {
+    "convnet": (388_896, 256),
+    "resnet18": (11_689_512 - 513_000, 512),
+    "resnet34": (21_797_672 - 513_000, 512),
+    "resnet50": (25_557_032 - 2_049_000, 2048),
+    "resnet101": (44_549_160 - 2_049_000, 2048),
+    "efficientnet_lite0": (4_652_008 - 1_281_000, 1280),
+    "efficientnet_lite1": (5_416_680 - 1_281_000, 1280),
+    "efficientnet_lite2": (6_092_072 - 1_281_000, 1280),
+}
+STAGES = {
+    "convnet": ["stage1", "stage2", "stage3", "stage4"],
+    "resnet18": ["layer1", "layer2", "layer3", "layer4", "stem"],
+    "efficientnet_lite0": ["head", *(f"stage{i}" for i in range(1, 8)), "stem"],
+}
+SMALL = tuple(STAGES)
+
+
+def _build(name, dtype=jnp.float32, norm_axis=None, freeze_norm=False):
+    return ENCODERS[name].build(
+        dtype=dtype, norm_axis=norm_axis, freeze_norm=freeze_norm
+    )
+
+
+@functools.cache
+def _shapes(name):
+    images = jnp.zeros((1, 32, 32, 3))
+    return jax.eval_shape(
+        lambda key: _build(name).init(key, images, False), jax.random.key(0)
+    )
+
+
+@functools.cache
+def _variables(name):
+    """Drawn by NumPy: compiling a deep network's initialization takes seconds."""
+    rng = np.random.default_rng(0)
+
+    def draw(path, shape):
+        kind = path[-1].key
+        if kind != "kernel":
+            return np.full(shape.shape, kind in ("scale", "var"), np.float32)
+        he = np.sqrt(2 / np.prod(shape.shape[:-1]))
+        return rng.normal(0, he, shape.shape).astype(np.float32)
+
+    return jax.tree_util.tree_map_with_path(draw, _shapes(name))
+
+
+def _images(n=4, size_px=32):
+    return jax.random.normal(jax.random.key(1), (n, size_px, size_px, 3))
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_parameter_counts_and_feature_shape(name):
+    module = _build(name, dtype=jnp.bfloat16)
+
+    def init_and_apply(key):
+        images = jnp.zeros((2, 64, 64, 3))
+        variables = module.init(key, images, False)
+        return variables, module.apply(variables, images, False)
+
+    variables, features = jax.eval_shape(init_and_apply, jax.random.key(0))
+    n_parameters = sum(p.size for p in jax.tree.leaves(variables["params"]))
+    assert (n_parameters, features.shape[1]) == PARAMETERS[name]
+    assert features.shape[0] == 2
+    assert {a.dtype for a in jax.tree.leaves((variables, features))} == {
+        jnp.dtype(jnp.float32)
+    }
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_stages_are_named(name):
+    apply = functools.partial(_build(name).apply, mutable=["intermediates"])
+    shapes = jax.eval_shape(
+        lambda variables, images: apply(variables, images, False),
+        _shapes(name),
+        _images(),
+    )[1]["intermediates"]
+    assert sorted(shapes) == STAGES[name]
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_bfloat16_computes_nearly_the_same(name):
+    variables, images = _variables(name), _images()
+
+    def features(dtype):
+        apply = _build(name, dtype).apply
+        return jax.jit(lambda variables: apply(variables, images, False))(variables)
+
+    exact, rounded = features(jnp.float32), features(jnp.bfloat16)
+    assert rounded.dtype == jnp.float32
+    assert not np.array_equal(exact, rounded)
+    distance = np.linalg.norm(exact - rounded) / np.linalg.norm(exact)
+    assert distance < 0.05
+
+
+def test_training_updates_statistics_unless_frozen():
+    variables, images = _variables("convnet"), _images()
+
+    def train(freeze_norm):
+        module = _build("convnet", freeze_norm=freeze_norm)
+        return module.apply(variables, images, True, mutable=["batch_stats"])
+
+    _, updated = train(freeze_norm=False)
+    features, frozen = train(freeze_norm=True)
+    jax.tree.map(
+        np.testing.assert_array_equal, frozen, {"batch_stats": variables["batch_stats"]}
+    )
+    same = jax.tree.map(
+        np.array_equal, updated["batch_stats"], variables["batch_stats"]
+    )
+    assert not any(jax.tree.leaves(same))
+    evaluated = _build("convnet").apply(variables, images, False)
+    np.testing.assert_array_equal(features, evaluated)
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_batch_norm_equals_flax_and_its_derivatives(train):
+    x = 2 + 3 * jax.random.normal(jax.random.key(0), (4, 5, 6, 7))
+    ours = BatchNorm()
+    flax = nn.BatchNorm(use_running_average=not train, momentum=0.9)
+    variables = {
+        "params": {
+            "scale": jax.random.normal(jax.random.key(1), (7,)),
+            "bias": jax.random.normal(jax.random.key(2), (7,)),
+        },
+        "batch_stats": {"mean": jnp.arange(7.0), "var": 1 + jnp.arange(7.0)},
+    }
+
+    def loss(params, x, apply):
+        y, updated = apply({**variables, "params": params}, x)
+        return (jnp.sin(y) * jnp.arange(7)).mean(), (y, updated["batch_stats"])
+
+    def run(apply):
+        gradients = jax.grad(loss, argnums=(0, 1), has_aux=True)
+        return gradients(variables["params"], x, apply)
+
+    (a, (y_a, stats_a)), (b, (y_b, stats_b)) = (
+        run(lambda v, x: ours.apply(v, x, train, mutable=["batch_stats"])),
+        run(lambda v, x: flax.apply(v, x, mutable=["batch_stats"])),
+    )
+    np.testing.assert_allclose(y_a, y_b, atol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), a, b)
+    np.testing.assert_allclose(stats_a["mean"], stats_b["mean"], rtol=1e-5)
+    # PyTorch's running variance is the unbiased one: of 120 values, 120 / 119 of it.
+    kept = 0.9 * variables["batch_stats"]["var"]
+    correction = 120 / 119 if train else 1.0
+    np.testing.assert_allclose(
+        stats_a["var"] - kept, (stats_b["var"] - kept) * correction, rtol=1e-4
+    )
+
+
+@pytest.fixture
+def four_devices():
+    if jax.device_count() < 4:
+        pytest.skip("needs 4 devices: --xla_force_host_platform_device_count=4")
+    return jax.devices()[:4]
+
+
+def test_synchronized_norm_on_four_devices_equals_one(four_devices):
+    x = 2 + 3 * jax.random.normal(jax.random.key(0), (8, 3, 4, 5))
+    variables = BatchNorm().init(jax.random.key(0), x, False)
+
+    def gradients(params, x, axis_name):
+        # Smooth: where a ReLU follows, the two may fall on either side of its kink.
+        def loss(params, x):
+            y, updated = BatchNorm(axis_name=axis_name).apply(
+                {**variables, "params": params}, x, True, mutable=["batch_stats"]
+            )
+            return (jnp.sin(y) * jnp.arange(5)).sum(), (y, updated)
+
+        (d_params, d_x), outputs = jax.grad(loss, argnums=(0, 1), has_aux=True)(
+            params, x
+        )
+        if axis_name is not None:
+            d_params = jax.lax.psum(d_params, axis_name)
+        return d_params, d_x, *outputs
+
+    d_params, d_x, y, updated = gradients(variables["params"], x, None)
+    sharded = jax.pmap(
+        functools.partial(gradients, axis_name="batch"),
+        axis_name="batch",
+        in_axes=(None, 0),
+        devices=four_devices,
+    )(variables["params"], x.reshape(4, 2, 3, 4, 5))
+    expected = (
+        jax.tree.map(lambda a: jnp.stack([a] * 4), d_params),
+        d_x.reshape(4, 2, 3, 4, 5),
+        y.reshape(4, 2, 3, 4, 5),
+        jax.tree.map(lambda a: jnp.stack([a] * 4), updated),
+    )
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=2e-5),
+        sharded,
+        expected,
+    )
+
+
+def test_encoders_synchronize_over_norm_axis(four_devices):
+    variables, images = _variables("convnet"), _images(8)
+
+    def train(variables, images, norm_axis):
+        module = _build("convnet", norm_axis=norm_axis)
+        return module.apply(variables, images, True, mutable=["batch_stats"])
+
+    features, updated = train(variables, images, None)
+    sharded = jax.pmap(
+        functools.partial(train, norm_axis="batch"),
+        axis_name="batch",
+        in_axes=(None, 0),
+        devices=four_devices,
+    )(variables, images.reshape(4, 2, 32, 32, 3))
+    np.testing.assert_allclose(sharded[0].reshape(8, -1), features, atol=1e-5)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a[3], b, atol=1e-5), sharded[1], updated
+    )
+
+
+def test_normalization_belongs_to_the_encoder():
+    pixels = np.array([0, 127, 255])
+    spec = ENCODERS["efficientnet_lite0"]
+    np.testing.assert_allclose(
+        (pixels / 255 - spec.mean[0]) / spec.std[0], (pixels - 127) / 128, atol=1e-12
+    )
+    assert ENCODERS["resnet18"].mean == (0.485, 0.456, 0.406)

@@ -1,0 +1,573 @@
+"""Layouts, archives, preparing and loading of image folders, on made-up ones."""
+
+import dataclasses
+import http.server
+import io
+import os
+import subprocess
+import sys
+import tarfile
+import threading
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jigsaw_shape.data import download, folders, layouts, splits
+
+PACS = layouts.SPECS["pacs"]
+
+
+def draw(seed, size=(20, 20), mode="RGB"):
+    pixels = np.random.default_rng(seed).integers(0, 256, (3, 4, 3), np.uint8)
+    return Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC).convert(mode)
+
+
+def make_set(root, domains, classes, n=2, middle=("",)):
+    """Writes n PNGs to each {root}/{domain}/{middle}/{class}."""
+    for d, domain in enumerate(domains):
+        for m, split in enumerate(middle):
+            for c, name in enumerate(classes):
+                folder = root / domain / split / name
+                folder.mkdir(parents=True)
+                for i in range(n):
+                    draw(1000 * d + 100 * m + 10 * c + i).save(folder / f"p{i}.png")
+    return root
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """The known sets with counts that made-up folders of 2 a class have."""
+    for name, spec in layouts.SPECS.items():
+        counts = dict.fromkeys(spec.domains, 2 * len(spec.classes))
+        spec = dataclasses.replace(spec, domains=counts, mirrors=())
+        monkeypatch.setitem(layouts.SPECS, name, spec)
+        monkeypatch.delenv(f"{name.upper()}_DIR", raising=False)
+
+
+@pytest.fixture
+def own(tmp_path):
+    return make_set(tmp_path / "own", ("day", "night"), ("car", "tree"))
+
+
+def load(name, tmp_path, **options):
+    return folders.load(name, data_dir=tmp_path / "tfds", **options)
+
+
+def same(a, b):
+    return all(np.array_equal(a.read(i), b.read(i)) for i in range(len(a)))
+
+
+@pytest.mark.parametrize(
+    ("name", "above", "domains"),
+    [
+        ("pacs", ".", PACS.domains),
+        ("pacs", "PACS", PACS.domains),
+        ("PACS", "kfold", PACS.domains),
+        ("pacs", "a/PACS/kfold", PACS.domains),
+        ("pacs", "x", ("Art Painting", "CARTOON", "Photo", "sketch")),
+        ("pacs", "x", ("art", "cartoon", "photo", "sketch")),
+        ("vlcs", "VLCS", ("Caltech101", "LabelMe", "SUN09", "VOC2007")),
+        ("office-home", "office_home", ("Art", "Clipart", "Product", "Real World")),
+        ("OfficeHome", "OfficeHomeDataset_10072016", ("Art", "Clipart", "Product",
+                                                      "RealWorld")),
+    ],
+)  # fmt: skip
+def test_layouts_of_known_sets(small, tmp_path, name, above, domains):
+    spec = layouts.find_spec(name)
+    make_set(tmp_path / "in" / above, domains, [c.title() for c in spec.classes])
+    found = layouts.survey(spec, tmp_path / "in")
+    assert found.problems == ()
+    assert found.domains == tuple(spec.domains)
+    assert found.classes == spec.classes
+    assert len(found.images) == sum(spec.domains.values())
+    first = found.images[0]
+    assert (tmp_path / "in" / first.path).is_file()
+    assert first.name == f"{found.domains[0]}/{found.classes[0]}/p0.png"
+
+
+def test_another_data_set_beside_it_does_not_matter(small, tmp_path):
+    make_set(tmp_path / "PACS", PACS.domains, PACS.classes)
+    vlcs = layouts.SPECS["vlcs"]
+    make_set(tmp_path / "VLCS", vlcs.domains, vlcs.classes)
+    for name in ("pacs", "vlcs"):
+        found = layouts.survey(layouts.find_spec(name), tmp_path)
+        assert found.problems == found.warnings == ()
+        assert found.domains == tuple(layouts.SPECS[name].domains)
+
+
+def test_train_and_val_folders_are_the_official_split(small, tmp_path):
+    spec = layouts.SPECS["digits_dg"]
+    spec = dataclasses.replace(spec, domains=dict.fromkeys(spec.domains, 40))
+    root = tmp_path / "digits_dg"
+    make_set(root, spec.domains, spec.classes, middle=("train", "val"))
+    found = layouts.survey(spec, tmp_path)
+    assert found.problems == ()
+    assert {i.official for i in found.images} == {"train", "val"}
+    for image in found.images:
+        assert image.name.split("/")[1] == image.official
+
+
+def test_expected_counts_are_the_published_ones():
+    totals = {name: sum(s.domains.values()) for name, s in layouts.SPECS.items()}
+    assert totals == {
+        "pacs": 9991, "vlcs": 10729, "office_home": 15588, "digits_dg": 24000,
+    }  # fmt: skip
+    n_classes = {name: len(set(s.classes)) for name, s in layouts.SPECS.items()}
+    assert n_classes == {"pacs": 7, "vlcs": 5, "office_home": 65, "digits_dg": 10}
+    for spec in layouts.SPECS.values():
+        assert tuple(sorted(spec.classes)) == spec.classes
+        assert set(spec.aliases.values()) <= spec.domains.keys()
+
+
+def test_what_is_missing_or_too_much_is_named(small, tmp_path):
+    root = make_set(tmp_path / "in", list(PACS.domains)[:3], PACS.classes)
+    make_set(root, ["photo/cat"], ["x"])  # deeper: not taken for a domain
+    (root / "photo" / "dog").rename(root / "photo" / "wolf")
+    (root / "cartoon" / "horse" / "p0.png").unlink()
+    with pytest.raises(ValueError) as caught:
+        folders.prepare("pacs", source_dir=root, data_dir=tmp_path / "tfds")
+    lines = str(caught.value).splitlines()
+    assert [line.strip() for line in lines[1:]] == [
+        "photo: unknown class folder 'wolf' with 2 images",
+        "cartoon: 13 images found, 14 expected",
+        "photo: no images of dog",
+        "photo: 12 images found, 14 expected",
+        "sketch: the domain is missing",
+    ]
+    assert "--allow_partial" in lines[0]
+    assert not list((tmp_path / "tfds").rglob("dataset_info.json"))
+    builder = folders.prepare(
+        "pacs", source_dir=root, data_dir=tmp_path / "tfds", strict=False
+    )
+    assert len(builder.info.metadata["incomplete"]) == 5
+    loaded = load("pacs", tmp_path)
+    assert loaded.domains == ("art_painting", "cartoon", "photo")
+    assert loaded.classes == PACS.classes
+    assert len(loaded) == 14 + 13 + 12
+
+
+def test_junk_is_passed_over_and_named_where_it_may_matter(own):
+    (own / ".DS_Store").write_bytes(b"x")
+    (own / "day" / "car" / "Thumbs.db").write_bytes(b"x")
+    (own / "day" / "car" / "._p0.png").write_bytes(b"x")
+    (own / "__MACOSX" / "day" / "car").mkdir(parents=True)
+    (own / "__MACOSX" / "day" / "car" / "p0.png").write_bytes(b"x")
+    (own / "night" / "tree" / "notes.txt").write_text("x")
+    draw(0).save(own / "overview.png")
+    found = layouts.survey(layouts.find_spec("own"), own)
+    assert found.domains == ("day", "night")
+    assert found.classes == ("car", "tree")
+    assert len(found.images) == 8
+    assert len(found.warnings) == 2
+    assert "overview.png" in found.warnings[0]
+    assert "notes.txt" in found.warnings[1]
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("nowhere", "does not exist"),
+        ("own/day", r"without a domain folder above, such as car/p0\.png"),
+        (".", r"several folders hold \{domain\}/\{class\}/ for own: .*own2"),
+        ("empty", "no folders with files"),
+    ],
+)
+def test_layouts_that_are_refused(own, tmp_path, where, message):
+    make_set(tmp_path / "own2", ("rain",), ("car",))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=message):
+        layouts.survey(layouts.find_spec("own"), tmp_path / where)
+
+
+def test_two_spellings_of_one_domain_are_refused(tmp_path):
+    root = make_set(tmp_path / "in", ("Real World", "real_world"), ("a",))
+    with pytest.raises(ValueError, match="two folders for real_world"):
+        layouts.survey(layouts.find_spec("mine"), root)
+
+
+@pytest.mark.parametrize("other", ["C", "c++", "C#"])
+def test_class_folders_that_would_be_one_class_are_refused(tmp_path, other):
+    root = make_set(tmp_path / "in", ("day",), ("c", other))
+    with pytest.raises(ValueError, match=r"the class folders '.*' and '.*' have"):
+        layouts.survey(layouts.find_spec("mine"), root)
+
+
+@pytest.mark.parametrize("lists", ["in", "in/kfold", "in/labels", "pacs_label", "."])
+def test_official_files_are_found_in_beside_and_above(small, tmp_path, lists):
+    root = tmp_path / "up" / "in"
+    make_set(root / "kfold", PACS.domains, PACS.classes)
+    where = tmp_path / "up" / lists
+    where.mkdir(exist_ok=True)
+    for domain in PACS.domains:
+        for number, part in enumerate(("crossval", "train")):
+            lines = [
+                f"{domain}/{name}/p{number}.png {label + 1}\n"
+                for label, name in enumerate(PACS.classes)
+            ]
+            (where / f"{domain}_{part}_kfold.txt").write_text("".join(lines))
+    found = layouts.survey(layouts.find_spec("pacs"), root)
+    assert found.problems == found.warnings == ()
+    for image in found.images:
+        assert image.official == ("val" if image.name.endswith("p0.png") else "train")
+    loaded = load("pacs", tmp_path, source_dir=root)
+    parts = splits.split(loaded, target="photo", method="official")
+    assert len(parts.train) == len(parts.val) == 21
+    assert all(loaded.names[i].endswith("p0.png") for i in parts.val)
+
+
+def pack(root, path):
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("__MACOSX/own/day/car/._p0.png", b"x")
+            for file in sorted(root.rglob("*")):
+                archive.write(file, file.relative_to(root.parent))
+    else:
+        with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as archive:
+            archive.add(root, root.name)
+    return path
+
+
+@pytest.mark.parametrize("name", ["own.zip", "own.tar", "own.tar.gz"])
+def test_archives_are_the_folders_they_hold(own, tmp_path, name):
+    archive = pack(own, tmp_path / name)
+    loaded = load("own", tmp_path, source_dir=archive)
+    from_folder = folders.load("own", source_dir=own, data_dir=tmp_path / "other")
+    assert loaded.names == from_folder.names
+    assert same(loaded, from_folder)
+    load("own", tmp_path, source_dir=own)  # the same data: not refused
+    assert not list((tmp_path / "tfds").rglob("incomplete*"))
+
+
+def evil_zip(name, mode=0):
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("own/day/car/p0.png", b"x")
+        info = zipfile.ZipInfo(name)
+        info.external_attr = mode << 16
+        archive.writestr(info, "/etc/passwd")
+    return data.getvalue()
+
+
+def evil_tar(name, kind=tarfile.REGTYPE):
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as archive:
+        info = tarfile.TarInfo(name)
+        info.type, info.linkname = kind, "/etc/passwd"
+        archive.addfile(info)
+    return data.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        evil_zip("../evil.png"),
+        evil_zip("own/../../evil.png"),
+        evil_zip("/tmp/evil.png"),
+        evil_zip("..\\evil.png"),
+        evil_zip("C:\\evil.png"),
+        evil_zip("own/day/link.png", 0o120777),
+        evil_tar("../evil.png"),
+        evil_tar("/tmp/evil.png"),
+        evil_tar("own/day/link.png", tarfile.SYMTYPE),
+        evil_tar("own/day/link.png", tarfile.LNKTYPE),
+        evil_tar("own/day/device", tarfile.CHRTYPE),
+        evil_zip("own/a.png")[:-30],
+        b"neither",
+    ],
+)
+def test_archives_that_could_escape_are_refused_whole(tmp_path, data):
+    archive = tmp_path / "archive"
+    archive.write_bytes(data)
+    with pytest.raises(ValueError, match=r"is refused|is neither|is damaged"):
+        download.extract(archive, tmp_path / "out" / "in")
+    assert [p.name for p in tmp_path.rglob("*")] == ["archive"]
+
+
+def encode(image, **options):
+    data = io.BytesIO()
+    image.save(data, **options)
+    return data.getvalue()
+
+
+def test_decoding_of_every_kind_of_file():
+    rgb = draw(1, (30, 20))
+    plain = np.asarray(rgb)
+
+    def error(data):
+        return np.abs(download.decode(data).astype(int) - plain).mean()
+
+    assert error(encode(rgb, format="PNG")) == 0
+    assert error(encode(rgb.convert("RGBA"), format="PNG")) == 0
+    palette = rgb.quantize(256)
+    assert error(encode(palette, format="PNG")) < 4
+    assert error(encode(palette, format="PNG", transparency=b"\x80\xff")) < 4
+    assert error(encode(palette, format="GIF")) < 4
+    assert error(encode(rgb.convert("CMYK"), format="JPEG", quality=98)) < 4
+    turned = rgb.transpose(Image.Transpose.ROTATE_90)  # 6: turn back clockwise
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for kind in ("PNG", "TIFF", "WEBP"):
+        lossless = {"lossless": True} if kind == "WEBP" else {}
+        assert error(encode(turned, format=kind, exif=exif, **lossless)) == 0
+    assert error(encode(turned, format="JPEG", exif=exif, quality=98)) < 6
+    grey = rgb.convert("L")
+    decoded = download.decode(encode(grey, format="PNG"))
+    np.testing.assert_array_equal(decoded, np.asarray(grey.convert("RGB")))
+    deep = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
+    assert deep.mode == "I;16"
+    np.testing.assert_array_equal(download.decode(encode(deep, format="PNG")), decoded)
+    assert decoded.dtype == np.uint8
+    assert decoded.flags.writeable
+
+
+def test_resizing_squashes_and_leaves_what_fits():
+    image = draw(2, (30, 20))
+    data = encode(image, format="PNG")
+    small = download.decode(data, size_px=8)
+    expected = image.resize((8, 8), Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(small, np.asarray(expected))
+    square = draw(2, (8, 8))
+    kept = download.decode(encode(square, format="PNG"), size_px=8)
+    np.testing.assert_array_equal(kept, np.asarray(square))
+
+
+def test_loaded_data_set(own, tmp_path):
+    draw(5, (16, 30), "CMYK").save(own / "night" / "tree" / "a.jpg")
+    data = load("own", tmp_path, source_dir=own, stored_px=0)
+    assert "tensorflow" not in sys.modules
+    assert data.domains == ("day", "night")
+    assert data.classes == ("car", "tree")
+    assert data.label.dtype == data.domain.dtype == np.int32
+    assert data.label.tolist() == [0, 0, 1, 1, 0, 0, 1, 1, 1]
+    assert data.domain.tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 1]
+    assert data.official is None
+    for i, name in enumerate(data.names):
+        image = np.asarray(Image.open(own / name).convert("RGB"))
+        np.testing.assert_array_equal(data.read(i), image)
+    assert data.names[6] == "night/tree/a.jpg"
+    squares = load("own", tmp_path, stored_px=12)
+    shapes = {squares.read(i).shape for i in np.arange(len(squares))}
+    assert shapes == {(12, 12, 3)}
+
+
+def test_records_keep_their_order_over_shards(own, tmp_path, monkeypatch):
+    from tensorflow_datasets.core.utils import shard_utils
+
+    monkeypatch.setattr(
+        shard_utils.ShardConfig, "get_number_shards", lambda *args, **kwargs: 3
+    )
+    data = load("own", tmp_path, source_dir=own, stored_px=0)
+    assert len(list((tmp_path / "tfds").rglob("*array_record*-of-00003"))) == 6
+    for i, name in enumerate(data.names):
+        image = np.asarray(Image.open(own / name))
+        np.testing.assert_array_equal(data.read(i), image)
+
+
+def test_every_damaged_file_is_named_and_nothing_stored(own, tmp_path):
+    (own / "day" / "car" / "p0.png").write_bytes(b"")
+    (own / "day" / "tree" / "p1.png").write_text("not a picture")
+    whole = encode(draw(3, (64, 64)), format="JPEG", quality=98)
+    (own / "night" / "car" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (own / "night" / "tree" / "gone.png").symlink_to(own / "nowhere.png")
+    for strict in (True, False):
+        with pytest.raises(ValueError) as caught:
+            folders.prepare("own", source_dir=own, data_dir=tmp_path, strict=strict)
+        lines = [line.strip() for line in str(caught.value).splitlines()]
+        assert lines[0] == f"{own} has 4 faults:"
+        assert lines[1] == "day/car/p0.png: the file is empty"
+        assert lines[2] == "day/tree/p1.png: not an image"
+        assert lines[3].startswith("night/car/cut.jpg: damaged, ")
+        assert lines[4].startswith("night/tree/gone.png: damaged, [Errno 2] No such")
+        assert not list(tmp_path.rglob("*.array_record*"))
+
+
+_KILLED = """
+import os, signal, sys
+from jigsaw_shape.data import folders
+generate = folders.DomainFolders._generate_examples
+def killed(self, domain):
+    for n, example in enumerate(generate(self, domain)):
+        if domain == "night" and n == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield example
+folders.DomainFolders._generate_examples = killed
+folders.prepare("own", source_dir=sys.argv[1], data_dir=sys.argv[2], overwrite=True)
+"""
+
+
+def run_python(code, *args, **environment):
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, args)], env=os.environ | environment
+    )
+
+
+def test_a_killed_run_leaves_nothing_and_the_next_succeeds(own, tmp_path):
+    assert run_python(_KILLED, own, tmp_path / "tfds").wait() == -9
+    assert list((tmp_path / "tfds").rglob("incomplete*"))
+    with pytest.raises(ValueError, match="not prepared"):
+        load("own", tmp_path, auto_prepare=False)
+    assert len(load("own", tmp_path, source_dir=own)) == 8
+    assert not list((tmp_path / "tfds").rglob("incomplete*"))
+    # and one that is killed while it replaces a data set leaves the old one
+    draw(9).save(own / "day" / "car" / "new.png")
+    assert run_python(_KILLED, own, tmp_path / "tfds").wait() == -9
+    assert len(load("own", tmp_path)) == 8
+    assert not list((tmp_path / "tfds").rglob("incomplete*"))
+
+
+def test_of_several_runs_that_start_at_once_one_prepares(own, tmp_path):
+    code = """
+import pathlib, sys
+from jigsaw_shape.data import folders
+store = folders._store
+def noted(*args):
+    with pathlib.Path(sys.argv[2]).open("a") as notes:
+        notes.write("stored,")
+    store(*args)
+folders._store = noted
+data = folders.load("own", data_dir=sys.argv[1], stored_px=0)
+assert len(data) == 8 and data.read(7).shape == (20, 20, 3)
+"""
+    args = (code, tmp_path / "tfds", tmp_path / "notes")
+    runs = [run_python(*args, OWN_DIR=str(own)) for _ in range(3)]
+    assert [run.wait() for run in runs] == [0, 0, 0]
+    assert (tmp_path / "notes").read_text() == "stored,"
+
+
+def test_other_data_under_the_same_name_is_refused(own, tmp_path):
+    load("own", tmp_path, source_dir=own)
+    load("own", tmp_path, source_dir=own)
+    draw(9).save(own / "day" / "car" / "new.png")
+    with pytest.raises(ValueError, match=r"8 and 9 images.*--overwrite"):
+        load("own", tmp_path, source_dir=own)
+    assert len(load("own", tmp_path)) == 8
+    with pytest.raises(ValueError, match="does not exist"):
+        load("own", tmp_path, source_dir=tmp_path / "gone")
+    folders.prepare("own", source_dir=own, data_dir=tmp_path / "tfds", overwrite=True)
+    assert len(load("own", tmp_path, source_dir=own)) == 9
+
+
+def test_a_failing_replacement_keeps_what_there_was(own, tmp_path, monkeypatch):
+    load("own", tmp_path, source_dir=own)
+
+    def fail(self, domain):
+        raise OSError("no space left")
+        yield
+
+    monkeypatch.setattr(folders.DomainFolders, "_generate_examples", fail)
+    with pytest.raises(OSError, match="no space left"):
+        folders.prepare(
+            "own", source_dir=own, data_dir=tmp_path / "tfds", overwrite=True
+        )
+    assert len(load("own", tmp_path)) == 8
+
+
+def test_first_use_finds_the_folder(small, tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
+    with pytest.raises(ValueError, match=r"prepare pacs --from DIR.*PACS_DIR") as none:
+        folders.load("pacs")
+    assert "\n" not in str(none.value)
+    monkeypatch.setenv("PACS_DIR", str(tmp_path / "missing"))
+    with pytest.raises(ValueError, match=r"from \$PACS_DIR\) does not exist"):
+        folders.load("pacs")
+    root = make_set(tmp_path / "in", PACS.domains, PACS.classes)
+    monkeypatch.setenv("PACS_DIR", str(root))
+    from_environment = folders.load("pacs")
+    assert len(from_environment) == 56
+    monkeypatch.delenv("PACS_DIR")
+    assert len(folders.load("pacs")) == 56  # from the TFDS directory now
+    manual = tmp_path / "second" / "downloads" / "manual"
+    manual.mkdir(parents=True)
+    pack(root, manual / "PACS.zip")
+    found = folders.load("pacs", data_dir=tmp_path / "second")
+    assert same(found, from_environment)
+
+
+def with_mirrors(monkeypatch, *mirrors):
+    spec = dataclasses.replace(layouts.SPECS["pacs"], mirrors=mirrors)
+    monkeypatch.setitem(layouts.SPECS, "pacs", spec)
+
+
+def test_download_takes_the_first_mirror_with_the_whole_set(
+    small, tmp_path, monkeypatch
+):
+    root = make_set(tmp_path / "in", PACS.domains, PACS.classes)
+    good = pack(root, tmp_path / "good.zip")
+    (root / "photo" / "dog" / "p0.png").unlink()
+    partial = pack(root, tmp_path / "partial.zip")
+    page = tmp_path / "page.html"
+    page.write_text("<html>too many downloads</html>")
+    bad = ["http://127.0.0.1:9/PACS.zip", page.as_uri(), partial.as_uri()]
+    with_mirrors(monkeypatch, *bad)
+    with pytest.raises(ValueError) as caught:
+        load("pacs", tmp_path)
+    message = str(caught.value)
+    assert "prepare pacs --from DIR" in message
+    assert "refused" in message
+    assert "neither a folder nor" in message
+    assert "photo: 13 images found, 14 expected" in message
+    with_mirrors(monkeypatch, *bad, good.as_uri())
+    assert len(load("pacs", tmp_path)) == 56
+    downloads = tmp_path / "tfds" / "downloads" / "manual"
+    assert [p.name for p in downloads.iterdir()] == ["pacs.zip"]
+
+
+def test_a_download_that_broke_off_goes_on(tmp_path):
+    payload = np.random.default_rng(0).bytes(300_000)
+    asked = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.headers.get("Range"))
+            start = 0
+            if asked[-1] and self.headers.get("If-Range") == '"one"':
+                start = int(asked[-1].removeprefix("bytes=").rstrip("-"))
+            self.send_response(206 if start else 200)
+            self.send_header("ETag", '"one"')
+            self.send_header("Content-Length", str(len(payload) - start))
+            self.end_headers()
+            stop = len(payload) if len(asked) > 1 else 100_000
+            self.wfile.write(payload[start:stop])
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/set.tar"
+
+        def get():
+            return download.fetch([url], tmp_path, "set", fault_fn=lambda path: "")
+
+        with pytest.raises(ValueError, match="broke off after 100000 of 300000"):
+            get()
+        path = get()
+        server.shutdown()
+    assert asked == [None, "bytes=100000-"]
+    assert path.read_bytes() == payload
+    assert [p.name for p in tmp_path.iterdir()] == ["set.tar"]
+
+
+def test_real_pacs(pacs_dir, tmp_path, monkeypatch):
+    monkeypatch.setenv("PACS_DIR", str(pacs_dir))
+    data = load("pacs", tmp_path)
+    assert len(data) == 9991
+    assert data.domains == tuple(PACS.domains)
+    assert data.classes == PACS.classes
+    counts = dict(zip(data.domains, np.bincount(data.domain).tolist(), strict=True))
+    assert counts == PACS.domains
+    path_of = {i.name: i.path for i in layouts.survey(PACS, pacs_dir).images}
+    for i in np.random.default_rng(0).integers(0, len(data), 40):
+        path = pacs_dir / path_of[data.names[i]]
+        assert data.classes[data.label[i]] == path.parent.name
+        assert data.domains[data.domain[i]] == path.parent.parent.name
+        expected = np.asarray(Image.open(path).convert("RGB"))
+        assert expected.shape == (227, 227, 3)
+        np.testing.assert_array_equal(data.read(i), expected)
+    assert load("pacs", tmp_path, stored_px=84).read(0).shape == (84, 84, 3)
+    parts = splits.split(data, target="sketch")
+    assert len(parts.target) == 3929
+    assert len(parts.val) == 204 + 234 + 167
+    assert len(parts.train) == 6062 - len(parts.val)

