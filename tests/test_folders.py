@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jigsaw_shape.data import download, folders, layouts, splits
+from jigsaw_shape.data import files as files_lib
+from jigsaw_shape.data import folders, layouts, splits
 
 PACS = layouts.SPECS["pacs"]
 
@@ -281,7 +282,7 @@ def test_archives_that_could_escape_are_refused_whole(tmp_path, data):
     archive = tmp_path / "archive"
     archive.write_bytes(data)
     with pytest.raises(ValueError, match=r"is refused|is neither|is damaged"):
-        download.extract(archive, tmp_path / "out" / "in")
+        files_lib.extract(archive, tmp_path / "out" / "in")
     assert [p.name for p in tmp_path.rglob("*")] == ["archive"]
 
 
@@ -296,7 +297,7 @@ def test_decoding_of_every_kind_of_file():
     plain = np.asarray(rgb)
 
     def error(data):
-        return np.abs(download.decode(data).astype(int) - plain).mean()
+        return np.abs(files_lib.decode(data).astype(int) - plain).mean()
 
     assert error(encode(rgb, format="PNG")) == 0
     assert error(encode(rgb.convert("RGBA"), format="PNG")) == 0
@@ -313,11 +314,11 @@ def test_decoding_of_every_kind_of_file():
         assert error(encode(turned, format=kind, exif=exif, **lossless)) == 0
     assert error(encode(turned, format="JPEG", exif=exif, quality=98)) < 6
     grey = rgb.convert("L")
-    decoded = download.decode(encode(grey, format="PNG"))
+    decoded = files_lib.decode(encode(grey, format="PNG"))
     np.testing.assert_array_equal(decoded, np.asarray(grey.convert("RGB")))
     deep = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
     assert deep.mode == "I;16"
-    np.testing.assert_array_equal(download.decode(encode(deep, format="PNG")), decoded)
+    np.testing.assert_array_equal(files_lib.decode(encode(deep, format="PNG")), decoded)
     assert decoded.dtype == np.uint8
     assert decoded.flags.writeable
 
@@ -325,11 +326,11 @@ def test_decoding_of_every_kind_of_file():
 def test_resizing_squashes_and_leaves_what_fits():
     image = draw(2, (30, 20))
     data = encode(image, format="PNG")
-    small = download.decode(data, size_px=8)
+    small = files_lib.decode(data, size_px=8)
     expected = image.resize((8, 8), Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(small, np.asarray(expected))
     square = draw(2, (8, 8))
-    kept = download.decode(encode(square, format="PNG"), size_px=8)
+    kept = files_lib.decode(encode(square, format="PNG"), size_px=8)
     np.testing.assert_array_equal(kept, np.asarray(square))
 
 
@@ -539,7 +540,7 @@ def test_a_download_that_broke_off_goes_on(tmp_path):
         url = f"http://127.0.0.1:{server.server_port}/set.tar"
 
         def get():
-            return download.fetch([url], tmp_path, "set", fault_fn=lambda path: "")
+            return files_lib.fetch([url], tmp_path, "set", fault_fn=lambda path: "")
 
         with pytest.raises(ValueError, match="broke off after 100000 of 300000"):
             get()

