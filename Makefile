@@ -7,7 +7,13 @@ BIN := $(VENV)/bin
 .PHONY: demo test lint setup lock clean
 
 demo: setup  ## train erm and jigen on the embedded data set, print one table
-	$(BIN)/python -m jigsaw_shape.demo --out runs/demo
+	$(BIN)/python -m jigsaw_shape.train --config configs/shapes.py:erm \
+	  --workdir runs/demo/erm
+	$(BIN)/python -m jigsaw_shape.train --config configs/shapes.py:jigen \
+	  --workdir runs/demo/jigen --config.jigsaw.bias_whole_image=0.7
+	$(BIN)/python -m jigsaw_shape.report runs/demo
+	@echo "What the network saw: runs/demo/jigen/preview.png"
+	@echo "What it confuses:     runs/demo/*/confusion_val.png"
 
 test: setup lint  ## lint, then every test
 	$(BIN)/python -m pytest

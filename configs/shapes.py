@@ -15,7 +15,7 @@ from jigsaw_shape.presets import apply_preset
 def get_config(preset: str = "erm"):
     """Returns the configuration for `preset`."""
     config = default_config()
-    config.epochs = 20
+    config.epochs = 12
 
     config.data.name = "shapes"
     config.data.target = "sketch"  # photo | painting | cartoon | sketch

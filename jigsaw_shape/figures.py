@@ -20,13 +20,15 @@ def sheet(rows: Sequence[tuple[str, np.ndarray, Sequence[str]]]) -> Figure:
       rows: For each row its name, images float [n, H, W, 3] in [0, 1] and n titles.
     """
     n_columns = len(rows[0][1])
-    figure = Figure(figsize=(1.25 * n_columns + 0.4, 1.5 * len(rows)), layout="tight")
+    figure = Figure(
+        figsize=(1.25 * n_columns + 0.4, 1.45 * len(rows)), layout="constrained"
+    )
     axes = figure.subplots(len(rows), n_columns, squeeze=False)
     for row, (name, images, titles) in enumerate(rows):
         for column, (image, title) in enumerate(zip(images, titles, strict=True)):
             cell = axes[row][column]
             cell.imshow(np.clip(image, 0, 1), interpolation="nearest")
-            cell.set_title(title, fontsize=8)
+            cell.set_title(title, fontsize=7)
             cell.set_xticks([])
             cell.set_yticks([])
             cell.spines[:].set_visible(False)

@@ -33,13 +33,16 @@ def preview_figure(
     training view with its tiles put back in order, and the same view shuffled, titled
     with the order. The view is the one the step uses, under the run's first key; only
     the orders are drawn anew, uniformly over the shuffled ones, so that a puzzle is
-    seen whatever `config.jigsaw.bias_whole_image` is.
+    seen whatever `config.jigsaw.bias_whole_image` is. Below them, images of the
+    held-out target, as stored: what the network is tested on and never trained on.
     """
     domains = dataset.domain[splits.train]
     pools = [splits.train[domains == d] for d in np.unique(domains)]
     rng = np.random.default_rng(config.seed)
     indices = [rng.choice(pools[i % len(pools)]) for i in range(_N_COLUMNS)]
     stored = np.stack([dataset.read(i) for i in indices])
+    held_out = rng.choice(splits.target, _N_COLUMNS)
+    tested = np.stack([dataset.read(i) for i in held_out])
 
     step_rng = jax.random.fold_in(setup.step_rng(config), 0)
     slots = jnp.arange(_N_COLUMNS)
@@ -52,15 +55,17 @@ def preview_figure(
     tiles = jigsaw.shuffle_tiles(tiles, orders, learner.permutations)
     shuffled = jigsaw.join_tiles(tiles)
 
-    names = [
-        f"{dataset.classes[dataset.label[i]]}\n{dataset.domains[dataset.domain[i]]}"
-        for i in indices
-    ]
+    def names(indices):
+        classes = [dataset.classes[label] for label in dataset.label[indices]]
+        domains = [dataset.domains[d] for d in dataset.domain[indices]]
+        return [f"{c}, {d}" for c, d in zip(classes, domains, strict=True)]
+
     return figures.sheet(
         [
-            ("stored", stored / 255, names),
+            ("stored", stored / 255, names(indices)),
             ("augmented", ordered, [""] * _N_COLUMNS),
             ("shuffled", shuffled, [f"order {int(order)}" for order in orders]),
+            ("held out", tested / 255, names(held_out)),
         ]
     )
 

@@ -10,6 +10,7 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -20,9 +21,18 @@ _MEASURES = {
     "target": "target/accuracy",
     "source val": "val/accuracy",
     "shape bias": "cue_conflict/shape_bias",
-    "puzzle (shuffled)": "puzzle/shuffled_accuracy",
-    "puzzle (ordered)": "puzzle/ordered_accuracy",
+    "jigsaw": "puzzle/shuffled_accuracy",
+    "jigsaw, ordered": "puzzle/ordered_accuracy",
 }
+_ONE_RUN_ONLY = ("jigsaw, ordered",)
+# Runs that differ in one of these stand in tables of their own.
+_TABLE_KEYS = ("dataset", "encoder", "split", "split_seed")
+
+
+def make_console(quiet: bool = False) -> Console:
+    """Returns the console of every command; into a file it writes wider lines."""
+    width = None if sys.stdout.isatty() else 120
+    return Console(width=width, quiet=quiet, highlight=False)
 
 
 def print_run(
@@ -36,7 +46,10 @@ def print_run(
       console: Where to.
     """
     first = results[0]
-    table = Table(title=f"{first['preset']} on {first['target']}, accuracies in %")
+    table = Table(
+        title=f"{first['preset']} on {first['target']}, accuracies in %",
+        box=box.SIMPLE_HEAD,
+    )
     measures = _present(results)
     for column in ("selection", "epoch", *measures):
         table.add_column(column, justify="left" if column == "selection" else "right")
@@ -44,9 +57,11 @@ def print_run(
         cells = [_percent(row.get(name)) for name in measures.values()]
         table.add_row(row["selection"], f"{row['epoch']:.1f}", *cells)
     console.print(table)
-    legend = "; ".join(f"{rule}: {meaning}" for rule, meaning in rows.RULES.items())
-    console.print(legend, soft_wrap=True)
-    by_class = Table(title=f"{first['target']} by class, in %")
+    legend = [f"{rule}: {meaning}" for rule, meaning in rows.RULES.items()]
+    if "jigsaw" in measures:
+        legend.append("jigsaw: the jigsaw head on shuffled images alone")
+    console.print("; ".join(legend), soft_wrap=True)
+    by_class = Table(title=f"{first['target']} by class, in %", box=box.SIMPLE_HEAD)
     by_class.add_column("selection")
     for name in classes:
         by_class.add_column(name, justify="right")
@@ -57,27 +72,47 @@ def print_run(
 
 
 def print_runs(runs: Sequence[pathlib.Path], selection: str, console: Console) -> None:
-    """Prints one line a run: what it was and what `selection` picked."""
-    found = []
+    """Prints one line a run: what it was and what `selection` picked.
+
+    Runs on other data, splits or encoders stand in tables of their own.
+
+    Args:
+      runs: Directories.
+      selection: A key of `rows.RULES`.
+      console: Where to.
+    """
+    tables = {}
     for run in runs:
-        results = [row for row in rows.read(run) if row["kind"] == "result"]
-        chosen = [row for row in results if row["selection"] == selection]
-        if not chosen:
+        for row in rows.read(run):
+            if row["kind"] == "result" and row["selection"] == selection:
+                key = tuple(row[name] for name in _TABLE_KEYS)
+                tables.setdefault(key, []).append((run, row))
+                break
+        else:
             console.print(f"{run}: not finished", soft_wrap=True)
-        found.extend(chosen)
-    if not found:
-        return
-    table = Table(title=f"{selection}: {rows.RULES[selection]}; accuracies in %")
-    for column in ("data", "preset", "held out", "split", "seed"):
-        table.add_column(column)
-    measures = _present(found)
-    for column in measures:
-        table.add_column(column, justify="right")
-    for row in found:
-        names = [row[key] for key in ("dataset", "preset", "target", "split")]
-        cells = [_percent(row.get(name)) for name in measures.values()]
-        table.add_row(*names, str(row["seed"]), *cells)
-    console.print(table)
+    for (dataset, encoder, split, split_seed), found in tables.items():
+        measures = _present([row for _, row in found])
+        for column in _ONE_RUN_ONLY:
+            measures.pop(column, None)
+        table = Table(
+            title=f"{dataset}, {encoder}, split {split} (seed {split_seed}), in %",
+            box=box.SIMPLE_HEAD,
+        )
+        for column in ("run", "preset", "held out", "seed"):
+            table.add_column(column)
+        for column in measures:
+            table.add_column(column, justify="right")
+        for run, row in found:
+            cells = [_percent(row.get(name)) for name in measures.values()]
+            names = (run.name, row["preset"], row["target"], str(row["seed"]))
+            table.add_row(*names, *cells)
+        console.print(table)
+    if tables:
+        console.print(
+            f"Selected: {rows.RULES[selection]}. jigsaw: the jigsaw head on shuffled "
+            "images alone.",
+            soft_wrap=True,
+        )
 
 
 def find_runs(paths: Sequence[pathlib.Path]) -> list[pathlib.Path]:
@@ -119,7 +154,7 @@ def main(argv: Sequence[str]) -> int:
     except ValueError as error:
         print(f"report: {error}", file=sys.stderr)
         return 2
-    print_runs(runs, arguments.selection, Console())
+    print_runs(runs, arguments.selection, make_console())
     return 0
 
 

@@ -16,7 +16,6 @@ import sys
 import jax
 from absl import flags
 from clu import parameter_overview
-from rich.console import Console
 
 from jigsaw_shape import cli, figures, report, rows
 from jigsaw_shape import config as config_lib
@@ -43,7 +42,7 @@ def main(argv: list[str]) -> int:
     config = cli.parse_config("train", argv, values, usage=__doc__)
     if multihost.value:
         jax.distributed.initialize()
-    console = Console(quiet=jax.process_index() > 0, highlight=False)
+    console = report.make_console(quiet=jax.process_index() > 0)
     with cli.refusals("train"):
         if workdir.value:
             config.workdir = workdir.value
