@@ -116,7 +116,10 @@ def claim_directory(config) -> pathlib.Path:
         directory.mkdir(parents=True, exist_ok=True)
         facts = json.dumps(logbook.circumstances(), indent=2)
         (directory / "run.json").write_text(facts + "\n")
-        stored.write_text(config_lib.to_json(config))
+        # Whole or not at all: other processes may be reading it.
+        partial = stored.with_suffix(".partial")
+        partial.write_text(config_lib.to_json(config))
+        partial.replace(stored)
     return directory
 
 

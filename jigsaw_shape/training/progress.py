@@ -17,11 +17,9 @@ class Progress:
         self._console = console
         self._bar = rich.progress.Progress(
             rich.progress.TextColumn("step {task.completed}/{task.total}"),
-            rich.progress.BarColumn(),
-            rich.progress.TextColumn("{task.description}"),
-            rich.progress.TimeElapsedColumn(),
-            rich.progress.TextColumn("left"),
+            rich.progress.BarColumn(bar_width=12),
             rich.progress.TimeRemainingColumn(),
+            rich.progress.TextColumn("left {task.description}"),
             console=console,
             transient=True,
             disable=not console.is_terminal,
@@ -43,13 +41,14 @@ class Progress:
 
     def trained(self, step: int, values: Mapping[str, float]) -> None:
         """Shows the training row of `step`."""
-        parts = [
-            f"{name.removeprefix('loss/')} {value:.3f}"
-            for name, value in values.items()
-            if name.startswith("loss/")
-        ]
+        parts = []
         if "images_per_s" in values:
             parts.append(f"{values['images_per_s']:.0f} images/s")
+        parts += [
+            f"{name.removeprefix('loss/')} {value:.3f}"
+            for name, value in values.items()
+            if name.startswith("loss/") and name != "loss/total"
+        ]
         self._bar.update(self._task, completed=step, description="  ".join(parts))
 
     def evaluated(self, step: int, epoch: float, measures: Mapping) -> None:
