@@ -130,6 +130,47 @@ def test_two_processes_train_like_one(on_four_devices, tmp_path):
     )
 
 
+def test_the_other_options_run_and_continue(tmp_path):
+    """Steps, moving averages, bfloat16, frozen norms, fewer sources, another grid."""
+    options = {
+        "epochs": 0,
+        "steps": 10,
+        "model__dtype": "bfloat16",
+        "model__freeze_norm": True,
+        "optim__name": "sgd",
+        "optim__nesterov": True,
+        "optim__ema_decay": 0.9,
+        "optim__schedule": "step",
+        "data__sources": "photo,cartoon",
+        "data__sampling": "balanced",
+        "data__cache": "device",
+        "jigsaw__grid": 2,
+        "jigsaw__n_permutations": 23,
+        "log__tensorboard": True,
+        "log__checkpoint_every_steps": 1,
+    }
+    workdir = tmp_path / "run"
+    process = start(*arguments(workdir, **options), n_devices=2)
+    _wait_for(lambda: len(_trained_steps(workdir)) >= 3, process, "step 3")
+    process.kill()
+    process.communicate()
+    printed = finish(start(*arguments(workdir, **options), n_devices=2))
+    assert "continuing at step" in printed
+    assert "Warning" not in printed
+    assert len(_evaluations(workdir)) == 10
+    state = saved_state(workdir)
+    kernels = [name for name in state if "conv1" in name and "kernel" in name]
+    average, current = (
+        next(state[n] for n in kernels if n.startswith(f"['{tree}']"))
+        for tree in ("ema", "params")
+    )
+    assert average.dtype == current.dtype == np.float32
+    assert 0 < np.abs(average - current).max() < 0.1
+    assert list((workdir / "tensorboard").iterdir())
+    results = [row for row in rows.read(workdir) if row["kind"] == "result"]
+    assert results[0]["sources"] == ["photo", "cartoon"]
+
+
 def test_a_run_leaves_what_a_reader_needs(finished):
     workdir, printed = finished
     for name in (

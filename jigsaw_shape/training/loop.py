@@ -184,7 +184,11 @@ class _Watch:
         merged = fetched[0][1]
         for _, means in fetched[1:]:
             merged = {name: merged[name].merge(means[name]) for name in merged}
-        values = {name: float(mean.compute()) for name, mean in merged.items()}
+        values = {
+            name: float(mean.compute())
+            for name, mean in merged.items()
+            if mean.count > 0  # a window may hold no shuffled image
+        }
         values["epoch"] = step / self._schedule.steps_per_epoch
         values["lr"] = float(f"{float(self._lr(step - 1)):.6g}")
         began_step, began_s = self._since
