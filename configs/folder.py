@@ -4,8 +4,7 @@
         --config.data.source_dir=DIR --config.data.target=clipart
 
 `--config.data.name` is what rows call it and where it is kept once prepared; domains
-and classes are the folders found. Without ImageNet weights 30 epochs on a small set
-teach little: give `--config.model.init` (README, PACS).
+and classes are the folders found.
 """
 
 from jigsaw_shape.config import default_config
@@ -18,4 +17,5 @@ def get_config(preset: str = "erm"):
     config.data.name = "mine"
     config.data.target = "sketch"  # a folder of DIR
     config.data.stored_px = 256  # images are squashed to squares of this side, once
+    config.model.init = "torchvision:resnet18.IMAGENET1K_V1"
     return apply_preset(config, preset)

@@ -17,4 +17,5 @@ def get_config(preset: str = "erm"):
     config.data.name = "office_home"
     config.data.target = "clipart"  # art | clipart | product | real_world
     config.data.stored_px = 256
+    config.model.init = "torchvision:resnet18.IMAGENET1K_V1"
     return apply_preset(config, preset)

@@ -18,4 +18,5 @@ def get_config(preset: str = "erm"):
     config.data.name = "vlcs"
     config.data.target = "voc2007"  # caltech101 | labelme | sun09 | voc2007
     config.data.stored_px = 256
+    config.model.init = "torchvision:resnet18.IMAGENET1K_V1"
     return apply_preset(config, preset)

@@ -72,7 +72,9 @@ def parse_config(
         config = values.config
         if config is not None:
             _ = config.preset  # a file that did not load says so only when read
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
+    except KeyError as error:
+        refuse(command, f"{error.args[0]!r} is no field of the configuration")
+    except (flags.Error, AttributeError, TypeError, ValueError) as error:
         message = (str(error.args[0]) if error.args else str(error)).strip()
         if "Traceback" in message:  # of the configuration file; its last line says why
             message = message.splitlines()[-1]
@@ -80,6 +82,8 @@ def parse_config(
     except OSError as error:
         reason = str(error).splitlines()[-1].strip()  # above it: where it looked
         refuse(command, f"--config: {reason}")
+    except Exception as error:  # of the configuration file, which is a program
+        refuse(command, f"--config: {type(error).__name__}: {error}")
     if len(rest) > 1:
         refuse(command, f"{' '.join(rest[1:])}: no such argument (flags start with --)")
     if config is None:

@@ -5,6 +5,7 @@ applies a preset from `jigsaw_shape.presets`. `check(config)` refuses what canno
 before anything is loaded or compiled.
 """
 
+import hashlib
 import json
 import math
 import pathlib
@@ -12,8 +13,10 @@ import pathlib
 from ml_collections import ConfigDict
 
 # Fields that may differ between the start of a run and its continuation: none of them
-# changes a parameter.
+# changes a parameter. (That the images are the same is checked apart.)
 FREE_FIELDS = ("workdir", "data.source_dir", "data.data_dir", "data.cache", "log")
+
+MOST_PERMUTATIONS = 10_000  # of those that a grid of 3 or 4 has
 
 
 def default_config() -> ConfigDict:
@@ -30,7 +33,7 @@ def default_config() -> ConfigDict:
     config.steps = 0  # exactly one of epochs and steps is above 0
 
     config.data = ConfigDict()
-    config.data.name = "pacs"  # a name in jigsaw_shape.data.sources.SOURCES
+    config.data.name = "pacs"  # shapes, or a folder's: pacs | vlcs | ... | your own
     config.data.source_dir = ""  # the folder as downloaded; "": $PACS_DIR and the like
     config.data.data_dir = ""  # the prepared data; "": $TFDS_DATA_DIR or TFDS's default
     config.data.target = "sketch"  # the held-out domain
@@ -58,12 +61,12 @@ def default_config() -> ConfigDict:
     config.jigsaw.grid = 3  # tiles per side, 2 to 4
     config.jigsaw.n_permutations = 30  # K; the head has K + 1 classes, 0 = unshuffled
     config.jigsaw.seed = 0  # of the permutation set
-    config.jigsaw.bias_whole_image = 0.9  # probability that an image stays whole
+    config.jigsaw.bias_whole_image = 1.0  # probability that an image stays whole
     config.jigsaw.classify_shuffled = True  # shuffled images count in the class loss
 
     config.model = ConfigDict()
     config.model.encoder = "resnet18"  # a name in jigsaw_shape.models.ENCODERS
-    config.model.init = ""  # "": random; "pretrained:NAME"; a .pth file
+    config.model.init = "random"  # random | torchvision:NAME | pretrained:NAME | a .pth
     config.model.freeze_norm = False  # BatchNorm uses its running statistics throughout
     config.model.dtype = "float32"  # of the computation: float32 | bfloat16
 
@@ -117,8 +120,17 @@ def check(config: ConfigDict, n_devices: int) -> None:
       ValueError: A value is out of range; names the key, the value, what is allowed.
     """
     data, jigsaw, optim = config.data, config.jigsaw, config.optim
+    _check_numbers(config)
+    for key in ("seed", "data.split_seed", "jigsaw.seed"):
+        value = config
+        for part in key.split("."):
+            value = value[part]
+        _require(
+            0 <= value < 2**32, f"config.{key} is {value}: 0 to {2**32 - 1} allowed"
+        )
     _require(
-        (config.epochs > 0) != (config.steps > 0),
+        min(config.epochs, config.steps) >= 0
+        and (config.epochs > 0) != (config.steps > 0),
         f"config.epochs is {config.epochs} and config.steps is {config.steps}: "
         "set exactly one above 0",
     )
@@ -131,11 +143,11 @@ def check(config: ConfigDict, n_devices: int) -> None:
     _require(
         2 <= jigsaw.grid <= 4, f"config.jigsaw.grid is {jigsaw.grid}: 2, 3 or 4 allowed"
     )
-    n_exist = math.factorial(jigsaw.grid**2) - 1
+    n_most = min(math.factorial(jigsaw.grid**2) - 1, MOST_PERMUTATIONS)
     _require(
-        1 <= jigsaw.n_permutations <= n_exist,
+        1 <= jigsaw.n_permutations <= n_most,
         f"config.jigsaw.n_permutations is {jigsaw.n_permutations}: a {jigsaw.grid} x "
-        f"{jigsaw.grid} grid allows 1 to {n_exist} without the identity",
+        f"{jigsaw.grid} grid allows 1 to {n_most} without the identity",
     )
     size, grid = data.image_size, jigsaw.grid
     _require(
@@ -174,6 +186,12 @@ def check(config: ConfigDict, n_devices: int) -> None:
     _require(any(weights.values()), "every weight in config.losses is 0: raise one")
     _require(optim.lr > 0, f"config.optim.lr is {optim.lr}: above 0")
     _require(
+        0 <= optim.momentum < 1,
+        f"config.optim.momentum is {optim.momentum}: 0 to below 1",
+    )
+    for key in ("weight_decay", "step_factor"):
+        _require(optim[key] >= 0, f"config.optim.{key} is {optim[key]}: 0 or more")
+    _require(
         0 <= optim.ema_decay < 1,
         f"config.optim.ema_decay is {optim.ema_decay}: 0 (off) to below 1",
     )
@@ -207,6 +225,20 @@ def differences(stored: str, config: ConfigDict) -> list[str]:
     ]
 
 
+def settings_digest(config: ConfigDict) -> str:
+    """Returns a digest of what runs of one method on one protocol have in common.
+
+    Everything but the seed, the target and the fields of `FREE_FIELDS`.
+    """
+    fields = {
+        key: value
+        for key, value in _flatten(json.loads(to_json(config))).items()
+        if not _is_free(key) and key not in ("seed", "data.target")
+    }
+    text = json.dumps(fields, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
 def _is_free(key: str) -> bool:
     return any(key == free or key.startswith(free + ".") for free in FREE_FIELDS)
 
@@ -224,6 +256,23 @@ def _flatten(tree: dict, prefix: str = "") -> dict:
 def _require(ok: bool, message: str) -> None:
     if not ok:
         raise ValueError(message)
+
+
+def _check_numbers(config: ConfigDict) -> None:
+    """Refuses what is not a finite number where the default is one, or several."""
+    defaults = _flatten(default_config().to_dict())
+    for key, value in _flatten(config.to_dict()).items():
+        usual = defaults.get(key)
+        several = isinstance(usual, tuple)
+        if not several and (isinstance(usual, bool | str) or usual is None):
+            continue
+        numbers = value if several and isinstance(value, tuple | list) else (value,)
+        for number in numbers:
+            _require(
+                isinstance(number, int | float) and math.isfinite(number),
+                f"config.{key} is {value!r}: "
+                + ("numbers, such as '(0.8, 1.0)'" if several else "a finite number"),
+            )
 
 
 def _choice(key: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -9,8 +9,7 @@ with one line that says why; 3 a loss stopped being a number; 75 stopped by SIGT
 saved.
 """
 
-import json
-import pathlib
+import contextlib
 import sys
 
 import jax
@@ -19,12 +18,11 @@ from clu import parameter_overview
 
 from jigsaw_shape import cli, figures, report, rows
 from jigsaw_shape import config as config_lib
-from jigsaw_shape.data import sources
-from jigsaw_shape.data.pipeline import ImageStore
 from jigsaw_shape.preview import preview_figure
-from jigsaw_shape.training import logbook, loop, setup
-from jigsaw_shape.training import step as step_lib
+from jigsaw_shape.training import logbook, loop, rundir, setup
 from jigsaw_shape.training.progress import Progress
+
+_CACHES = {"device": "device memory", "host": "host memory", "none": "files"}
 
 
 def main(argv: list[str]) -> int:
@@ -40,87 +38,58 @@ def main(argv: list[str]) -> int:
         flag_values=values,
     )
     config = cli.parse_config("train", argv, values, usage=__doc__)
-    if multihost.value:
-        jax.distributed.initialize()
-    console = report.make_console(quiet=jax.process_index() > 0)
-    with cli.refusals("train"):
-        if workdir.value:
-            config.workdir = workdir.value
-        config_lib.check(config, jax.device_count())
-        dataset, splits = setup.load_data(config)
-        schedule = setup.make_schedule(config, len(splits.train))
-        learner = setup.make_learner(config, len(dataset.classes))
-        variables = setup.init_variables(config, learner.model)
-        cue_conflict = sources.load_cue_conflict(config.data)
-        directory = claim_directory(config)  # last: a refusal leaves nothing behind
-
-    console.print(f"{directory}: {config.preset} on {dataset.name}", soft_wrap=True)
-    console.print(
-        f"{len(splits.train)} images of {', '.join(splits.sources)}; "
-        f"{len(splits.val)} for validation; "
-        f"{len(splits.target)} of {config.data.target}, held out",
-        soft_wrap=True,
-    )
-    if jax.process_index() == 0:
-        overview = parameter_overview.get_parameter_overview(variables["params"])
-        (directory / "parameters.txt").write_text(overview + "\n")
-    stored = {"cache": config.data.cache, "stored_px": config.data.stored_px}
-    store = ImageStore(dataset, **stored, place=step_lib.replicate)
-    conflict = cue_conflict and ImageStore(
-        cue_conflict, **stored, place=step_lib.replicate
-    )
-    if jax.process_index() == 0 and not (directory / "preview.png").exists():
-        figures.save(
-            preview_figure(config, learner, dataset, splits), directory / "preview.png"
+    with contextlib.ExitStack() as stack:
+        with cli.refusals("train"):
+            if multihost.value:
+                jax.distributed.initialize()
+            if workdir.value:
+                config.workdir = workdir.value
+            config_lib.check(config, jax.device_count())
+            dataset, splits = setup.load_data(config)
+            schedule = setup.make_schedule(config, len(splits.train))
+            learner = setup.make_learner(config, len(dataset.classes))
+            variables = setup.init_variables(config, learner.model)
+            # Last: what is refused before it leaves nothing behind.
+            directory = stack.enter_context(rundir.claim(config, dataset))
+        console = report.make_console(quiet=jax.process_index() > 0)
+        console.print(f"{directory}: {config.preset} on {dataset.name}", soft_wrap=True)
+        console.print(
+            f"{len(splits.train)} images of {', '.join(splits.sources)}; "
+            f"{len(splits.val)} for validation; "
+            f"{len(splits.target)} of {config.data.target}, held out",
+            soft_wrap=True,
         )
-    try:
-        with Progress(console) as progress:
-            loop.run(
-                config,
-                directory,
-                learner=learner,
-                variables=variables,
-                schedule=schedule,
-                store=store,
-                splits=splits,
-                cue_conflict=conflict,
-                progress=progress,
-            )
-    except loop.NonFiniteError as error:
-        print(f"train: {error}", file=sys.stderr)
-        return cli.NON_FINITE
-    except loop.InterruptedRunError as error:
-        print(f"train: {error}; the same command goes on", file=sys.stderr)
-        return cli.INTERRUPTED
-    if jax.process_index() == 0:
-        finish(config, directory, dataset, splits, console)
+        with cli.refusals("train"):  # an image may be damaged
+            store, cue_conflict = setup.open_images(config, dataset)
+        console.print(f"images are kept in {_CACHES[store.cache]}")
+        if jax.process_index() == 0:
+            overview = parameter_overview.get_parameter_overview(variables["params"])
+            (directory / "parameters.txt").write_text(overview + "\n")
+            if not (directory / "preview.png").exists():
+                figure = preview_figure(config, learner, dataset, splits)
+                figures.save(figure, directory / "preview.png")
+        try:
+            with Progress(console) as progress:
+                loop.run(
+                    config,
+                    directory,
+                    learner=learner,
+                    variables=variables,
+                    schedule=schedule,
+                    store=store,
+                    splits=splits,
+                    cue_conflict=cue_conflict,
+                    progress=progress,
+                )
+        except loop.NonFiniteError as error:
+            print(f"train: {error}", file=sys.stderr)
+            return cli.NON_FINITE
+        except loop.InterruptedRunError as error:
+            print(f"train: {error}; the same command goes on", file=sys.stderr)
+            return cli.INTERRUPTED
+        if jax.process_index() == 0:
+            finish(config, directory, dataset, splits, console)
     return cli.OK
-
-
-def claim_directory(config) -> pathlib.Path:
-    """Returns the run's directory, new or of a run with this same configuration.
-
-    Raises:
-      ValueError: It holds a run of another configuration; lists the differences.
-    """
-    directory = config_lib.workdir(config)
-    stored = directory / "config.json"
-    if stored.exists():
-        changes = config_lib.differences(stored.read_text(), config)
-        if changes:
-            raise ValueError(
-                f"{directory} holds a run of another configuration "
-                f"({'; '.join(changes)}): choose another --workdir, or delete it"
-            )
-    elif jax.process_index() == 0:
-        directory.mkdir(parents=True, exist_ok=True)
-        facts = json.dumps(logbook.circumstances(), indent=2)
-        (directory / "run.json").write_text(facts + "\n")
-        # Whole or not at all: other processes may be reading it.
-        partial = stored.with_suffix(".partial")
-        partial.write_text(config_lib.to_json(config))
-        partial.replace(stored)
-    return directory
 
 
 def finish(config, directory, dataset, splits, console) -> None:
@@ -130,6 +99,9 @@ def finish(config, directory, dataset, splits, console) -> None:
         "dataset": dataset.name,
         "preset": config.preset,
         "encoder": config.model.encoder,
+        "init": config.model.init,
+        "image_size": config.data.image_size,
+        "settings": config_lib.settings_digest(config),
         "target": config.data.target,
         "sources": list(splits.sources),
         "split": splits.method,

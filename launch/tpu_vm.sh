@@ -3,7 +3,7 @@
 #
 #   launch/tpu_vm.sh create                    a TPU VM named $TPU_NAME
 #   launch/tpu_vm.sh setup                     this checkout and its packages there
-#   launch/tpu_vm.sh data DIR                  a data set's folder or archive there
+#   launch/tpu_vm.sh data pacs DIR             a data set's folder or archive there
 #   launch/tpu_vm.sh train --config configs/pacs.py:jigen [--config.KEY=VALUE ...]
 #   launch/tpu_vm.sh fetch                     the runs, into runs/
 #   launch/tpu_vm.sh delete                    the VM
@@ -47,10 +47,9 @@ shift
 cd "$(dirname "$0")/.."
 case $verb in
   create)
-    spot=()
-    [[ $SPOT == 1 ]] && spot=(--spot)
-    tpu create "$TPU_NAME" --accelerator-type "$ACCELERATOR_TYPE" \
-      --version "$RUNTIME_VERSION" "${spot[@]}"
+    options=(--accelerator-type "$ACCELERATOR_TYPE" --version "$RUNTIME_VERSION")
+    if [[ $SPOT == 1 ]]; then options+=(--spot); fi
+    tpu create "$TPU_NAME" "${options[@]}"
     ;;
   setup)
     archive=$(mktemp -d)/source.tar.gz
@@ -62,13 +61,15 @@ sudo apt-get install -qy $PYTHON-venv; }; } && $PYTHON -m venv .venv && \
 .venv/bin/pip install -q '.[tpu,pretrained]'"
     ;;
   data)
-    [[ $# == 1 ]] || usage
-    tpu scp "$1" "$TPU_NAME:data" --recurse --worker all
+    [[ $# == 2 ]] || usage
+    tpu scp "$2" "$TPU_NAME:data_$1" --recurse --worker all
+    on_every_host "cd $remote_dir && \
+.venv/bin/python -m jigsaw_shape.prepare $1 --from ~/data_$1"
     ;;
   train)
     printf -v arguments '%q ' "$@"
     on_every_host "cd $remote_dir && .venv/bin/python -m jigsaw_shape.train \
---multihost --config.data.source_dir=\$HOME/data $arguments"
+--multihost $arguments"
     ;;
   fetch)
     tpu scp "$TPU_NAME:$remote_dir/runs" . --recurse --worker 0

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 
@@ -17,7 +18,7 @@ TINY = {
     "data.image_size": 24,
     "data.batch_size": 16,
     "eval.batch_size": 64,
-    "epochs": 2,
+    "epochs": 4,
     "log.tensorboard": False,
     "log.every_steps": 1,
 }
@@ -45,6 +46,30 @@ def start(*arguments: str, n_devices: int = 1, module: str = "train", **variable
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def start_two(*arguments: str) -> list[subprocess.Popen]:
+    """Starts two processes of two devices each that find each other as under Slurm."""
+    # JAX takes the coordinator's port from the job's number, in the last 4096 ports.
+    for port in range(61_440, 65_536):
+        with socket.socket() as probe:
+            if probe.connect_ex(("localhost", port)) != 0:
+                break
+    return [
+        start(
+            "--multihost",
+            *arguments,
+            n_devices=2,
+            SLURM_JOB_ID=str(port - 61_440),
+            SLURM_STEP_NODELIST="localhost",
+            SLURM_NTASKS="2",
+            SLURM_PROCID=str(rank),
+            SLURM_LOCALID=str(rank),
+            SLURM_STEP_NUM_TASKS="2",
+            SLURM_JOB_NUM_NODES="1",
+        )
+        for rank in range(2)
+    ]
 
 
 def finish(process: subprocess.Popen, code: int = 0) -> str:

@@ -39,7 +39,7 @@ def test_train_passes_its_arguments_on_whatever_is_in_them():
     ).stdout.split("\0")
     remote = words[words.index("--command") + 1]
     assert "-m jigsaw_shape.train --multihost" in remote
-    arguments = remote.split("$HOME/data ")[1]
+    arguments = remote.split("--multihost ")[1]
     parsed = subprocess.run(
         ["bash", "-c", f'printf "%s\\0" {arguments}'], capture_output=True, text=True
     ).stdout.split("\0")[:-1]

@@ -59,6 +59,12 @@ def test_step_schedule_drops_at_its_shares_of_the_run():
     np.testing.assert_allclose(at, [1, 1, 0.1, 0.1, 0.01, 0.01], rtol=1e-5)
 
 
+def test_drops_that_fall_on_one_step_both_count():
+    config = _config(lr=1.0, schedule="step", step_at=(0.8, 0.82), step_factor=0.1)
+    lr = optim.make_schedule(config, 20)
+    np.testing.assert_allclose([float(lr(15)), float(lr(17))], [1, 0.01], rtol=1e-5)
+
+
 @pytest.mark.parametrize("schedule", ["step", "cosine", "constant"])
 def test_warmup_rises_linearly_and_joins(schedule):
     config = _config(lr=2.0, schedule=schedule, warmup=0.1)

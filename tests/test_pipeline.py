@@ -101,15 +101,15 @@ def test_store_places_the_bank_where_it_is_told():
 
 def test_a_damaged_image_stops_the_batch_that_needs_it():
     def read(i):
-        raise OSError(f"image {i} is damaged")
+        raise ZeroDivisionError("damaged")
 
     dataset = _dataset()
     broken = Dataset(
         **{f: getattr(dataset, f) for f in dataset.__dataclass_fields__}
-        | {"read": read}
+        | {"read": read, "names": tuple(f"x/a/{i}.png" for i in range(300))}
     )
     store = ImageStore(broken, cache="none", stored_px=8)
-    with pytest.raises(OSError, match="image 7 is damaged"):
+    with pytest.raises(OSError, match=r"made-up: x/a/7\.png cannot be read: damaged"):
         list(store.batches([np.array([7])]))
     with pytest.raises(OSError, match="damaged"):
         ImageStore(broken, cache="host", stored_px=8)

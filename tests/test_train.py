@@ -1,17 +1,19 @@
 """Whole runs: killed, continued, refused, diverging, on one device and on four."""
 
 import json
-import os
+import shutil
 import signal
 import time
 
 import numpy as np
 import pytest
-from runs import arguments, finish, saved_state, start
+from conftest import REPOSITORY
+from runs import arguments, finish, saved_state, start, start_two
 
 from jigsaw_shape import rows, train
+from jigsaw_shape.lock import lock
 
-N_STEPS = 16  # two epochs of eight
+N_STEPS = 32  # four epochs of eight
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +94,7 @@ def test_four_devices_evaluate_and_train_like_one(finished, on_four_devices):
     one, four = saved_state(finished[0]), saved_state(on_four_devices)
     assert one["['rng']"].tolist() == four["['rng']"].tolist()
     first = [rows.read(run)[0] for run in (finished[0], on_four_devices)]
-    for name in ("loss/classification", "loss/jigsaw", "grad_norm"):
+    for name in ("loss/classification", "loss/jigsaw", "norm/gradient"):
         assert first[0][name] == pytest.approx(first[1][name], rel=1e-5)
     for run in (finished[0], on_four_devices):
         last = _evaluations(run)[-1]
@@ -101,23 +103,17 @@ def test_four_devices_evaluate_and_train_like_one(finished, on_four_devices):
 
 
 def test_two_processes_train_like_one(on_four_devices, tmp_path):
-    """As Slurm starts them, two devices each, the rows and checkpoints shared."""
+    """Also when SIGTERM stops them on the way. They share rows and checkpoints."""
     workdir = tmp_path / "run"
-    processes = [
-        start(
-            "--multihost",
-            *arguments(workdir),
-            n_devices=2,
-            SLURM_JOB_ID=str(os.getpid()),  # the coordinator's port follows from it
-            SLURM_STEP_NODELIST="localhost",
-            SLURM_NTASKS="2",
-            SLURM_PROCID=str(rank),
-            SLURM_LOCALID=str(rank),
-            SLURM_STEP_NUM_TASKS="2",
-            SLURM_JOB_NUM_NODES="1",
-        )
-        for rank in range(2)
-    ]
+    steps = arguments(workdir, log__checkpoint_every_steps=4)
+    processes = start_two(*steps)
+    _wait_for(lambda: len(_trained_steps(workdir)) >= 2, processes[0], "step 2")
+    for process in processes:
+        process.send_signal(signal.SIGTERM)
+    for process in processes:
+        assert "the same command goes on" in finish(process, code=75)
+    assert max(_trained_steps(workdir)) < N_STEPS
+    processes = start_two(*steps)
     for process in processes:
         finish(process)
     together, apart = saved_state(on_four_devices), saved_state(workdir)
@@ -183,9 +179,9 @@ def test_a_run_leaves_what_a_reader_needs(finished):
         "confusion_oracle.png",
     ):
         assert (workdir / name).stat().st_size > 100, name
-    facts = json.loads((workdir / "run.json").read_text())
-    assert facts["versions"]["jax"]
-    assert facts["devices"].startswith("1 x")
+    starts = json.loads((workdir / "run.json").read_text())["starts"]
+    assert starts[0]["versions"]["jax"]
+    assert starts[0]["devices"].startswith("1 x")
     results = [row for row in rows.read(workdir) if row["kind"] == "result"]
     assert [row["selection"] for row in results] == list(rows.RULES)
     for row in results:
@@ -214,19 +210,23 @@ def test_a_finished_run_is_not_trained_again(finished):
     assert len([r for r in rows.read(workdir) if r["kind"] == "result"]) == 3
 
 
-def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
+@pytest.mark.parametrize(("lr", "first_is_good"), [(1e39, False), (1e8, True)])
+def test_what_is_no_number_stops_the_run_before_it_is_saved(
+    lr, first_is_good, tmp_path
+):
     workdir = tmp_path / "run"
-    process = start(*arguments(workdir, optim__name="sgd", optim__lr=1e18))
+    options = {"name": "sgd", "lr": lr, "schedule": "constant", "warmup": 0.0}
+    options = {f"optim__{name}": value for name, value in options.items()}
+    process = start(*arguments(workdir, log__checkpoint_every_steps=1, **options))
     printed = finish(process, code=3)
     assert "at step" in printed
-    assert "loss/" in printed or "grad_norm" in printed
+    assert ("at step 1:" in printed) != first_is_good
+    assert "norm/" in printed or "loss/" in printed
     assert "Traceback" not in printed
-    for array in saved_state(workdir).values() if _has_checkpoint(workdir) else ():
+    saved = [p for p in (workdir / "checkpoints").iterdir() if p.name.isdigit()]
+    assert bool(saved) == first_is_good
+    for array in saved_state(workdir).values() if saved else ():
         assert np.isfinite(array).all()
-
-
-def _has_checkpoint(workdir):
-    return any(path.name.isdigit() for path in (workdir / "checkpoints").iterdir())
 
 
 def _refusal(capsys, *arguments):
@@ -254,7 +254,11 @@ def _refusal(capsys, *arguments):
         ({"data__split": "official"}, "official"),
         ({"data__texture_correlation": 1.5}, "texture_correlation"),
         ({"model__encoder": "resnet19"}, "resnet18"),
-        ({"model__init": "pretrained:nothing"}, "nothing"),
+        ({"model__init": "pretrained:nothing"}, "convnet"),
+        ({"losses__puzzle": 1.0}, "puzzle"),
+        ({"data__draw_seed": -1}, "config.data.draw_seed"),
+        ({"data__n_cue_conflict_per_class": 0}, "n_cue_conflict_per_class"),
+        ({"seed": -1}, "config.seed"),
         ({"losses__jigsaw": -1}, "0 or more"),
         ({"epochs": "many"}, "epochs"),
     ],
@@ -263,6 +267,36 @@ def test_refusals(changes, words, tmp_path, capsys):
     message = _refusal(capsys, *arguments(tmp_path / "run", **changes))
     assert words in message
     assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_refuses_a_directory_that_another_process_is_using(finished, capsys):
+    workdir, _ = finished
+    with lock(workdir / ".lock"):
+        assert "another process" in _refusal(capsys, *arguments(workdir))
+    assert len(json.loads((workdir / "run.json").read_text())["starts"]) < 3
+
+
+def test_refuses_to_continue_on_other_images(finished, tmp_path, capsys):
+    workdir = tmp_path / "run"
+    shutil.copytree(finished[0], workdir)
+    facts = json.loads((workdir / "run.json").read_text())
+    facts["starts"][0]["images"] = "others"
+    (workdir / "run.json").write_text(json.dumps(facts))
+    assert "other images" in _refusal(capsys, *arguments(workdir))
+
+
+def test_refuses_the_embedded_set_without_its_config(tmp_path, capsys):
+    config = f"--config={REPOSITORY / 'configs' / 'pacs.py'}"
+    workdir = f"--workdir={tmp_path / 'run'}"
+    message = _refusal(capsys, config, workdir, "--config.data.name=shapes")
+    assert "configs/shapes.py" in message
+
+
+@pytest.mark.parametrize("program", ["x = (", "import nowhere", "y = undefined"])
+def test_refuses_a_config_file_that_does_not_run(program, tmp_path, capsys):
+    path = tmp_path / "broken.py"
+    path.write_text(program)
+    _refusal(capsys, f"--config={path}")
 
 
 def test_refuses_a_directory_of_another_configuration(finished, capsys):

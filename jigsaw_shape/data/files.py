@@ -1,7 +1,5 @@
 """Files: found, downloaded, listed in folders and archives, extracted, decoded."""
 
-import contextlib
-import fcntl
 import http.client
 import io
 import os
@@ -10,28 +8,18 @@ import re
 import shutil
 import stat
 import tarfile
-import urllib.error
-import urllib.request
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from PIL import Image, ImageOps
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TransferSpeedColumn,
-)
+
+from jigsaw_shape.download import download
 
 Parts = tuple[str, ...]  # a path below the folder or archive
 
 _JUNK = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 _MAX_DEPTH = 8  # folders below the named one that are looked into
-_TIMEOUT_S = 15  # without an answer, or without a byte
-_CHUNK = 1 << 20
 
 
 def list_files(source: pathlib.Path) -> dict[Parts, int]:
@@ -164,7 +152,7 @@ def fetch(
     for number, url in enumerate(urls):
         part = folder / f"{name}.{number}.part"
         try:
-            _download(url, part)
+            download(url, part)
         except (OSError, http.client.HTTPException) as error:
             if getattr(error, "code", 0) == 416:  # nothing after what is there
                 part.unlink()
@@ -212,51 +200,6 @@ def decode(data: bytes, *, size_px: int = 0) -> np.ndarray:
         if size_px and image.size != (size_px, size_px):
             image = image.resize((size_px, size_px), Image.Resampling.BILINEAR)
         return np.array(image)
-
-
-@contextlib.contextmanager
-def lock(path: pathlib.Path) -> Iterator[None]:
-    """Holds a file's lock, which ends with the process however it ends."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _download(url: str, part: pathlib.Path) -> None:
-    """Writes what `url` gives to `part`, continuing one that is there.
-
-    A continuation is asked for with the entity tag of the first attempt, so that a file
-    that has changed since is sent, and written, from its start.
-    """
-    tag_file = part.with_suffix(".tag")
-    request = urllib.request.Request(url, headers={"User-Agent": "jigsaw_shape"})
-    if part.exists() and tag_file.exists() and part.stat().st_size:
-        request.add_header("Range", f"bytes={part.stat().st_size}-")
-        request.add_header("If-Range", tag_file.read_text())
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with (
-        urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer,
-        Progress(
-            *columns, TransferSpeedColumn(), console=Console(stderr=True)
-        ) as progress,
-    ):
-        going_on = answer.status == http.client.PARTIAL_CONTENT
-        tag = answer.headers.get("ETag", "")
-        tag_file.unlink(missing_ok=True)
-        if tag and not tag.startswith("W/"):  # a weak tag allows other bytes
-            tag_file.write_text(tag)
-        start = part.stat().st_size if going_on else 0
-        length = answer.headers.get("Content-Length")
-        total = start + int(length) if length else None
-        task = progress.add_task(f"downloading {url}", total=total, completed=start)
-        with part.open("ab" if going_on else "wb") as out:
-            while chunk := answer.read(_CHUNK):
-                out.write(chunk)
-                progress.advance(task, len(chunk))
-            end = out.tell()
-    if total is not None and end != total:
-        raise OSError(f"broke off after {end} of {total} bytes")
-    tag_file.unlink(missing_ok=True)
 
 
 class _Member:

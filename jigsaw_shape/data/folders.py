@@ -26,6 +26,7 @@ from rich.progress import track
 from jigsaw_shape.data import files as files_lib
 from jigsaw_shape.data import layouts
 from jigsaw_shape.data.dataset import Dataset
+from jigsaw_shape.lock import lock
 
 _BUILDER = "domain_folders"
 _VERSION = "1.0.0"
@@ -138,7 +139,7 @@ def prepare(
     builder_dir = _builder_dir(name, data_dir)
     home = builder_dir.parent
     home.mkdir(parents=True, exist_ok=True)
-    with files_lib.lock(home / ".lock"):
+    with lock(home / ".lock"):
         replaced = home / _REPLACED
         if replaced.exists() and not builder_dir.exists():
             replaced.rename(builder_dir)  # replacing it was interrupted
@@ -226,6 +227,7 @@ def load(
         read=read,
         official=official if official.astype(bool).any() else None,
         names=names,
+        version=known["fingerprint"],
     )
 
 

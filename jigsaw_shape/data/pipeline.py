@@ -5,6 +5,8 @@ Batches are decided for all devices and processes together, from (seed, epoch) a
 """
 
 import os
+import pathlib
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,9 +28,10 @@ def epoch_order(
     """Returns the order in which an epoch visits images: int64, indices into the set.
 
     Each domain is shuffled by (seed, epoch, domain) and dealt out evenly over the
-    epoch, so that any stretch holds every domain in its share, and so does every
-    device's part of every batch (cross-sample methods need partners of other domains
-    on their own device). A batch of a plain shuffle has the same expected shares.
+    epoch: any stretch, such as a device's part of a batch, holds of every domain its
+    share of the stretch's length to within two images, where a plain shuffle has the
+    shares only on average. (A domain with a share of less than two images of a device's
+    part may be missing from it.)
 
     Args:
       domain: int32 [N], of the whole data set.
@@ -93,7 +96,7 @@ class ImageStore:
         images = np.empty((len(dataset), stored_px, stored_px, 3), np.uint8)
 
         def fill(i):
-            images[i] = dataset.read(i)
+            images[i] = self._read(i)
 
         reads = self._pool.map(fill, range(len(dataset)))
         label = f"reading {dataset.name}"
@@ -107,6 +110,15 @@ class ImageStore:
         else:
             self._images = images
 
+    def _read(self, i: int) -> np.ndarray:
+        try:
+            return self.dataset.read(i)
+        except Exception as error:  # Pillow raises nearly any kind on damaged data
+            name = self.dataset.names[i] if self.dataset.names else f"image {i}"
+            raise OSError(
+                f"{self.dataset.name}: {name} cannot be read: {error}"
+            ) from error
+
     def batch(self, indices: Sequence[int]) -> dict[str, np.ndarray]:
         """Returns host arrays [b]: `label`, `domain`, and `index` or `image`."""
         indices = np.asarray(indices)
@@ -119,7 +131,7 @@ class ImageStore:
         elif self._images is not None:
             batch["image"] = self._images[indices]
         else:
-            batch["image"] = np.stack(list(self._pool.map(self.dataset.read, indices)))
+            batch["image"] = np.stack(list(self._pool.map(self._read, indices)))
         return batch
 
     def batches(self, chunks: Sequence[np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
@@ -139,5 +151,20 @@ def _choose_cache(n_bytes: int) -> str:
     limit = (device.memory_stats() or {}).get("bytes_limit", 0)
     if device.platform != "cpu" and n_bytes <= _DEVICE_SHARE * limit:
         return "device"
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return "host" if n_bytes <= _HOST_SHARE * free else "none"
+    return "host" if n_bytes <= _HOST_SHARE * _free_host_bytes() else "none"
+
+
+def _free_host_bytes() -> int:
+    """Returns the memory that this process may still take, as the system sees it."""
+    free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    meminfo = pathlib.Path("/proc/meminfo")  # Linux only
+    if meminfo.exists():
+        found = re.search(r"MemAvailable:\s+(\d+) kB", meminfo.read_text())
+        free = int(found[1]) * 1024 if found else free
+    try:  # a container's own limit
+        group = pathlib.Path("/sys/fs/cgroup")
+        limit = int((group / "memory.max").read_text())
+        free = min(free, limit - int((group / "memory.current").read_text()))
+    except (OSError, ValueError):
+        pass
+    return free

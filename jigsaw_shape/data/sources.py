@@ -8,7 +8,23 @@ from jigsaw_shape.data import folders, shapes
 from jigsaw_shape.data.dataset import Dataset
 
 
+def _check_shapes(data: ConfigDict) -> None:
+    if "draw_seed" not in data:
+        raise ValueError(
+            "config.data.name is 'shapes', whose fields only configs/shapes.py has: "
+            "use --config configs/shapes.py"
+        )
+    for key in ("n_per_class", "n_cue_conflict_per_class"):
+        if data[key] < 1:
+            raise ValueError(f"config.data.{key} is {data[key]}: 1 or more allowed")
+    if not 0 <= data.draw_seed < 2**32:
+        raise ValueError(
+            f"config.data.draw_seed is {data.draw_seed}: 0 to {2**32 - 1} allowed"
+        )
+
+
 def _shapes(data: ConfigDict) -> Dataset:
+    _check_shapes(data)
     return shapes.load(
         n_per_class=data.n_per_class,
         texture_correlation=data.texture_correlation,

@@ -1,6 +1,9 @@
 """Foreign checkpoints into Flax variables, by a rename table for each family."""
 
+import hashlib
+import http.client
 import importlib.util
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +12,7 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
+from jigsaw_shape.download import download
 from jigsaw_shape.models import ENCODERS
 from jigsaw_shape.models.torch_file import read_torch_file
 
@@ -60,6 +64,15 @@ _PACKAGES = {
     ),
 }
 
+_TORCHVISION = "https://download.pytorch.org/models/"
+# ImageNet weights that are fetched on first use, by torchvision's names for them.
+_URLS = {
+    "torchvision:resnet18.IMAGENET1K_V1": _TORCHVISION + "resnet18-f37072fd.pth",
+    "torchvision:resnet34.IMAGENET1K_V1": _TORCHVISION + "resnet34-b627a593.pth",
+    "torchvision:resnet50.IMAGENET1K_V1": _TORCHVISION + "resnet50-0676ba61.pth",
+    "torchvision:resnet101.IMAGENET1K_V1": _TORCHVISION + "resnet101-63fe2227.pth",
+}
+
 
 def load_pretrained(
     init: str, encoder: str, variables: Mapping[str, Any]
@@ -68,7 +81,8 @@ def load_pretrained(
 
     Args:
       init: `"pretrained:efficientnet_lite0"` for the weights of the extra
-        `[pretrained]`, else the path of a `.pth` file.
+        `[pretrained]`; `"torchvision:resnet18.IMAGENET1K_V1"` and the like, fetched on
+        first use and kept in `~/.cache/jigsaw_shape`; else the path of a `.pth` file.
       encoder: A name in `ENCODERS`.
       variables: That encoder's `params` and `batch_stats`; arrays or their shapes.
 
@@ -91,6 +105,12 @@ def load_pretrained(
         raise ValueError(
             f"config.model.init={init!r}: no checkpoint can be read into {encoder!r}; "
             f"encoders with one: {', '.join(n for n in ENCODERS if ENCODERS[n].family)}"
+        )
+    kind, _, named = init.partition(":")
+    if (kind == "pretrained" or init in _URLS) and named.split(".")[0] != encoder:
+        raise ValueError(
+            f"config.model.init={init!r} is not of config.model.encoder={encoder!r}: "
+            "change one of them"
         )
     path = _locate(init)
     found, extra = rename(read_torch_file(path), family)
@@ -150,21 +170,22 @@ def rename(
 
 
 def _locate(init: str) -> Path:
-    """Returns the file that `init` names."""
+    """Returns the file that `init` names; downloads it where that is its kind."""
+    if init in _URLS:
+        return _downloaded(init, _URLS[init])
     prefix, _, name = init.partition(":")
-    if prefix != "pretrained":
-        if not Path(init).is_file():
-            raise ValueError(
-                f"config.model.init={init!r}: no such file; a path, or one of "
-                + ", ".join(f"pretrained:{name}" for name in _PACKAGES)
-            )
-        return Path(init)
-    if name not in _PACKAGES:
+    if prefix == "pretrained" and name in _PACKAGES:
+        return _packaged(init, *_PACKAGES[name])
+    if not Path(init).is_file():
+        names = [f"pretrained:{name}" for name in _PACKAGES] + list(_URLS)
         raise ValueError(
-            f"config.model.init={init!r}: pretrained weights exist for "
-            + ", ".join(_PACKAGES)
+            f"config.model.init={init!r}: no such file; a path to a .pth file, or one "
+            f"of {', '.join(names)}"
         )
-    module, pattern = _PACKAGES[name]
+    return Path(init)
+
+
+def _packaged(init: str, module: str, pattern: str) -> Path:
     # Finding a top-level package's spec does not run the package.
     spec = importlib.util.find_spec(module)
     files = [
@@ -178,3 +199,33 @@ def _locate(init: str) -> Path:
             "pip install 'jigsaw_shape[pretrained]'"
         )
     return files[0]
+
+
+def _downloaded(init: str, url: str) -> Path:
+    """Returns the cached file of `url`, fetched and checked the first time.
+
+    The file's name ends in the first digits of its SHA-256, as torchvision's do.
+    """
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    path = Path(home) / "jigsaw_shape" / url.rpartition("/")[2]
+    if path.exists():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    try:
+        download(url, part)
+    except (OSError, http.client.HTTPException) as error:
+        raise ValueError(
+            f"config.model.init={init!r}: downloading {url} failed "
+            f"({getattr(error, 'reason', None) or error}). Put that file at {path}, or "
+            "name its place instead"
+        ) from error
+    expected = path.stem.rpartition("-")[2]
+    found = hashlib.sha256(part.read_bytes()).hexdigest()
+    if not found.startswith(expected):
+        part.unlink()
+        raise ValueError(
+            f"config.model.init={init!r}: what {url} gave is not the published file: "
+            f"its SHA-256 begins with {found[:8]}, not {expected}"
+        )
+    return part.replace(path)

@@ -1,5 +1,6 @@
 """What a run writes down: JSONL rows, TensorBoard points, its circumstances."""
 
+import datetime
 import importlib.metadata
 import json
 import math
@@ -105,12 +106,13 @@ def _strict(value):
 def circumstances() -> dict:
     """Returns what a reader needs to repeat a run: command, versions, devices, commit.
 
-    `git` is the commit of the current directory with `+changes` where it has any, or
-    None outside a repository.
+    `git` is the commit of this program with `+changes` where it has any, or None where
+    it is not a checkout.
     """
     versions = {name: importlib.metadata.version(name) for name in _VERSIONS_OF}
     devices = jax.devices()
     return {
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]],
         "git": _git_commit(),
         "python": platform.python_version(),
@@ -122,7 +124,8 @@ def circumstances() -> dict:
 
 def _git_commit() -> str | None:
     def git(*arguments):
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True)
+        here = ["git", "-C", str(pathlib.Path(__file__).parent)]
+        done = subprocess.run([*here, *arguments], capture_output=True, text=True)
         return done.stdout.strip() if done.returncode == 0 else None
 
     try:

@@ -24,7 +24,7 @@ from jigsaw_shape.training.progress import Progress
 
 
 class NonFiniteError(RuntimeError):
-    """A loss term or the gradient is not a number any more."""
+    """A loss term, the gradient or the weights are not numbers any more."""
 
 
 class InterruptedRunError(RuntimeError):
@@ -112,10 +112,12 @@ def run(
                 measures = evaluate(state)
                 watch.evaluated(step, measures)
                 checkpoints.save(state, measures)
+                watch.resume()
                 saved = step
             elif _divides(config.log.checkpoint_every_steps, step):
                 watch.flush()
                 checkpoints.save(state)
+                watch.resume()
                 saved = step
             if stop_signal.came(step):
                 if saved != step:
@@ -174,11 +176,12 @@ class _Watch:
         self._pending = []
         for step, means in fetched:
             for name, mean in means.items():
-                if name.startswith(("loss/", "grad")) and not math.isfinite(mean.total):
+                checked = name.startswith(("loss/", "norm/"))
+                if checked and not math.isfinite(mean.total):
                     raise NonFiniteError(
-                        f"{name} is {float(mean.total)} at step {step}: lower "
-                        f"config.optim.lr ({self._config.optim.lr}) or look at the "
-                        "data; the last checkpoint is from before it"
+                        f"{name} is {float(mean.total)} at step {step}: try a "
+                        f"config.optim.lr below {self._config.optim.lr} in a new "
+                        "--workdir; a checkpoint of this one is from before that step"
                     )
         step = fetched[-1][0]
         merged = fetched[0][1]
@@ -204,7 +207,10 @@ class _Watch:
         epoch = step / self._schedule.steps_per_epoch
         self._logbook.write("eval", step, {"epoch": epoch, **measures})
         self._progress.evaluated(step, epoch, measures)
-        self._since = (step, time.perf_counter())
+
+    def resume(self):
+        """Starts the clock of the training speed anew, after what was not training."""
+        self._since = (self._since[0], time.perf_counter())
 
 
 def _divides(every: int, step: int) -> bool:
@@ -220,11 +226,13 @@ class _StopSignal:
         self._came = False
 
     def __enter__(self):
-        self._previous = [signal.signal(s, self._remember) for s in self._SIGNALS]
+        # With several processes JAX has a handler of its own, which `came` asks.
+        signals = self._SIGNALS if jax.process_count() == 1 else ()
+        self._previous = {s: signal.signal(s, self._remember) for s in signals}
         return self
 
     def __exit__(self, *exc_info):
-        for number, handler in zip(self._SIGNALS, self._previous, strict=True):
+        for number, handler in self._previous.items():
             signal.signal(number, handler)
 
     def _remember(self, *_):

@@ -16,7 +16,10 @@ def make_schedule(config: ConfigDict, n_steps: int) -> optax.Schedule:
     if optim.schedule == "cosine":
         after = optax.cosine_decay_schedule(optim.lr, max(n_steps - n_warmup, 1))
     elif optim.schedule == "step":
-        drops = {int(share * n_steps): optim.step_factor for share in optim.step_at}
+        drops = {}
+        for share in optim.step_at:
+            at = round(share * n_steps)
+            drops[at] = drops.get(at, 1.0) * optim.step_factor
         whole = optax.piecewise_constant_schedule(optim.lr, drops)
 
         def after(step):

@@ -11,6 +11,7 @@ from jigsaw_shape import config as config_lib
 from jigsaw_shape import jigsaw
 from jigsaw_shape.data import sources
 from jigsaw_shape.data.dataset import Dataset
+from jigsaw_shape.data.pipeline import ImageStore
 from jigsaw_shape.data.splits import Splits, split
 from jigsaw_shape.models import ENCODERS, weights
 from jigsaw_shape.models.multitask import Multitask
@@ -78,6 +79,27 @@ def load_data(config: ConfigDict) -> tuple[Dataset, Splits]:
     return dataset, splits
 
 
+def open_images(
+    config: ConfigDict, dataset: Dataset
+) -> tuple[ImageStore, ImageStore | None]:
+    """Returns the data set's images and its cue-conflict images, if it has any.
+
+    Raises:
+      OSError: An image cannot be read; names it.
+    """
+
+    def open_one(images):
+        return ImageStore(
+            images,
+            cache=config.data.cache,
+            stored_px=config.data.stored_px,
+            place=step_lib.replicate,
+        )
+
+    cue_conflict = sources.load_cue_conflict(config.data)
+    return open_one(dataset), None if cue_conflict is None else open_one(cue_conflict)
+
+
 def make_schedule(config: ConfigDict, n_train: int) -> Schedule:
     """Returns the run's length for `n_train` source images.
 
@@ -136,7 +158,7 @@ def init_variables(config: ConfigDict, model: Multitask) -> dict:
     """
     init_rng = jax.random.fold_in(jax.random.key(config.seed), 0)
     variables = step_lib.init_variables(model, init_rng, config.data.image_size)
-    if not config.model.init:
+    if config.model.init == "random":
         return variables
     encoder = {kind: tree["encoder"] for kind, tree in variables.items()}
     encoder, _ = weights.load_pretrained(

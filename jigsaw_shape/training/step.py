@@ -125,7 +125,8 @@ def make_update(
 
     `update(state, bank, batch)` donates `state` and returns the next one with the means
     of the step: each term as `loss/NAME`, the weighted sum as `loss/total`, each
-    head's accuracy on the same images as `accuracy/NAME`, and `grad_norm`, each a
+    head's accuracy on the same images as `accuracy/NAME`, and the lengths of the
+    gradient and of the updated weights with their statistics as `norm/...`, each a
     `clu.metrics.Average` summed over all devices.
 
     Args:
@@ -178,7 +179,9 @@ def make_update(
         }
         one = jnp.ones(())
         means["loss/total"] = metrics.Average(jax.lax.psum(total, AXIS), one)
-        means["grad_norm"] = metrics.Average(optax.tree.norm(grads), one)
+        means["norm/gradient"] = metrics.Average(optax.tree.norm(grads), one)
+        weights = (params, batch_stats)
+        means["norm/weights"] = metrics.Average(optax.tree.norm(weights), one)
         state = state.replace(
             step=state.step + 1,
             params=params,

@@ -17,15 +17,16 @@ def make_view(config: ConfigDict, permutations: np.ndarray) -> View:
 
     `view(step_rng, slots, images)` maps uint8 [B, H, W, 3] to images float32
     [B, S, S, 3] in [0, 1] and orders int32 [B]. `slots` are the images' positions in
-    the whole batch: an image's randomness comes from `fold_in(step_rng, slot)`, so it
-    is the same on one device and on many.
+    the whole batch: an image's randomness comes from the step's key and its slot, so
+    it is the same on one device and on many.
     """
     settings = config.augment
     grid = config.jigsaw.grid
 
     def view(step_rng, slots, images):
+        image_rng, batch_rng = jax.random.split(step_rng)
         fold = jax.vmap(jax.random.fold_in, (None, 0))
-        rngs = jax.vmap(lambda rng: jax.random.split(rng, 4))(fold(step_rng, slots))
+        rngs = jax.vmap(lambda rng: jax.random.split(rng, 4))(fold(image_rng, slots))
         crop_rngs, jitter_rngs, grey_rngs, order_rngs = (rngs[:, i] for i in range(4))
         images = augment.random_resized_crop_flip(
             crop_rngs,
@@ -37,7 +38,7 @@ def make_view(config: ConfigDict, permutations: np.ndarray) -> View:
         )
         images = augment.color_jitter(
             jitter_rngs,
-            step_rng,
+            batch_rng,
             images,
             brightness=settings.brightness,
             contrast=settings.contrast,

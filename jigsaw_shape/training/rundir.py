@@ -1,0 +1,79 @@
+"""A run's directory: whose it is, and what a reader needs to repeat the run.
+
+`config.json` is the configuration; `run.json` has the circumstances of each start, the
+first and every continuation.
+"""
+
+import contextlib
+import json
+import pathlib
+from collections.abc import Iterator
+
+import jax
+from ml_collections import ConfigDict
+
+from jigsaw_shape import config as config_lib
+from jigsaw_shape.data.dataset import Dataset
+from jigsaw_shape.lock import lock
+from jigsaw_shape.training import logbook
+
+
+@contextlib.contextmanager
+def claim(config: ConfigDict, dataset: Dataset) -> Iterator[pathlib.Path]:
+    """Yields the run's directory, new or of a run with this same configuration.
+
+    While it is claimed no other run can write into it.
+
+    Args:
+      config: The run's.
+      dataset: Whose images a continued run must have begun with.
+
+    Raises:
+      ValueError: It holds a run of another configuration or on other images, or
+        another process is at it.
+    """
+    directory = config_lib.workdir(config)
+    if jax.process_index() > 0:  # the first process answers for all
+        yield directory
+        return
+    directory.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(lock(directory / ".lock", wait=False))
+        except BlockingIOError as error:
+            raise ValueError(
+                f"{directory} is in use by another process: wait, or choose another "
+                "--workdir"
+            ) from error
+        _record_start(config, dataset, directory)
+        yield directory
+
+
+def _record_start(
+    config: ConfigDict, dataset: Dataset, directory: pathlib.Path
+) -> None:
+    """Adds this start to `run.json`; refuses one that does not continue the first."""
+    stored, facts = directory / "config.json", directory / "run.json"
+    start = logbook.circumstances() | {"images": dataset.digest()}
+    starts = json.loads(facts.read_text())["starts"] if facts.exists() else []
+    if stored.exists():
+        changes = config_lib.differences(stored.read_text(), config)
+        if changes:
+            raise ValueError(
+                f"{directory} holds a run of another configuration "
+                f"({'; '.join(changes)}): choose another --workdir, or delete it"
+            )
+        if starts and starts[0]["images"] != start["images"]:
+            raise ValueError(
+                f"{directory} holds a run on other images of {dataset.name} than are "
+                "prepared now: choose another --workdir"
+            )
+    _write_whole(facts, json.dumps({"starts": [*starts, start]}, indent=2) + "\n")
+    _write_whole(stored, config_lib.to_json(config))
+
+
+def _write_whole(path: pathlib.Path, text: str) -> None:
+    """Writes a file at once, so that a kill leaves the old one or the new one."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(text)
+    partial.replace(path)
