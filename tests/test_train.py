@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 from conftest import REPOSITORY
-from runs import arguments, finish, saved_state, start, start_two
+from small_runs import arguments, finish, saved_state, start, start_two
 
 from jigsaw_shape import rows, train
 from jigsaw_shape.lock import lock
