@@ -2,9 +2,10 @@
 
     python benchmarks/throughput.py --encoder resnet18 --sizes 222 --batches 64 128
 
-For each setting: the step on one synthetic batch that never leaves the device; the run
-as `train` does it, with images from the store, decoded once or as needed; their ratio.
-Compile time is left out. Medians over `--rounds` interleaved rounds of `--steps` steps.
+For each setting: the step on one synthetic batch that never leaves the device; what
+`train` does for each step, with images from the store; their ratio. Evaluations are not
+in it, nor compile time. Medians over `--rounds` interleaved rounds of `--steps` steps;
+the ratio is the median of the rounds' own.
 Peak memory is the device's where it tells, else the process's.
 """
 
@@ -56,7 +57,7 @@ def make_config(arguments, size_px: int, batch_size: int):
 
 
 def measure(arguments, size_px: int, batch_size: int) -> dict[str, float]:
-    """Returns seconds a step, alone and end to end, and the compile time."""
+    """Returns seconds a step, alone and end to end, their ratio, and to compile."""
     config = make_config(arguments, size_px, batch_size)
     store = ImageStore(
         synthetic_dataset(config.data.stored_px),
@@ -93,7 +94,9 @@ def measure(arguments, size_px: int, batch_size: int) -> dict[str, float]:
             state, means = update(state, store.bank, step_lib.shard(batch))
         jax.block_until_ready((state, means))
         times["run"].append((time.perf_counter() - began) / arguments.steps)
-    return seconds | {name: statistics.median(t) for name, t in times.items()}
+    ratios = [a / b for a, b in zip(times["step"], times["run"], strict=True)]
+    medians = {name: statistics.median(t) for name, t in times.items()}
+    return seconds | medians | {"ratio": statistics.median(ratios)}
 
 
 def peak_memory_gib() -> float:
@@ -127,7 +130,7 @@ def main() -> None:
         seconds = measure(arguments, size_px, batch_size)
         step, run = batch_size / seconds["step"], batch_size / seconds["run"]
         line = f"{size_px:4d}  {batch_size:5d}  {step:10.1f}  {run:9.1f}"
-        line += f"  {run / step:5.3f}  {seconds['compile']:9.1f}"
+        line += f"  {seconds['ratio']:5.3f}  {seconds['compile']:9.1f}"
         print(line, f" {peak_memory_gib():8.2f}", flush=True)
 
 
