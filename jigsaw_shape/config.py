@@ -64,6 +64,13 @@ def default_config() -> ConfigDict:
     config.jigsaw.bias_whole_image = 1.0  # probability that an image stays whole
     config.jigsaw.classify_shuffled = True  # shuffled images count in the class loss
 
+    config.diversify = ConfigDict()  # changes style, keeps shape
+    config.diversify.name = ""  # "": none; fourier | randconv | colour
+    config.diversify.p_ordered = 0.0  # probability for an ordered image ...
+    config.diversify.p_shuffled = 0.0  # ... and for a shuffled one
+    config.diversify.per_tile = 0.0  # share of the latter with a style for each tile
+    config.diversify.strength = (0.0, 1.0)  # drawn uniformly, 0 to 1
+
     config.model = ConfigDict()
     config.model.encoder = "resnet18"  # a name in jigsaw_shape.models.ENCODERS
     config.model.init = "random"  # random | torchvision:NAME | pretrained:NAME | a .pth
@@ -179,6 +186,13 @@ def check(config: ConfigDict, n_devices: int) -> None:
     _require(
         0 < low <= high,
         f"config.augment.crop_ratio is ({low}, {high}): 0 < smallest <= largest",
+    )
+    for key in ("p_ordered", "p_shuffled", "per_tile"):
+        _share(f"config.diversify.{key}", config.diversify[key])
+    low, high = _pair("config.diversify.strength", config.diversify.strength)
+    _require(
+        0 <= low <= high <= 1,
+        f"config.diversify.strength is ({low}, {high}): 0 <= weakest <= strongest <= 1",
     )
     weights = dict(config.losses)
     for name, weight in weights.items():

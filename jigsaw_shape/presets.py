@@ -23,7 +23,36 @@ def jigen(config: ConfigDict) -> None:
     config.jigsaw.bias_whole_image = 0.9
 
 
-PRESETS: dict[str, Callable[[ConfigDict], None]] = {"erm": erm, "jigen": jigen}
+def fourier(config: ConfigDict) -> None:
+    """Classifies natural images and ones with another source's amplitudes, half each.
+
+    Xu et al., CVPR 2021 (FACT), section 3.2: l uniform in (0, 1). Their co-teacher
+    consistency is not part of it.
+    """
+    erm(config)
+    config.diversify.name = "fourier"
+    config.diversify.p_ordered = 0.5
+    config.diversify.strength = (0.0, 1.0)
+
+
+def randconv(config: ConfigDict) -> None:
+    """Classifies natural images and randomly convolved ones, half each.
+
+    Xu et al., ICLR 2021, the mixing variant: the weight of the convolved image uniform
+    in (0, 1). Their consistency loss is not part of it.
+    """
+    erm(config)
+    config.diversify.name = "randconv"
+    config.diversify.p_ordered = 0.5
+    config.diversify.strength = (0.0, 1.0)
+
+
+PRESETS: dict[str, Callable[[ConfigDict], None]] = {
+    "erm": erm,
+    "jigen": jigen,
+    "fourier": fourier,
+    "randconv": randconv,
+}
 
 
 def apply_preset(config: ConfigDict, name: str) -> ConfigDict:

@@ -46,7 +46,9 @@ def preview_figure(
 
     step_rng = jax.random.fold_in(setup.step_rng(config), 0)
     slots = jnp.arange(_N_COLUMNS)
-    viewed, orders = learner.view(step_rng, slots, jnp.asarray(stored))
+    viewed, orders = learner.view(
+        step_rng, slots, jnp.asarray(stored), jnp.asarray(dataset.domain[indices])
+    )
     tiles = jigsaw.cut_tiles(viewed, config.jigsaw.grid)
     tiles = jigsaw.unshuffle_tiles(tiles, orders, learner.permutations)
     ordered = jigsaw.join_tiles(tiles)

@@ -21,12 +21,13 @@ ROOMS = {
     "figures": set(),
     "download": set(),
     "lock": set(),
+    "diversify": {"diversify", "jigsaw"},
     "models": {"models", "download"},
     "data": {"data", "download", "lock"},
     "report": {"rows", "figures"},
     "evals": {"evals", "data", "models", "jigsaw", "augment"},
     "training": {
-        *("training", "evals", "models", "data", "jigsaw", "augment"),
+        *("training", "evals", "models", "data", "diversify", "jigsaw", "augment"),
         *("config", "rows", "lock"),
     },
 }

@@ -58,7 +58,9 @@ def test_config_loads_and_builds_its_batch(path, tmp_path):
     )
     batch = store.batch(order[:4])
     view = jax.jit(learner.view)
-    images, orders = view(jax.random.key(0), np.arange(4), batch["image"])
+    images, orders = view(
+        jax.random.key(0), np.arange(4), batch["image"], batch["domain"]
+    )
     size = config.data.image_size
     assert images.shape == (4, size, size, 3)
     assert 0 <= float(images.min()) <= float(images.max()) <= 1

@@ -82,7 +82,7 @@ def _start(config, ema_decay=0.0):
 def _reference_step(config, view, variables, batch, step):
     """Returns the step's result, stated without pmap: one batch, one mean a term."""
     step_rng = jax.random.fold_in(setup.step_rng(config), step)
-    images, orders = view(step_rng, jnp.arange(N), batch["image"])
+    images, orders = view(step_rng, jnp.arange(N), batch["image"], batch["domain"])
 
     def loss_fn(params):
         outputs, changed = _model(None).apply(

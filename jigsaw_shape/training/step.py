@@ -145,7 +145,9 @@ def make_update(
         step_rng = jax.random.fold_in(state.rng, state.step)
         n_local = batch["label"].shape[0]
         slots = jax.lax.axis_index(AXIS) * n_local + jnp.arange(n_local)
-        images, orders = view(step_rng, slots, _stored_images(bank, batch))
+        images, orders = view(
+            step_rng, slots, _stored_images(bank, batch), batch["domain"]
+        )
         batch = {**batch, "order": orders}
 
         def loss_fn(params):

@@ -7,27 +7,38 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jigsaw_shape import augment, jigsaw
+from jigsaw_shape.diversify.schedule import make_schedule
 
-# (step_rng, slots int32 [B], uint8 [B, H, W, 3]) -> (float32 [B, S, S, 3], int32 [B])
-View = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+# (step_rng, slots int32 [B], uint8 [B, H, W, 3], domain int32 [B])
+# -> (float32 [B, S, S, 3], int32 [B])
+View = Callable[
+    [jax.Array, jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]
+]
 
 
 def make_view(config: ConfigDict, permutations: np.ndarray) -> View:
-    """Returns the training view: crop, flip, jitter, cut, per-tile grey, shuffle.
+    """Returns the training view: crop, flip, jitter, style, cut, grey, shuffle.
 
-    `view(step_rng, slots, images)` maps uint8 [B, H, W, 3] to images float32
+    `view(step_rng, slots, images, domain)` maps uint8 [B, H, W, 3] to images float32
     [B, S, S, 3] in [0, 1] and orders int32 [B]. `slots` are the images' positions in
     the whole batch: an image's randomness comes from the step's key and its slot, so
-    it is the same on one device and on many.
+    it is the same on one device and on many. Only its style partners, which are on its
+    own device, differ with the number of devices.
+
+    Raises:
+      ValueError: There is no such diversifier.
     """
     settings = config.augment
     grid = config.jigsaw.grid
+    diversify = None
+    if config.diversify.name:
+        diversify = make_schedule(config.diversify, grid)
 
-    def view(step_rng, slots, images):
-        image_rng, batch_rng = jax.random.split(step_rng)
+    def view(step_rng, slots, images, domain):
+        image_rng, batch_rng, style_rng = jax.random.split(step_rng, 3)
         fold = jax.vmap(jax.random.fold_in, (None, 0))
-        rngs = jax.vmap(lambda rng: jax.random.split(rng, 4))(fold(image_rng, slots))
-        crop_rngs, jitter_rngs, grey_rngs, order_rngs = (rngs[:, i] for i in range(4))
+        rngs = jax.vmap(lambda rng: jax.random.split(rng, 5))(fold(image_rng, slots))
+        crop_rngs, jitter_rngs, grey_rngs, order_rngs, style_rngs = rngs.T
         images = augment.random_resized_crop_flip(
             crop_rngs,
             images,
@@ -45,11 +56,14 @@ def make_view(config: ConfigDict, permutations: np.ndarray) -> View:
             saturation=settings.saturation,
             hue=settings.hue,
         )
-        tiles = jigsaw.cut_tiles(images, grid)
-        tiles = augment.random_grayscale(grey_rngs, tiles, settings.tile_grayscale)
         orders = jigsaw.sample_orders(
             order_rngs, len(permutations), config.jigsaw.bias_whole_image
         )
+        if diversify is not None:
+            shard_rng = jax.random.fold_in(style_rng, slots[0])
+            images = diversify(shard_rng, style_rngs, images, orders, domain)
+        tiles = jigsaw.cut_tiles(images, grid)
+        tiles = augment.random_grayscale(grey_rngs, tiles, settings.tile_grayscale)
         tiles = jigsaw.shuffle_tiles(tiles, orders, permutations)
         return jigsaw.join_tiles(tiles), orders
 

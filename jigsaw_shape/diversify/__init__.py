@@ -1,0 +1,35 @@
+"""Diversifiers: what changes an image's style and keeps its shapes.
+
+Those of images share one contract, `diversify(rngs, contents, styles, strengths)`:
+
+- rngs: Typed keys [B], one an example. What happens to an image depends on its own
+  key, content, style and strength alone, not on the batch.
+- contents, styles: float32 [B, H, W, 3] in [0, 1], of one shape, of any size; tiles
+  are images. A diversifier without styles ignores them.
+- strengths: float32 [B] in [0, 1], drawn by the schedule. At 0 an image comes back bit
+  for bit; an image that is its own style comes back but for float rounding, if the
+  diversifier uses styles at all.
+
+It returns float32 [B, H, W, 3] in [0, 1], and works under jit, vmap and pmap.
+`mixstyle.mix_style` works on features instead, inside the encoder.
+"""
+
+from collections.abc import Callable
+
+import jax
+
+from jigsaw_shape.diversify.colour import match_colour
+from jigsaw_shape.diversify.fourier import mix_amplitude
+from jigsaw_shape.diversify.mixstyle import mix_style
+from jigsaw_shape.diversify.pairing import partners
+from jigsaw_shape.diversify.randconv import convolve_randomly
+
+__all__ = ["DIVERSIFIERS", "Diversifier", "mix_style", "partners"]
+
+Diversifier = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
+
+DIVERSIFIERS: dict[str, Diversifier] = {
+    "fourier": mix_amplitude,
+    "randconv": convolve_randomly,
+    "colour": match_colour,
+}
