@@ -1,8 +1,10 @@
 """What the commands share: refusals in one line, and exit codes."""
 
 import contextlib
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NoReturn
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
@@ -10,6 +12,7 @@ from ml_collections import ConfigDict, config_flags
 OK = 0
 REFUSED = 2  # the request cannot be carried out as it stands
 NON_FINITE = 3  # a loss stopped being a number
+KILLED = 130  # Ctrl-C where there is nothing to save
 INTERRUPTED = 75  # EX_TEMPFAIL: stopped on request, saved; run it again to go on
 
 
@@ -24,6 +27,15 @@ def refusals(command: str) -> Iterator[None]:
         yield
     except (ValueError, OSError) as error:
         refuse(command, error)
+
+
+def run(main: Callable[[list[str]], int], argv: list[str]) -> NoReturn:
+    """Runs a command and exits with its code; Ctrl-C ends it without a traceback."""
+    try:
+        sys.exit(main(argv))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(KILLED)
 
 
 def refuse(command: str, reason: object) -> None:
@@ -67,25 +79,35 @@ def parse_config(
         print(f"{usage}\n{values.get_help()}")
         print("  --config.KEY: any field of the configuration, see config.py")
         raise SystemExit(OK)
+    where = [
+        n for n, a in enumerate(argv) if a.split("=")[0] in ("--config", "-config")
+    ]
+    fields = [n for n, a in enumerate(argv) if a.startswith("--config.")]
+    if not where:
+        refuse(command, "--config is missing, such as --config configs/pacs.py:jigen")
+    if fields and fields[0] < where[0]:
+        refuse(command, f"put --config FILE before {argv[fields[0]]}")
     try:
         rest = values(list(argv))
         config = values.config
-        if config is not None:
-            _ = config.preset  # a file that did not load says so only when read
-    except KeyError as error:
-        refuse(command, f"{error.args[0]!r} is no field of the configuration")
-    except (flags.Error, AttributeError, TypeError, ValueError) as error:
+        _ = config.preset  # a file that did not load says so only when read
+    except (AttributeError, KeyError) as error:
+        # Of a field that does not exist; the nearest that does may follow in its text.
+        cause = error.args[0]
+        text = cause.args[0] if isinstance(cause, Exception) else cause
+        field, *hint = str(text).splitlines()
+        field = field.strip("'\"")
+        refuse(command, ". ".join([f"no field {field!r} in the configuration", *hint]))
+    except (flags.Error, TypeError, ValueError) as error:
         message = (str(error.args[0]) if error.args else str(error)).strip()
         if "Traceback" in message:  # of the configuration file; its last line says why
-            message = message.splitlines()[-1]
+            message = message.splitlines()[-1].removeprefix("ValueError: ")
         refuse(command, " ".join(message.split()))
     except OSError as error:
         reason = str(error).splitlines()[-1].strip()  # above it: where it looked
-        refuse(command, f"--config: {reason}")
+        refuse(command, f"--config: {reason} (from {os.getcwd()})")
     except Exception as error:  # of the configuration file, which is a program
         refuse(command, f"--config: {type(error).__name__}: {error}")
     if len(rest) > 1:
         refuse(command, f"{' '.join(rest[1:])}: no such argument (flags start with --)")
-    if config is None:
-        refuse(command, "--config is missing, such as --config configs/pacs.py:jigen")
     return config

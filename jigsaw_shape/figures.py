@@ -31,7 +31,7 @@ def sheet(rows: Sequence[tuple[str, np.ndarray, Sequence[str]]]) -> Figure:
             cell.set_title(title, fontsize=7)
             cell.set_xticks([])
             cell.set_yticks([])
-            cell.spines[:].set_visible(False)
+            cell.spines[:].set_color("0.8")  # a white image still has an edge
         axes[row][0].set_ylabel(name, fontsize=9)
     return figure
 
@@ -55,8 +55,8 @@ def confusion_figure(result: Mapping, classes: Sequence[str]) -> Figure:
     axes.set_xlabel("answered")
     axes.set_ylabel("true")
     axes.set_title(
-        f"{result['target']}: {100 * result['target/accuracy']:.1f} % right "
-        f"({result['selection']})",
+        f"held out: {result['target']}, {100 * result['target/accuracy']:.1f} % right\n"
+        f"selected by: {result['selection']}; cells in %",
         fontsize=10,
     )
     if n <= 20:  # beyond that numbers are illegible

@@ -109,8 +109,8 @@ def print_runs(runs: Sequence[pathlib.Path], selection: str, console: Console) -
         console.print(table)
     if tables:
         console.print(
-            f"Selected: {rows.RULES[selection]}. jigsaw: the jigsaw head on shuffled "
-            "images alone.",
+            f"Selected: {rows.RULES[selection]}. jigsaw, where it is: the jigsaw head "
+            "on shuffled images alone.",
             soft_wrap=True,
         )
 

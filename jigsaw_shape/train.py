@@ -5,8 +5,8 @@ r"""Trains a jigsaw multitask learner, leaving one domain out.
 
 Every field of the configuration is a flag; `jigsaw_shape/config.py` says what each
 means. The same command continues a run that was stopped. Exit codes: 0 done; 2 refused,
-with one line that says why; 3 a loss stopped being a number; 75 stopped by SIGTERM,
-saved.
+with one line that says why; 3 a loss stopped being a number; 75 stopped by SIGTERM or
+Ctrl-C, saved; 130 Ctrl-C before there was anything to save.
 """
 
 import contextlib
@@ -124,4 +124,4 @@ def finish(config, directory, dataset, splits, console) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    cli.run(main, sys.argv)

@@ -204,7 +204,7 @@ def test_a_finished_run_is_not_trained_again(finished):
     workdir, _ = finished
     before = saved_state(workdir)
     printed = finish(start(*arguments(workdir)))
-    assert f"continuing at step {N_STEPS} of {N_STEPS}" in printed
+    assert f"finished already, at step {N_STEPS}" in printed
     after = saved_state(workdir)
     assert all((before[name] == after[name]).all() for name in before)
     assert len([r for r in rows.read(workdir) if r["kind"] == "result"]) == 3

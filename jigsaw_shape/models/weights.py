@@ -218,7 +218,7 @@ def _downloaded(init: str, url: str) -> Path:
         raise ValueError(
             f"config.model.init={init!r}: downloading {url} failed "
             f"({getattr(error, 'reason', None) or error}). Put that file at {path}, or "
-            "name its place instead"
+            "name a .pth file or another of the names instead"
         ) from error
     expected = path.stem.rpartition("-")[2]
     found = hashlib.sha256(part.read_bytes()).hexdigest()

@@ -36,7 +36,9 @@ class Progress:
     def start(self, step: int, n_steps: int) -> None:
         """Shows where the run begins; a step above 0 is a continuation."""
         self._task = self._bar.add_task("compiling", total=n_steps, completed=step)
-        if step:
+        if step == n_steps:
+            self._console.print(f"finished already, at step {step}")
+        elif step:
             self._console.print(f"continuing at step {step} of {n_steps}")
 
     def trained(self, step: int, values: Mapping[str, float]) -> None:
@@ -56,7 +58,7 @@ class Progress:
         names = {
             "val": "val/accuracy",
             "target": "target/accuracy",
-            "puzzle": "puzzle/shuffled_accuracy",
+            "jigsaw": "puzzle/shuffled_accuracy",
             "shape bias": "cue_conflict/shape_bias",
         }
         parts = [
@@ -65,5 +67,5 @@ class Progress:
             if name in measures
         ]
         self._console.print(
-            f"epoch {epoch:5.1f}  step {step:6d}  " + "  ".join(parts), soft_wrap=True
+            f"epoch {epoch:6.2f}  step {step:6d}  " + "  ".join(parts), soft_wrap=True
         )
