@@ -5,9 +5,9 @@
 Eight silhouettes in four styles; in the three that show texture an object mostly wears
 its class's own. Trained on photo, painting and cartoon, tested on sketch, which has no
 texture, and on cue-conflict photos, whose shape and texture disagree. Measured with
-`erm` on 2 CPU cores, jax 0.10.2, 65 s a run, three seeds: sketch 63.5 +- 2.0 %, source
-validation 92.9 +- 0.4 %, shape bias 22.1 +- 0.2 %; the other presets are in
-docs/results.md.
+`erm` on 2 CPU cores, jax 0.10.2, three seeds: sketch 63.5 +- 2.0 %, source validation
+92.9 +- 0.4 %, shape bias 22.1 +- 0.2 %; the other presets, and the time that the demo
+takes for two such runs, are in docs/results.md.
 """
 
 from jigsaw_shape.config import default_config

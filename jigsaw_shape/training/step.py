@@ -52,9 +52,8 @@ class TrainState(struct.PyTreeNode):
 
 def init_variables(model: Multitask, rng: jax.Array, size_px: int) -> dict[str, Any]:
     """Returns `params` and `batch_stats` for images [B, size_px, size_px, 3]."""
-    images = jax.ShapeDtypeStruct((1, size_px, size_px, 3), jnp.float32)
-    init = jax.jit(lambda rng, x: model.init(rng, x, train=False))
-    variables = init(rng, jnp.zeros(images.shape))
+    images = jnp.zeros((1, size_px, size_px, 3))
+    variables = jax.jit(lambda rng: model.init(rng, images, train=False))(rng)
     return {"batch_stats": {}, **variables}
 
 
