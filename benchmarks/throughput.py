@@ -27,6 +27,7 @@ from jigsaw_shape.training import step as step_lib
 
 N_IMAGES = 2048
 N_CLASSES = 7
+N_STEPS = 1000  # of the schedules
 
 
 def synthetic_dataset(stored_px: int) -> Dataset:
@@ -56,6 +57,24 @@ def make_config(arguments, size_px: int, batch_size: int):
     return config
 
 
+def start(config, dataset: Dataset):
+    """Returns the state before the first step, and `update(state, bank, batch)`."""
+    learner = setup.make_learner(config, N_CLASSES)
+    optimizer = optim.make_optimizer(config, N_STEPS)
+    variables = setup.init_variables(config, learner.model)
+    state = step_lib.init_state(variables, optimizer, setup.step_rng(config), False)
+    update = step_lib.make_update(
+        learner.model,
+        optimizer,
+        learner.losses,
+        learner.view,
+        N_STEPS,
+        learner.make_edit,
+    )
+    styling, _ = setup.load_styling(config, dataset, splits=None)
+    return state, lambda state, bank, batch: update(state, bank, styling, batch)
+
+
 def measure(arguments, size_px: int, batch_size: int) -> dict[str, float]:
     """Returns seconds a step, alone and end to end, their ratio, and to compile."""
     config = make_config(arguments, size_px, batch_size)
@@ -65,13 +84,7 @@ def measure(arguments, size_px: int, batch_size: int) -> dict[str, float]:
         stored_px=config.data.stored_px,
         place=step_lib.replicate,
     )
-    learner = setup.make_learner(config, N_CLASSES)
-    optimizer = optim.make_optimizer(config, 1000)
-    variables = setup.init_variables(config, learner.model)
-    state = step_lib.init_state(variables, optimizer, setup.step_rng(config), False)
-    update = step_lib.make_update(
-        learner.model, optimizer, learner.losses, learner.view
-    )
+    state, update = start(config, store.dataset)
     rng = np.random.default_rng(0)
 
     def chunks(n):

@@ -16,6 +16,10 @@ from ml_collections import ConfigDict
 # changes a parameter. (That the images are the same is checked apart.)
 FREE_FIELDS = ("workdir", "data.source_dir", "data.data_dir", "data.cache", "log")
 
+# Of `config.diversify`: may move over a run.
+MOVING = ("p_ordered", "p_shuffled", "per_tile", "weakest", "strongest", "external")
+LEAST_ADAIN_PX = 16  # two pixels of features
+
 MOST_PERMUTATIONS = 10_000  # of those that a grid of 3 or 4 has
 
 
@@ -65,11 +69,28 @@ def default_config() -> ConfigDict:
     config.jigsaw.classify_shuffled = True  # shuffled images count in the class loss
 
     config.diversify = ConfigDict()  # changes style, keeps shape
-    config.diversify.name = ""  # "": none; fourier | randconv | colour
-    config.diversify.p_ordered = 0.0  # probability for an ordered image ...
-    config.diversify.p_shuffled = 0.0  # ... and for a shuffled one
-    config.diversify.per_tile = 0.0  # share of the latter with a style for each tile
-    config.diversify.strength = (0.0, 1.0)  # drawn uniformly, 0 to 1
+    config.diversify.name = ""  # "": none; adain | fourier | randconv | colour
+    # One number, or two: at the first step and at the last, linear in between.
+    config.diversify.p_ordered = (0.0,)  # probability for an ordered image ...
+    config.diversify.p_shuffled = (0.0,)  # ... and for a shuffled one
+    config.diversify.per_tile = (0.0,)  # share of the latter with a style for each tile
+    config.diversify.weakest = (0.0,)  # strength, drawn uniformly between these: 0 to 1
+    config.diversify.strongest = (1.0,)
+    config.diversify.external = (0.0,)  # share of styles from `styles`; the others are
+    #   images of other source domains in the batch
+    config.diversify.until = 1.0  # share of the run after which nothing is diversified
+    config.diversify.styles = "pack"  # a folder of images, or pack: the shipped one
+    config.diversify.n_styles = 1000  # at most, a seeded choice of them
+    config.diversify.stylizer = "shipped"  # adain's: shipped | a file of `stylize fit`
+    #   | a folder with vgg_normalised.pth and decoder.pth
+    config.diversify.enlarge_tiles = False  # stylize a tile at the image's size
+
+    config.mixstyle = ConfigDict()  # mixes features' statistics inside the encoder
+    config.mixstyle.stages = ""  # after which: "layer1,layer2"; "": none; "usual": the
+    #   paper's, or those of like depth
+    config.mixstyle.p = 0.5  # probability, for all examples of a device together
+    config.mixstyle.alpha = 0.1  # of the Beta distribution of the weights
+    config.mixstyle.mix = "random"  # random | crossdomain
 
     config.model = ConfigDict()
     config.model.encoder = "resnet18"  # a name in jigsaw_shape.models.ENCODERS
@@ -187,13 +208,7 @@ def check(config: ConfigDict, n_devices: int) -> None:
         0 < low <= high,
         f"config.augment.crop_ratio is ({low}, {high}): 0 < smallest <= largest",
     )
-    for key in ("p_ordered", "p_shuffled", "per_tile"):
-        _share(f"config.diversify.{key}", config.diversify[key])
-    low, high = _pair("config.diversify.strength", config.diversify.strength)
-    _require(
-        0 <= low <= high <= 1,
-        f"config.diversify.strength is ({low}, {high}): 0 <= weakest <= strongest <= 1",
-    )
+    _check_diversify(config)
     weights = dict(config.losses)
     for name, weight in weights.items():
         _require(weight >= 0, f"config.losses.{name} is {weight}: 0 or more allowed")
@@ -218,6 +233,45 @@ def check(config: ConfigDict, n_devices: int) -> None:
         _require(value >= least, f"config.log.{key} is {value}: {least} or more")
     every = config.eval.every_epochs
     _require(every >= 1, f"config.eval.every_epochs is {every}: 1 or more allowed")
+
+
+def _check_diversify(config: ConfigDict) -> None:
+    settings = config.diversify
+    for key in MOVING:
+        values = settings[key]
+        _require(
+            isinstance(values, tuple | list) and len(values) in (1, 2),
+            f"config.diversify.{key} is {values!r}: one number, or two, such as "
+            f"--config.diversify.{key}='(0.9, 0.1)'",
+        )
+        for value in values:
+            _share(f"config.diversify.{key}", value)
+    ends = zip(
+        (settings.weakest[0], settings.weakest[-1]),
+        (settings.strongest[0], settings.strongest[-1]),
+        strict=True,
+    )
+    _require(
+        all(low <= high for low, high in ends),
+        f"config.diversify.weakest is {settings.weakest}, above "
+        f"config.diversify.strongest = {settings.strongest}",
+    )
+    _share("config.diversify.until", settings.until)
+    n_styles = settings.n_styles
+    _require(n_styles >= 1, f"config.diversify.n_styles is {n_styles}: 1 or more")
+    of_tiles = any(settings.per_tile) and not settings.enlarge_tiles
+    stylized_px = config.data.image_size // (config.jigsaw.grid if of_tiles else 1)
+    _require(
+        settings.name != "adain" or stylized_px >= LEAST_ADAIN_PX,
+        f"config.data.image_size is {config.data.image_size}, so that AdaIN gets "
+        f"{stylized_px} px{' tiles' * of_tiles}: {LEAST_ADAIN_PX} or more allowed"
+        + "; or set config.diversify.enlarge_tiles"
+        * of_tiles,
+    )
+    mixstyle = config.mixstyle
+    _share("config.mixstyle.p", mixstyle.p)
+    _require(mixstyle.alpha > 0, f"config.mixstyle.alpha is {mixstyle.alpha}: above 0")
+    _choice("config.mixstyle.mix", mixstyle.mix, ("random", "crossdomain"))
 
 
 def to_json(config: ConfigDict) -> str:

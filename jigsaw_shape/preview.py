@@ -1,4 +1,4 @@
-"""Draws what the network sees: stored images, augmented, and as shuffled tiles.
+"""Draws what the network sees: images augmented, stylized, and as shuffled tiles.
 
     python -m jigsaw_shape.preview --config configs/pacs.py:jigen --out preview.png
 
@@ -15,26 +15,42 @@ from absl import flags
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
-from jigsaw_shape import cli, figures, jigsaw
+from jigsaw_shape import cli, figures
 from jigsaw_shape import config as config_lib
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.splits import Splits
+from jigsaw_shape.diversify import WITHOUT_STYLES
+from jigsaw_shape.diversify.schedule import Styling, make_schedule
 from jigsaw_shape.training import setup
+from jigsaw_shape.training.view import make_view
 
 _N_COLUMNS = 8
 
 
 def preview_figure(
-    config: ConfigDict, learner: setup.Learner, dataset: Dataset, splits: Splits
+    config: ConfigDict,
+    dataset: Dataset,
+    splits: Splits,
+    permutations: np.ndarray,
+    styling: Styling,
+    progress: float = 0.0,
 ) -> Figure:
     """Returns a sheet of source images on their way to the network.
 
-    Eight columns, the source domains in turn. The rows are the stored image, its
-    training view with its tiles put back in order, and the same view shuffled, titled
-    with the order. The view is the one the step uses, under the run's first key; only
-    the orders are drawn anew, uniformly over the shuffled ones, so that a puzzle is
-    seen whatever `config.jigsaw.bias_whole_image` is. Below them, images of the
-    held-out target, as stored: what the network is tested on and never trained on.
+    Eight columns, the source domains in turn. The rows are the stored image; augmented;
+    where images are diversified, its style, itself in that style and, if tiles get
+    styles of their own, itself in those; and shuffled, titled with the order. All of it
+    is as in the run's first step, but that each image is diversified in the rows for
+    that, and none stays whole in the last one. Below them, images of the held-out
+    target, as stored: what the network is tested on and never trained on.
+
+    Args:
+      config: The run's.
+      dataset: Its images.
+      splits: Which of them are for what.
+      permutations: int32 [K + 1, T].
+      styling: See `setup.load_styling`.
+      progress: Share of the run that is over, for a schedule that moves.
     """
     domains = dataset.domain[splits.train]
     pools = [splits.train[domains == d] for d in np.unique(domains)]
@@ -43,33 +59,64 @@ def preview_figure(
     stored = np.stack([dataset.read(i) for i in indices])
     held_out = rng.choice(splits.target, _N_COLUMNS)
     tested = np.stack([dataset.read(i) for i in held_out])
+    domain = jnp.asarray(dataset.domain[indices])
 
-    step_rng = jax.random.fold_in(setup.step_rng(config), 0)
-    slots = jnp.arange(_N_COLUMNS)
-    viewed, orders = learner.view(
-        step_rng, slots, jnp.asarray(stored), jnp.asarray(dataset.domain[indices])
-    )
-    tiles = jigsaw.cut_tiles(viewed, config.jigsaw.grid)
-    tiles = jigsaw.unshuffle_tiles(tiles, orders, learner.permutations)
-    ordered = jigsaw.join_tiles(tiles)
-    keys = jax.random.split(jax.random.fold_in(step_rng, _N_COLUMNS), _N_COLUMNS)
-    orders = jigsaw.sample_shuffles(keys, len(learner.permutations))
-    tiles = jigsaw.shuffle_tiles(tiles, orders, learner.permutations)
-    shuffled = jigsaw.join_tiles(tiles)
+    def view(**changes):
+        changed = config.copy_and_resolve_references()
+        changed.update_from_flattened_dict(changes)
+        return make_view(changed, permutations)(
+            jax.random.fold_in(setup.step_rng(config), 0),
+            progress,
+            jnp.arange(_N_COLUMNS),
+            jnp.asarray(stored),
+            domain,
+            styling,
+        )
+
+    plain = {"diversify.name": "", "augment.tile_grayscale": 0.0}
+    augmented, _ = view(**plain, **{"jigsaw.bias_whole_image": 1.0})
+    shuffled, orders = view(**{"jigsaw.bias_whole_image": 0.0})
+    untitled = [""] * _N_COLUMNS
 
     def names(indices):
         classes = [dataset.classes[label] for label in dataset.label[indices]]
         domains = [dataset.domains[d] for d in dataset.domain[indices]]
         return [f"{c}, {d}" for c, d in zip(classes, domains, strict=True)]
 
+    styled = _styled(config, augmented, domain, styling, progress)
     return figures.sheet(
         [
             ("stored", stored / 255, names(indices)),
-            ("augmented", ordered, [""] * _N_COLUMNS),
+            ("augmented", augmented, untitled),
+            *((name, images, untitled) for name, images in styled.items()),
             ("shuffled", shuffled, [f"order {int(order)}" for order in orders]),
             ("held out", tested / 255, names(held_out)),
         ]
     )
+
+
+def _styled(config, images, domain, styling, progress) -> dict[str, jax.Array]:
+    """Returns rows of images, all of them diversified; none if the run does not."""
+    if not config.diversify.name:
+        return {}
+    settings = config.diversify.copy_and_resolve_references()
+    settings.update(p_ordered=(1.0,), p_shuffled=(1.0,), until=2.0)
+    shard_rng, image_rng = jax.random.split(jax.random.key(config.seed))
+    rngs = jax.random.split(image_rng, len(images))
+
+    def diversified(per_tile, diversify=None):
+        settings.per_tile = (per_tile,)
+        schedule = make_schedule(settings, config.jigsaw.grid, diversify)
+        orders = jnp.ones(len(images), jnp.int32)
+        return schedule(progress, shard_rng, rngs, images, orders, domain, styling)
+
+    rows = {"style": diversified(0.0, lambda rngs, contents, styles, strengths: styles)}
+    if config.diversify.name in WITHOUT_STYLES:
+        rows = {}
+    rows["stylized"] = diversified(0.0)
+    if any(config.diversify.per_tile):
+        rows["by tile"] = diversified(1.0)
+    return rows
 
 
 def main(argv: list[str]) -> int:
@@ -78,13 +125,20 @@ def main(argv: list[str]) -> int:
     out = flags.DEFINE_string(
         "out", "preview.png", "The picture to write.", flag_values=values
     )
+    progress = flags.DEFINE_float(
+        "progress", 0.0, "Share of the run that is over, 0 to 1.", flag_values=values
+    )
     config = cli.parse_config("preview", argv, values, usage=__doc__)
     with cli.refusals("preview"):
         config_lib.check(config, n_devices=1)
         dataset, splits = setup.load_data(config)
         learner = setup.make_learner(config, len(dataset.classes))
+        styling, _ = setup.load_styling(config, dataset, splits)
         path = pathlib.Path(out.value)
-        figures.save(preview_figure(config, learner, dataset, splits), path)
+        figure = preview_figure(
+            config, dataset, splits, learner.permutations, styling, progress.value
+        )
+        figures.save(figure, path)
     print(path)
     return cli.OK
 

@@ -49,8 +49,10 @@ def main(argv: list[str]) -> int:
             schedule = setup.make_schedule(config, len(splits.train))
             learner = setup.make_learner(config, len(dataset.classes))
             variables = setup.init_variables(config, learner.model)
+            styling, digests = setup.load_styling(config, dataset, splits)
             # Last: what is refused before it leaves nothing behind.
-            directory = stack.enter_context(rundir.claim(config, dataset))
+            digests = {"images": dataset.digest(), **digests}
+            directory = stack.enter_context(rundir.claim(config, digests))
         console = report.make_console(quiet=jax.process_index() > 0)
         console.print(f"{directory}: {config.preset} on {dataset.name}", soft_wrap=True)
         console.print(
@@ -66,7 +68,9 @@ def main(argv: list[str]) -> int:
             overview = parameter_overview.get_parameter_overview(variables["params"])
             (directory / "parameters.txt").write_text(overview + "\n")
             if not (directory / "preview.png").exists():
-                figure = preview_figure(config, learner, dataset, splits)
+                figure = preview_figure(
+                    config, dataset, splits, learner.permutations, styling
+                )
                 figures.save(figure, directory / "preview.png")
         try:
             with Progress(console) as progress:
@@ -79,6 +83,7 @@ def main(argv: list[str]) -> int:
                     store=store,
                     splits=splits,
                     cue_conflict=cue_conflict,
+                    styling=styling,
                     progress=progress,
                 )
         except loop.NonFiniteError as error:

@@ -19,12 +19,15 @@ TINY = {
     "data.batch_size": 16,
     "eval.batch_size": 64,
     "epochs": 4,
+    "jigsaw.bias_whole_image": 0.5,
+    "diversify.p_shuffled": "(0.9, 0.5)",
+    "diversify.n_styles": 8,
     "log.tensorboard": False,
     "log.every_steps": 1,
 }
 
 
-def arguments(workdir: pathlib.Path, preset: str = "jigen", **changes) -> list[str]:
+def arguments(workdir: pathlib.Path, preset: str = "ddec", **changes) -> list[str]:
     """Returns the arguments of `train`; `data__target="photo"` sets a field."""
     fields = TINY | {name.replace("__", "."): v for name, v in changes.items()}
     return [

@@ -21,14 +21,15 @@ ROOMS = {
     "figures": set(),
     "download": set(),
     "lock": set(),
-    "diversify": {"diversify", "jigsaw"},
+    "diversify": {"diversify", "jigsaw", "models"},
+    "stylizing": {"stylizing", "diversify", "jigsaw", "data", "lock"},
     "models": {"models", "download"},
     "data": {"data", "download", "lock"},
     "report": {"rows", "figures"},
     "evals": {"evals", "data", "models", "jigsaw", "augment"},
     "training": {
-        *("training", "evals", "models", "data", "diversify", "jigsaw", "augment"),
-        *("config", "rows", "lock"),
+        *("training", "evals", "models", "data", "diversify", "stylizing"),
+        *("jigsaw", "augment", "config", "rows", "lock"),
     },
 }
 WITHOUT_JAX = ("rows", "figures", "report", "config", "presets")

@@ -63,9 +63,16 @@ def test_every_config_passes_its_own_check_with_every_preset(path, preset):
         ("augment.crop_scale", (0.9, 0.5), "smallest <= largest"),
         ("augment.crop_ratio", (0.0, 1.0), "smallest <= largest"),
         ("losses.jigsaw", -1.0, "0 or more"),
-        ("diversify.p_ordered", 1.5, "0 to 1"),
-        ("diversify.per_tile", -0.5, "0 to 1"),
-        ("diversify.strength", (0.5, 2.0), "strongest <= 1"),
+        ("diversify.p_ordered", (1.5,), "0 to 1"),
+        ("diversify.per_tile", (0.5, -0.5), "0 to 1"),
+        ("diversify.p_shuffled", (0.1, 0.2, 0.3), "one number, or two"),
+        ("diversify.external", ("a",), "numbers"),
+        ("diversify.strongest", (2.0,), "0 to 1"),
+        ("diversify.until", 1.5, "0 to 1"),
+        ("diversify.n_styles", 0, "1 or more"),
+        ("mixstyle.p", 1.5, "0 to 1"),
+        ("mixstyle.alpha", 0.0, "above 0"),
+        ("mixstyle.mix", "shuffle", "crossdomain"),
         ("losses.classification", 0.0, "raise one"),
         ("log.every_steps", 0, "1 or more"),
     ],
@@ -84,6 +91,26 @@ def test_check_refuses_and_names_the_key(field, value, words):
     assert words in message
     assert "config." in message
     assert "\n" not in message
+
+
+def test_check_refuses_a_weakest_strength_above_the_strongest():
+    config = config_lib.default_config()
+    config.diversify.update(weakest=(0.1, 0.9), strongest=(1.0, 0.5))
+    with pytest.raises(ValueError, match=r"weakest is .*above .*strongest"):
+        config_lib.check(config, n_devices=1)
+    config.diversify.strongest = (1.0,)
+    config_lib.check(config, n_devices=1)
+
+
+@pytest.mark.parametrize("per_tile", [0.0, 0.5])
+def test_check_refuses_images_too_small_for_adain(per_tile):
+    config = config_lib.default_config()
+    config.diversify.update(name="adain", per_tile=(per_tile,))
+    config.data.image_size = 36 if per_tile else 12
+    with pytest.raises(ValueError, match=r"AdaIN gets 12 px.*16 or more"):
+        config_lib.check(config, n_devices=1)
+    config.data.image_size = 48
+    config_lib.check(config, n_devices=1)
 
 
 def test_unknown_preset_lists_those_there_are():

@@ -58,8 +58,14 @@ def test_config_loads_and_builds_its_batch(path, tmp_path):
     )
     batch = store.batch(order[:4])
     view = jax.jit(learner.view)
+    styling, _ = setup.load_styling(config, dataset, splits)
     images, orders = view(
-        jax.random.key(0), np.arange(4), batch["image"], batch["domain"]
+        jax.random.key(0),
+        0.5,
+        np.arange(4),
+        batch["image"],
+        batch["domain"],
+        styling,
     )
     size = config.data.image_size
     assert images.shape == (4, size, size, 3)

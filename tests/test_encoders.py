@@ -10,6 +10,7 @@ from flax import linen as nn
 
 from jigsaw_shape.models import ENCODERS
 from jigsaw_shape.models.layers import BatchNorm
+from jigsaw_shape.models.multitask import Multitask
 
 # Published counts (torchvision, TensorFlow's tpu/efficientnet/lite), less the
 # classifier's F * 1000 + 1000; and F.
@@ -23,12 +24,7 @@ PARAMETERS = {
     "efficientnet_lite1": (5_416_680 - 1_281_000, 1280),
     "efficientnet_lite2": (6_092_072 - 1_281_000, 1280),
 }
-STAGES = {
-    "convnet": ["stage1", "stage2", "stage3", "stage4"],
-    "resnet18": ["layer1", "layer2", "layer3", "layer4", "stem"],
-    "efficientnet_lite0": ["head", *(f"stage{i}" for i in range(1, 8)), "stem"],
-}
-SMALL = tuple(STAGES)
+SMALL = ("convnet", "resnet18", "efficientnet_lite0")
 
 
 def _build(name, dtype=jnp.float32, norm_axis=None, freeze_norm=False):
@@ -82,15 +78,108 @@ def test_parameter_counts_and_feature_shape(name):
     }
 
 
+@pytest.mark.parametrize("name", ENCODERS)
+def test_stages_are_named_and_each_is_edited(name):
+    images = jnp.zeros((1, 64, 64, 3))
+    spec, sides, rows = ENCODERS[name], {}, []
+
+    def edit(stage, features):
+        sides[stage] = features.shape[1]
+        rows.append(len(features))
+        return jnp.concatenate([features, features[:1]])
+
+    def run(variables):
+        apply = _build(name).apply
+        return apply(variables, images, edit=edit, mutable=["intermediates"])
+
+    features, sown = jax.eval_shape(run, _shapes(name))
+    assert tuple(sides) == spec.stages
+    # Every stage hands on the row that its edit added, and sows what it hands on.
+    n = len(spec.stages)
+    assert [*rows, len(features)] == list(range(1, n + 2))
+    sown = {stage: len(x) for stage, (x,) in sown["intermediates"].items()}
+    assert sown == dict(zip(spec.stages, range(2, n + 2), strict=True))
+    # MixStyle's: in order, and where a ResNet has them, at 1/4, 1/8, 1/16 of the side.
+    assert [s for s in spec.stages if s in spec.style_stages] == [*spec.style_stages]
+    styled = [sides[stage] for stage in spec.style_stages]
+    assert styled == ([32, 16, 8] if name == "convnet" else [16, 8, 4])
+
+
+@pytest.mark.parametrize("train", [True, False])
 @pytest.mark.parametrize("name", SMALL)
-def test_stages_are_named(name):
-    apply = functools.partial(_build(name).apply, mutable=["intermediates"])
-    shapes = jax.eval_shape(
-        lambda variables, images: apply(variables, images, False),
-        _shapes(name),
-        _images(),
-    )[1]["intermediates"]
-    assert sorted(shapes) == STAGES[name]
+def test_an_edit_that_changes_nothing_compiles_to_the_same_program(name, train):
+    def program(*edit):
+        def run(variables, images):
+            mutable = ["batch_stats", "intermediates"]
+            apply = _build(name).apply
+            return apply(variables, images, train, *edit, mutable=mutable)
+
+        return jax.jit(run).lower(_shapes(name), _images()).as_text()
+
+    plain = program()
+    assert program(None) == plain
+    assert program(lambda stage, features: features) == plain
+    assert program(lambda stage, features: 2 * features) != plain
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_an_edit_changes_its_stage_and_the_later_ones(name):
+    stages = ENCODERS[name].stages
+    edited = stages[2]
+
+    @jax.jit
+    def run(factor):
+        def edit(stage, features):
+            return features * factor if stage == edited else features
+
+        features, sown = _build(name).apply(
+            _variables(name), _images(2, 64), edit=edit, mutable=["intermediates"]
+        )
+        return features, {k: v[0] for k, v in sown["intermediates"].items()}
+
+    (plain, before), (changed, after) = run(1.0), run(0.5)
+    same = [stage for stage in stages if np.array_equal(before[stage], after[stage])]
+    assert same == [*stages[:2]]
+    np.testing.assert_array_equal(after[edited], before[edited] * 0.5)
+    assert not np.array_equal(changed, plain)
+    # What is sown is what goes on: the last stage's mean are the features.
+    np.testing.assert_allclose(after[stages[-1]].mean((1, 2)), changed, rtol=1e-5)
+
+
+def test_gradients_flow_through_an_edit_of_multitask():
+    # Without offsets the network is linear in the scale of any stage's features.
+    model = Multitask(_build("convnet"), heads={}, mean=(0,) * 3, std=(1,) * 3)
+    variables = {kind: {"encoder": v} for kind, v in _variables("convnet").items()}
+
+    @functools.partial(jax.jit, static_argnums=2)
+    def gradients(params, factors, edited=True):
+        def total(params, factors):
+            def edit(stage, features):
+                return features * factors[stage]
+
+            outputs = model.apply(
+                {**variables, "params": params},
+                _images(),
+                train=False,
+                edit=edit if edited else None,
+            )
+            return outputs["features"].sum()
+
+        return jax.value_and_grad(total, (0, 1))(params, factors)
+
+    params, stages = variables["params"], ENCODERS["convnet"].stages
+    ones = dict.fromkeys(stages, 1.0)
+    plain, (d_plain, d_factors) = gradients(params, ones, False)
+    assert not any(jax.tree.leaves(d_factors))
+    halved, (d_params, d_factors) = gradients(params, {**ones, "stage2": 0.5})
+    np.testing.assert_allclose(halved, plain / 2, rtol=1e-5)
+    for stage in stages:
+        scale = 0.5 if stage == "stage2" else 1.0
+        np.testing.assert_allclose(d_factors[stage] * scale, halved, rtol=1e-4)
+    for i in range(1, 5):  # before the edit and after it
+        d, half = (g["encoder"][f"conv{i}"]["kernel"] for g in (d_params, d_plain))
+        assert np.abs(d).max() > 0
+        np.testing.assert_allclose(d, half / 2, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", SMALL)

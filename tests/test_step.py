@@ -9,16 +9,19 @@ from flax import linen as nn
 
 from jigsaw_shape import augment, jigsaw
 from jigsaw_shape import config as config_lib
+from jigsaw_shape.diversify import mixstyle
+from jigsaw_shape.diversify.schedule import Styling
 from jigsaw_shape.evals import core
 from jigsaw_shape.models.layers import BatchNorm, Conv
 from jigsaw_shape.models.multitask import Multitask
+from jigsaw_shape.models.stages import leave
 from jigsaw_shape.training import setup
 from jigsaw_shape.training import step as step_lib
 from jigsaw_shape.training.losses import make_losses
 from jigsaw_shape.training.view import make_view
 
 N, STORED, SIZE, N_CLASSES = 16, 20, 18, 3
-LR = 0.05
+LR, N_STEPS = 0.05, 11
 
 
 class TinyEncoder(nn.Module):
@@ -27,9 +30,10 @@ class TinyEncoder(nn.Module):
     norm_axis: str | None
 
     @nn.compact
-    def __call__(self, images, train):
+    def __call__(self, images, train, edit=None):
         """Maps images [B, H, W, 3] to features [B, 8]."""
         x = Conv(8, 3, 2)(images)
+        x = leave(self, "early", x, edit)
         x = BatchNorm(axis_name=self.norm_axis)(x, train)
         x = Conv(8, 3, 2)(jnp.tanh(x))  # smooth: at a kink rounding decides
         return x.mean((1, 2))
@@ -64,7 +68,7 @@ def _batch(n=N):
     }
 
 
-def _start(config, ema_decay=0.0):
+def _start(config, ema_decay=0.0, make_edit=None):
     permutations = jigsaw.permutation_set(3, 30, 0)
     view = make_view(config, permutations)
     model = _model(step_lib.AXIS)
@@ -74,19 +78,52 @@ def _start(config, ema_decay=0.0):
         variables, optimizer, setup.step_rng(config), ema_decay > 0
     )
     update = step_lib.make_update(
-        model, optimizer, make_losses(config), view, ema_decay
+        model,
+        optimizer,
+        make_losses(config),
+        view,
+        N_STEPS,
+        make_edit=make_edit,
+        ema_decay=ema_decay,
     )
     return state, update, view, permutations
 
 
-def _reference_step(config, view, variables, batch, step):
+def _reference_step(config, view, variables, batch, step, make_edit=None):
     """Returns the step's result, stated without pmap: one batch, one mean a term."""
+
+    def edit(stage, features):
+        # A device sees its own quarter of the batch, under its own key.
+        edit_rng = jax.random.fold_in(step_rng, 2**16)
+        parts = [
+            make_edit(jax.random.fold_in(edit_rng, device), domain)(stage, part)
+            for device, (part, domain) in enumerate(
+                zip(
+                    jnp.split(features, 4),
+                    jnp.split(jnp.asarray(batch["domain"]), 4),
+                    strict=True,
+                )
+            )
+        ]
+        return jnp.concatenate(parts)
+
     step_rng = jax.random.fold_in(setup.step_rng(config), step)
-    images, orders = view(step_rng, jnp.arange(N), batch["image"], batch["domain"])
+    images, orders = view(
+        step_rng,
+        step / (N_STEPS - 1),
+        jnp.arange(N),
+        batch["image"],
+        batch["domain"],
+        Styling(),
+    )
 
     def loss_fn(params):
         outputs, changed = _model(None).apply(
-            variables | {"params": params}, images, True, mutable=["batch_stats"]
+            variables | {"params": params},
+            images,
+            True,
+            edit=edit if make_edit else None,
+            mutable=["batch_stats"],
         )
         cross_entropy = optax.softmax_cross_entropy_with_integer_labels
         classes = cross_entropy(outputs["classification"], batch["label"])
@@ -113,7 +150,7 @@ def test_four_devices_make_the_update_of_the_whole_batch(classify_shuffled):
     batch = _batch()
     for step in range(3):
         expected, terms, orders = _reference_step(config, view, expected, batch, step)
-        state, means = update(state, None, step_lib.shard(batch))
+        state, means = update(state, None, Styling(), step_lib.shard(batch))
         for name, value in terms.items():
             assert float(means[name].compute()) == pytest.approx(float(value), rel=1e-5)
         n_ordered = int((orders == 0).sum())
@@ -127,9 +164,28 @@ def test_four_devices_make_the_update_of_the_whole_batch(classify_shuffled):
     )
 
 
+@pytest.mark.parametrize("mix", ["random", "crossdomain"])
+def test_mixstyle_mixes_within_each_device_s_shard(mix):
+    config = _config()
+    config.mixstyle.update(mix=mix, p=1.0, alpha=2.0)
+    make_edit = mixstyle.make_edit(config.mixstyle, ("early",))
+    state, update, view, _ = _start(config, make_edit=make_edit)
+    before = jax.device_get(state.variables)
+    batch = _batch() | {"domain": np.arange(N, dtype=np.int32) % 3}
+    plain, _, _ = _reference_step(config, view, before, batch, 0)
+    expected, _, _ = _reference_step(config, view, before, batch, 0, make_edit)
+    state, _ = update(state, None, Styling(), step_lib.shard(batch))
+    kernels = [
+        np.asarray(tree["params"]["encoder"]["Conv_1"]["kernel"])
+        for tree in (state.variables, expected, plain)
+    ]
+    np.testing.assert_allclose(kernels[0], kernels[1], atol=2e-6)
+    assert np.abs(kernels[0] - kernels[2]).max() > 1e-4
+
+
 def test_every_device_holds_the_same_state():
     state, update, _, _ = _start(_config())
-    state, _ = update(state, None, step_lib.shard(_batch()))
+    state, _ = update(state, None, Styling(), step_lib.shard(_batch()))
     for leaf in jax.tree.leaves(state.variables):
         copies = [np.asarray(shard.data) for shard in leaf.addressable_shards]
         assert len(copies) == 4
@@ -144,7 +200,7 @@ def test_images_from_the_bank_are_images_of_the_batch():
     results = []
     for images, given in ((None, batch), (bank, by_index)):
         state, update, _, _ = _start(_config())
-        state, _ = update(state, images, step_lib.shard(given))
+        state, _ = update(state, images, Styling(), step_lib.shard(given))
         results.append(jax.device_get(state.params))
     jax.tree.map(np.testing.assert_array_equal, *results)
 
@@ -152,7 +208,7 @@ def test_images_from_the_bank_are_images_of_the_batch():
 def test_ema_follows_the_weights():
     state, update, _, _ = _start(_config(), ema_decay=0.9)
     before = jax.device_get(state.ema)
-    state, _ = update(state, None, step_lib.shard(_batch()))
+    state, _ = update(state, None, Styling(), step_lib.shard(_batch()))
     after = {"params": state.params, "batch_stats": state.batch_stats}
     expected = jax.tree.map(lambda old, new: 0.9 * old + 0.1 * new, before, after)
     jax.tree.map(
@@ -168,7 +224,7 @@ def test_steps_differ_and_repeat_from_the_same_state():
         state, update, _, _ = _start(_config())
         losses = []
         for _ in range(2):
-            state, means = update(state, None, batch)
+            state, means = update(state, None, Styling(), batch)
             losses.append(float(means["loss/jigsaw"].compute()))
         runs.append(losses)
     assert runs[0] == runs[1]

@@ -8,9 +8,12 @@ import time
 import numpy as np
 import pytest
 from conftest import REPOSITORY
+from PIL import Image
 from small_runs import arguments, finish, saved_state, start, start_two
+from test_config import load_config
 
 from jigsaw_shape import rows, train
+from jigsaw_shape.data import sources
 from jigsaw_shape.lock import lock
 
 N_STEPS = 32  # four epochs of eight
@@ -142,6 +145,9 @@ def test_the_other_options_run_and_continue(tmp_path):
         "data__cache": "device",
         "jigsaw__grid": 2,
         "jigsaw__n_permutations": 23,
+        "diversify__name": "fourier",
+        "diversify__external": "(0.5,)",
+        "mixstyle__stages": "stage1",
         "log__tensorboard": True,
         "log__checkpoint_every_steps": 1,
     }
@@ -261,6 +267,10 @@ def _refusal(capsys, *arguments):
         ({"seed": -1}, "config.seed"),
         ({"losses__jigsaw": -1}, "0 or more"),
         ({"epochs": "many"}, "epochs"),
+        ({"diversify__styles": "nowhere"}, "nowhere is not a folder"),
+        ({"diversify__stylizer": "nowhere"}, "'shipped'"),
+        ({"diversify__name": "blur"}, "adain, fourier"),
+        ({"mixstyle__stages": "layer1"}, "stage1, stage2, stage3, stage4; or usual"),
     ],
 )
 def test_refusals(changes, words, tmp_path, capsys):
@@ -276,13 +286,27 @@ def test_refuses_a_directory_that_another_process_is_using(finished, capsys):
     assert len(json.loads((workdir / "run.json").read_text())["starts"]) < 3
 
 
-def test_refuses_to_continue_on_other_images(finished, tmp_path, capsys):
+@pytest.mark.parametrize("name", ["images", "styles", "stylizer"])
+def test_refuses_to_continue_with_other_inputs(finished, name, tmp_path, capsys):
     workdir = tmp_path / "run"
     shutil.copytree(finished[0], workdir)
     facts = json.loads((workdir / "run.json").read_text())
-    facts["starts"][0]["images"] = "others"
+    facts["starts"][0][name] = "others"
     (workdir / "run.json").write_text(json.dumps(facts))
-    assert "other images" in _refusal(capsys, *arguments(workdir))
+    assert f"other {name}" in _refusal(capsys, *arguments(workdir))
+
+
+def test_refuses_styles_from_the_target(tmp_path, capsys):
+    config = load_config(REPOSITORY / "configs" / "shapes.py")
+    config.data.n_per_class = 6
+    dataset = sources.load_dataset(config.data)
+    i = np.flatnonzero(dataset.domain == dataset.domain_index("sketch"))[3]
+    (tmp_path / "styles").mkdir()
+    Image.fromarray(dataset.read(i)).save(tmp_path / "styles" / "leak.png")
+    folder = {"diversify__styles": tmp_path / "styles"}
+    message = _refusal(capsys, *arguments(tmp_path / "run", **folder))
+    assert "leak.png" in message
+    assert "of the held-out domain sketch" in message
 
 
 def test_refuses_the_embedded_set_without_its_config(tmp_path, capsys):

@@ -69,6 +69,80 @@ def resnet18_state():
     return {name: value.astype(np.float32) for name, value in state.items()}
 
 
+# Convolutions of the public AdaIN networks by their place in `nn.Sequential`: channels
+# in and out, kernel size. Before each 3x3 one there is a reflection, after it (but for
+# the decoder's last) a ReLU; after 2, 4 and 8 of the encoder's a maximum of 2x2, after
+# 1, 5 and 7 of the decoder's an enlargement by 2.
+ADAIN_ENCODER = {
+    0: (3, 3, 1),
+    **{2: (3, 64, 3), 5: (64, 64, 3), 9: (64, 128, 3), 12: (128, 128, 3)},
+    **{16: (128, 256, 3), 19: (256, 256, 3), 22: (256, 256, 3), 25: (256, 256, 3)},
+    29: (256, 512, 3),
+}
+ADAIN_DECODER = {
+    1: (512, 256, 3),
+    **{5: (256, 256, 3), 8: (256, 256, 3), 11: (256, 256, 3), 14: (256, 128, 3)},
+    **{18: (128, 128, 3), 21: (128, 64, 3), 25: (64, 64, 3), 28: (64, 3, 3)},
+}
+
+
+def adain_states():
+    """Seeded values under the names of `vgg_normalised.pth` and `decoder.pth`."""
+    rng = np.random.default_rng(3)
+    states = []
+    for layers in (ADAIN_ENCODER, ADAIN_DECODER):
+        state = {}
+        for place, (n_in, n_out, k) in layers.items():
+            scale = np.sqrt(2 / (n_in * k * k))
+            state[f"{place}.weight"] = rng.normal(0, scale, (n_out, n_in, k, k))
+            state[f"{place}.bias"] = rng.normal(0, 0.1, n_out)
+        states.append({k: v.astype(np.float32) for k, v in state.items()})
+    return states
+
+
+def adain_images():
+    """Contents and styles [2, H, W, 3], and alphas."""
+    rng = np.random.default_rng(4)
+    contents, styles = rng.random((2, 24, 32, 3)), rng.random((2, 40, 24, 3))
+    return contents.astype(np.float32), styles.astype(np.float32), (1.0, 0.6)
+
+
+def torch_adain(states, contents, styles, alphas):
+    """Images [B, 3, H, W] of contents and styles, not clipped."""
+    encoder, decoder = states
+
+    def conv(state, place, x):
+        weight = state[f"{place}.weight"]
+        if weight.shape[-1] == 3:
+            x = F.pad(x, (1, 1, 1, 1), mode="reflect")
+        return F.conv2d(x, weight, state[f"{place}.bias"])
+
+    def encode(x):
+        x = conv(encoder, 0, x)
+        for place in list(ADAIN_ENCODER)[1:]:
+            x = F.relu(conv(encoder, place, x))
+            if place in (5, 12, 25):
+                x = F.max_pool2d(x, 2, ceil_mode=True)
+        return x
+
+    def moments(x):
+        variance = x.var((2, 3), correction=0, keepdim=True)
+        return x.mean((2, 3), keepdim=True), (variance + 1e-5).sqrt()
+
+    content, style = encode(contents), encode(styles)
+    (mean, deviation), (style_mean, style_deviation) = moments(content), moments(style)
+    target = (content - mean) / deviation * style_deviation + style_mean
+    alphas = torch.tensor(alphas)[:, None, None, None]
+    x = alphas * target + (1 - alphas) * content
+    for place in ADAIN_DECODER:
+        x = conv(decoder, place, x)
+        if place != 28:
+            x = F.relu(x)
+        if place in (1, 14, 21):
+            x = F.interpolate(x, scale_factor=2, mode="nearest")
+    return x
+
+
 def torch_lite0(state, x):
     """Logits [B, 1000] of images [B, 3, H, W]."""
 
@@ -159,6 +233,11 @@ def write_reference():
         )
         for name in ("mean", "var"):
             outputs[f"resnet18_{mode}_{name}"] = state[f"layer4.1.bn2.running_{name}"]
+    contents, styles, alphas = adain_images()
+    images = map(channels_first, (contents, styles))
+    outputs["adain"] = torch_adain(
+        [as_torch(s) for s in adain_states()], *images, alphas
+    )
     arrays = {name: tensor.numpy() for name, tensor in outputs.items()}
     np.savez_compressed(DATA / "reference_outputs.npz", **arrays)
     torch.save(tiny_tensors(), DATA / "tiny_zip.pth")

@@ -8,28 +8,52 @@ Those of images share one contract, `diversify(rngs, contents, styles, strengths
   are images. A diversifier without styles ignores them.
 - strengths: float32 [B] in [0, 1], drawn by the schedule. At 0 an image comes back bit
   for bit; an image that is its own style comes back but for float rounding, if the
-  diversifier uses styles at all.
+  diversifier uses styles at all. (AdaIN keeps such an image's features exactly, but
+  decodes them.)
 
 It returns float32 [B, H, W, 3] in [0, 1], and works under jit, vmap and pmap.
 `mixstyle.mix_style` works on features instead, inside the encoder.
 """
 
+import functools
 from collections.abc import Callable
 
 import jax
 
+from jigsaw_shape.diversify import adain
 from jigsaw_shape.diversify.colour import match_colour
 from jigsaw_shape.diversify.fourier import mix_amplitude
 from jigsaw_shape.diversify.mixstyle import mix_style
 from jigsaw_shape.diversify.pairing import partners
 from jigsaw_shape.diversify.randconv import convolve_randomly
 
-__all__ = ["DIVERSIFIERS", "Diversifier", "mix_style", "partners"]
+__all__ = [
+    "DIVERSIFIERS",
+    "WITHOUT_STYLES",
+    "WITH_PAIR",
+    "bind",
+    "mix_style",
+    "partners",
+]
 
 Diversifier = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
 
-DIVERSIFIERS: dict[str, Diversifier] = {
+DIVERSIFIERS: dict[str, Callable[..., jax.Array]] = {
+    "adain": adain.stylize,
     "fourier": mix_amplitude,
     "randconv": convolve_randomly,
     "colour": match_colour,
 }
+WITHOUT_STYLES = frozenset({"randconv"})  # do not look at their styles
+WITH_PAIR = frozenset({"adain"})  # take a stylizer's networks before the four
+
+
+def bind(name: str, pair: adain.Pair | None) -> Diversifier:
+    """Returns the diversifier of that name, with a stylizer's networks if it needs any.
+
+    Args:
+      name: A key of `DIVERSIFIERS`.
+      pair: For those of `WITH_PAIR`.
+    """
+    diversify = DIVERSIFIERS[name]
+    return functools.partial(diversify, pair) if name in WITH_PAIR else diversify

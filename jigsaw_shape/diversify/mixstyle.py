@@ -1,7 +1,10 @@
 """MixStyle: feature statistics of one example mixed with another's."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
+from ml_collections import ConfigDict
 
 from jigsaw_shape.diversify.pairing import partners
 
@@ -66,6 +69,35 @@ def mix_style(
     gain = jnp.where(applied, mixed_deviation / deviation, 1)
     shift = jnp.where(applied, mixed_mean - gain * mean, 0)
     return (x * gain + shift).astype(features.dtype)
+
+
+def make_edit(settings: ConfigDict, stages: Sequence[str]):
+    """Returns `make_edit(rng, domain)`, which mixes features after some stages.
+
+    What that returns, `edit(stage, features)`, is called by the encoder. Every stage
+    draws for itself, as each MixStyle layer does in the paper.
+
+    Args:
+      settings: `config.mixstyle`.
+      stages: Names of the stages.
+    """
+
+    def make(rng, domain):
+        def edit(stage, features):
+            if stage not in stages:
+                return features
+            return mix_style(
+                jax.random.fold_in(rng, stages.index(stage)),
+                features,
+                domain,
+                p=settings.p,
+                alpha=settings.alpha,
+                mix=settings.mix,
+            )
+
+        return edit
+
+    return make
 
 
 def _between(other, own, own_weight):

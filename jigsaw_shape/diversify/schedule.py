@@ -2,77 +2,180 @@
 
 Asadi et al. (arXiv 1909.08245) name the trade-off: exploration (often, strongly, in
 foreign styles, each tile in its own) against exploitation (rarely, weakly, in one).
-Here it is one function of `config.diversify`.
+Here it is one function of `config.diversify` and of the run's progress.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jigsaw_shape import jigsaw
-from jigsaw_shape.diversify import DIVERSIFIERS
+from jigsaw_shape.diversify import DIVERSIFIERS, Diversifier, bind
+from jigsaw_shape.diversify.adain import Pair
 from jigsaw_shape.diversify.pairing import partners
 
-# (shard_rng, rngs [B], images, orders [B], domain [B]) -> images
+_N_CHUNKS = 8  # of a device's images, of which those are computed that change
+
+
+class Styling(NamedTuple):
+    """What diversifying needs besides the batch, on every device.
+
+    Attributes:
+      styles: uint8 [M, S, S, 3], external styles; None without.
+      pair: A stylizer's networks; None without.
+    """
+
+    styles: jax.Array | None = None
+    pair: Pair | None = None
+
+
+# (progress, shard_rng, rngs [B], images, orders [B], domain [B], styling) -> images
 Schedule = Callable[..., jax.Array]
 
 
-def make_schedule(settings: ConfigDict, grid: int) -> Schedule:
+def make_schedule(
+    settings: ConfigDict, grid: int, diversify: Diversifier | None = None
+) -> Schedule:
     """Returns what diversifies a device's part of a batch.
 
-    `schedule(shard_rng, rngs, images, orders, domain)` maps float32 [B, S, S, 3] in
-    [0, 1] to the same. An image is diversified with probability `p_ordered` or
-    `p_shuffled`, after its order, at a strength uniform in `strength`. Styles are other
-    images of the same part of the batch, from other source domains (`pairing`): a
-    target image is in no batch, so it cannot be a style. Of the shuffled images that
-    are diversified a share `per_tile` has a partner of its own for each tile, the tile
-    in the same place.
+    `schedule(progress, shard_rng, rngs, images, orders, domain, styling)` maps float32
+    [B, S, S, 3] in [0, 1] to the same. `progress`, float32 [], is the share of the run
+    that is over; every number of the settings may move with it (`moved`).
 
-    Whether, how strongly and by which random numbers an image changes depends on its
-    own key in `rngs`; its partners depend on `shard_rng`, one key a device.
+    An image is diversified with probability `p_ordered` or `p_shuffled`, after its
+    order, at a strength uniform between `weakest` and `strongest`. Its style is with
+    probability `external` one of `styling.styles`, all equally likely; else another
+    image of the same part of the batch, from another source domain (`pairing`). No
+    target image is in a batch, so none can be a style. Of the shuffled images that are
+    diversified a share `per_tile` has a style of its own for each tile: the tile in the
+    same place of the style, or, with `enlarge_tiles`, the whole style on the tile
+    enlarged to the image's size and reduced again, as in the paper's code.
+
+    Whether, how strongly, in which external style and by which random numbers an image
+    changes depends on its own key in `rngs`; its partners depend on `shard_rng`, one
+    key a device. What does not change is not computed.
 
     Args:
       settings: `config.diversify`.
       grid: Tiles per side.
+      diversify: What changes the images, instead of the one that the settings name.
 
     Raises:
       ValueError: There is no diversifier of that name.
     """
-    if settings.name not in DIVERSIFIERS:
+    if diversify is None and settings.name not in DIVERSIFIERS:
         raise ValueError(
             f"config.diversify.name is {settings.name!r}: {', '.join(DIVERSIFIERS)}, "
             "or empty for none"
         )
-    diversify = DIVERSIFIERS[settings.name]
-    low, high = settings.strength
+    has_tiles = any(settings.per_tile)
 
-    def schedule(shard_rng, rngs, images, orders, domain):
-        keys = jax.vmap(lambda rng: jax.random.split(rng, 3))(rngs)
+    def schedule(progress, shard_rng, rngs, images, orders, domain, styling):
+        change = diversify or bind(settings.name, styling.pair)
+
+        def now(field):
+            return moved(settings[field], progress)
+
+        keys = jax.vmap(lambda rng: jax.random.split(rng, 4))(rngs)
         draws = jax.vmap(lambda rng: jax.random.uniform(rng, (3,)))(keys[:, 0])
-        p = jnp.where(orders == 0, settings.p_ordered, settings.p_shuffled)
+        p = jnp.where(orders == 0, now("p_ordered"), now("p_shuffled"))
+        p = jnp.where(progress <= settings.until, p, 0)
+        low, high = now("weakest"), now("strongest")
         strengths = jnp.where(draws[:, 0] < p, low + draws[:, 1] * (high - low), 0)
-        tiled = (orders > 0) & (draws[:, 2] < settings.per_tile)
+        tiled = (orders > 0) & (draws[:, 2] < now("per_tile"))
         whole_rng, tile_rng = jax.random.split(shard_rng)
-        styles = images[partners(whole_rng, domain)]
-        whole = diversify(keys[:, 1], images, styles, jnp.where(tiled, 0, strengths))
-        if settings.per_tile == 0:
-            return whole
 
-        tiles = jigsaw.cut_tiles(whole, grid)
+        whole = jnp.where(tiled, 0, strengths)
+        chosen = _choose(keys[:, 3], partners(whole_rng, domain), now, styling)
+
+        def stylize(i):
+            styles = _gather(chosen[i], images, styling)
+            return change(keys[i, 1], images[i], styles, whole[i])
+
+        changed = _where_needed(stylize, whole, images)
+        if not has_tiles:
+            return changed
+
+        tiles = jigsaw.cut_tiles(changed, grid)
         b, n_tiles = tiles.shape[:2]
+        flat = tiles.reshape(b * n_tiles, *tiles.shape[2:])
         tile_rngs = jax.random.split(tile_rng, n_tiles)
-        others = jax.vmap(lambda rng: partners(rng, domain))(tile_rngs).T  # [B, T]
-        stylist = jigsaw.cut_tiles(images, grid)
-        tile_styles = stylist[others, jnp.arange(n_tiles)]
-        tile_keys = jax.vmap(lambda rng: jax.random.split(rng, n_tiles))(keys[:, 2])
-        flat = diversify(
-            tile_keys.reshape(-1),
-            tiles.reshape(b * n_tiles, *tiles.shape[2:]),
-            tile_styles.reshape(b * n_tiles, *tiles.shape[2:]),
-            jnp.repeat(jnp.where(tiled, strengths, 0), n_tiles),
-        )
+        others = jax.vmap(lambda rng: partners(rng, domain))(tile_rngs).T.reshape(-1)
+        tile_keys = jax.vmap(lambda rng: jax.random.split(rng, (n_tiles, 2)))(
+            keys[:, 2]
+        ).reshape(-1, 2)
+        of_tiles = _choose(tile_keys[:, 0], others, now, styling)
+        each = jnp.repeat(jnp.where(tiled, strengths, 0), n_tiles)
+
+        def stylize_tiles(i):
+            contents, styles = flat[i], _gather(of_tiles[i], images, styling)
+            if settings.enlarge_tiles:
+                contents = _resize(contents, styles.shape)
+            else:
+                place = jnp.arange(len(i)), i % n_tiles
+                styles = jigsaw.cut_tiles(styles, grid)[place]
+            stylized = change(tile_keys[i, 1], contents, styles, each[i])
+            stylized = _resize(stylized, (len(i), *flat.shape[1:]))
+            return jnp.where(each[i][:, None, None, None] > 0, stylized, flat[i])
+
+        flat = _where_needed(stylize_tiles, each, flat)
         return jigsaw.join_tiles(flat.reshape(tiles.shape))
 
     return schedule
+
+
+def moved(values: Sequence[float], progress: jax.Array) -> jax.Array:
+    """Returns a setting's value at a time of the run.
+
+    Args:
+      values: One number, which stays; or two, at the start and at the end of the run,
+        between which it moves linearly.
+      progress: float32 [], 0 at the first step and 1 at the last.
+    """
+    first, last = values[0], values[-1]
+    return first + progress * (last - first)
+
+
+def _choose(rngs, others, now, styling: Styling) -> jax.Array:
+    """Returns each example's style: its index in the batch, or -1 - that in styles."""
+    if styling.styles is None:
+        return others
+    draws = jax.vmap(lambda rng: jax.random.uniform(rng, (2,)))(rngs)
+    index = jnp.floor(draws[:, 1] * len(styling.styles)).astype(jnp.int32)
+    return jnp.where(draws[:, 0] < now("external"), -1 - index, others)
+
+
+def _gather(chosen, images, styling: Styling) -> jax.Array:
+    """Returns the images that `_choose` means: float32 [b, S, S, 3]."""
+    partner = images[jnp.maximum(chosen, 0)]
+    if styling.styles is None:
+        return partner
+    external = styling.styles[jnp.maximum(-1 - chosen, 0)].astype(jnp.float32) / 255
+    return jnp.where(chosen[:, None, None, None] < 0, external, partner)
+
+
+def _resize(images, shape) -> jax.Array:
+    if images.shape == tuple(shape):
+        return images
+    return jax.image.resize(images, shape, "bilinear", antialias=True)
+
+
+def _where_needed(function, strengths, images) -> jax.Array:
+    """Returns `function(i)` for the examples i whose strength is above 0, else images.
+
+    They are computed in chunks of an eighth, as many as it takes: a stylizer costs more
+    than the rest of a step, and often few images change.
+    """
+    size = -(-len(images) // _N_CHUNKS)
+    order = jnp.argsort(strengths <= 0, stable=True)
+    n_needed = jnp.count_nonzero(strengths > 0)
+
+    def step(chunk, done):
+        # The last chunk may reach back, over examples that come out the same again.
+        i = jax.lax.dynamic_slice_in_dim(order, chunk * size, size)
+        return done.at[i].set(function(i))
+
+    return jax.lax.fori_loop(0, -(-n_needed // size), step, images)

@@ -18,13 +18,17 @@ class EncoderSpec:
 
     Attributes:
       build: `build(dtype=..., norm_axis=..., freeze_norm=...)` returns a Linen module
-        whose `module.apply(variables, images, train)` maps float32
+        whose `module.apply(variables, images, train, edit)` maps float32
         [B, H, W, 3] images, already normalized, to float32 [B, F] pooled features.
         `dtype` is the computation's; parameters stay float32. `norm_axis` is the pmap
         axis over which BatchNorm statistics are synchronized in training, None for
         none; `freeze_norm` uses the running statistics in training too. Fields of the
         module, such as `norm_momentum`, can be given as well. What each stage returns
-        is sown into the collection `intermediates` under the stage's name.
+        passes through `edit`, if any, and is sown into the collection `intermediates`
+        under the stage's name (`stages.leave`).
+      stages: Their names, in order.
+      style_stages: Those of them where MixStyle belongs, in order: layer1 to layer3 of
+        a ResNet (Zhou et al., ICLR 2021, for PACS); elsewhere those of like depth.
       mean: What is subtracted from RGB in [0, 1], a channel.
       std: What the difference is divided by, a channel.
       family: Whose rename table in `weights.py` reads foreign checkpoints of this
@@ -32,6 +36,8 @@ class EncoderSpec:
     """
 
     build: Callable[..., nn.Module]
+    stages: tuple[str, ...]
+    style_stages: tuple[str, ...]
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     family: str | None = None
@@ -39,7 +45,8 @@ class EncoderSpec:
 
 def _resnet(name: str) -> EncoderSpec:
     build = functools.partial(resnet.ResNet, **resnet.VARIANTS[name])
-    return EncoderSpec(build, family="resnet")
+    layers = ("layer1", "layer2", "layer3", "layer4")
+    return EncoderSpec(build, ("stem", *layers), layers[:3], family="resnet")
 
 
 def _efficientnet_lite(name: str) -> EncoderSpec:
@@ -48,6 +55,9 @@ def _efficientnet_lite(name: str) -> EncoderSpec:
         functools.partial(
             efficientnet_lite.EfficientNetLite, **efficientnet_lite.VARIANTS[name]
         ),
+        stages=("stem", *(f"stage{i}" for i in range(1, 8)), "head"),
+        # The last at 1/4, 1/8 and 1/16 of the side, as a ResNet's layer1 to layer3 are.
+        style_stages=("stage2", "stage3", "stage5"),
         mean=(127 / 255,) * 3,
         std=(128 / 255,) * 3,
         family="efficientnet_lite",
@@ -55,7 +65,13 @@ def _efficientnet_lite(name: str) -> EncoderSpec:
 
 
 ENCODERS: dict[str, EncoderSpec] = {
-    "convnet": EncoderSpec(convnet.ConvNet),
+    "convnet": EncoderSpec(
+        convnet.ConvNet,
+        stages=("stage1", "stage2", "stage3", "stage4"),
+        # The first three of four, as in a ResNet, although at 1/2, 1/4 and 1/8 of the
+        # side: the last is what is classified by.
+        style_stages=("stage1", "stage2", "stage3"),
+    ),
     **{name: _resnet(name) for name in resnet.VARIANTS},
     **{name: _efficientnet_lite(name) for name in efficientnet_lite.VARIANTS},
 }

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jigsaw_shape.models.layers import BatchNorm, Conv, Dtype
+from jigsaw_shape.models.stages import Edit, leave
 
 
 class ConvNet(nn.Module):
@@ -25,7 +26,9 @@ class ConvNet(nn.Module):
     norm_momentum: float = 0.9
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
+    def __call__(
+        self, images: jax.Array, train: bool = False, edit: Edit | None = None
+    ) -> jax.Array:
         """Maps normalized images float32 [B, H, W, 3] to features float32 [B, F]."""
         x = images
         for i, width in enumerate(self.widths, 1):
@@ -38,5 +41,5 @@ class ConvNet(nn.Module):
                 name=f"bn{i}",
             )(x, train)
             x = nn.relu(x)
-            self.sow("intermediates", f"stage{i}", x)
+            x = leave(self, f"stage{i}", x, edit)
         return x.astype(jnp.float32).mean((1, 2))

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jigsaw_shape.models.layers import BatchNorm, Conv, DepthwiseConv, Dtype
+from jigsaw_shape.models.stages import Edit, leave
 
 VARIANTS = {
     "efficientnet_lite0": {"width": 1.0, "depth": 1.0},
@@ -101,7 +102,9 @@ class EfficientNetLite(nn.Module):
     norm_momentum: float = 0.9
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
+    def __call__(
+        self, images: jax.Array, train: bool = False, edit: Edit | None = None
+    ) -> jax.Array:
         """Maps normalized images float32 [B, H, W, 3] to features float32 [B, 1280]."""
         conv = functools.partial(Conv, dtype=self.dtype)
         depthwise = functools.partial(DepthwiseConv, dtype=self.dtype)
@@ -115,7 +118,7 @@ class EfficientNetLite(nn.Module):
         )
         x = conv(_STEM, 3, 2, name="stem_conv")(images)
         x = nn.relu6(norm(name="stem_bn")(x, train))
-        self.sow("intermediates", "stem", x)
+        x = leave(self, "stem", x, edit)
         n_blocks = 0
         for stage, (depth, k, stride, expansion, channels) in enumerate(_STAGES):
             if 0 < stage < len(_STAGES) - 1:
@@ -132,8 +135,8 @@ class EfficientNetLite(nn.Module):
                     name=f"blocks_{n_blocks}",
                 )(x, train)
                 n_blocks += 1
-            self.sow("intermediates", f"stage{stage + 1}", x)
+            x = leave(self, f"stage{stage + 1}", x, edit)
         x = conv(_HEAD, 1, name="head_conv")(x)
         x = nn.relu6(norm(name="head_bn")(x, train))
-        self.sow("intermediates", "head", x)
+        x = leave(self, "head", x, edit)
         return x.astype(jnp.float32).mean((1, 2))

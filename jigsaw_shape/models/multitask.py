@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from jigsaw_shape.models.stages import Edit
+
 
 class Multitask(nn.Module):
     """A shared encoder under linear heads.
@@ -23,15 +25,19 @@ class Multitask(nn.Module):
     std: tuple[float, float, float]
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool) -> dict[str, jax.Array]:
+    def __call__(
+        self, images: jax.Array, train: bool, edit: Edit | None = None
+    ) -> dict[str, jax.Array]:
         """Returns `features` [B, F] and each head's logits [B, n], all float32.
 
         Args:
           images: float32 [B, H, W, 3], RGB in [0, 1].
           train: Whether BatchNorm uses and updates the batch's statistics.
+          edit: Changes a stage's features, used in training, such as MixStyle's:
+            `edit(stage, features)` for each of the encoder's stages (`stages.leave`).
         """
         normalized = (images - jnp.asarray(self.mean)) / jnp.asarray(self.std)
-        features = self.encoder(normalized, train)
+        features = self.encoder(normalized, train, edit)
         outputs = {"features": features}
         for name, n_classes in self.heads.items():
             outputs[name] = nn.Dense(n_classes, name=f"head_{name}")(features)

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jigsaw_shape.models.layers import BatchNorm, Conv, Dtype
+from jigsaw_shape.models.stages import Edit, leave
 
 # name: blocks a stage, and whether they are bottlenecks.
 VARIANTS = {
@@ -81,7 +82,9 @@ class ResNet(nn.Module):
     norm_momentum: float = 0.9
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
+    def __call__(
+        self, images: jax.Array, train: bool = False, edit: Edit | None = None
+    ) -> jax.Array:
         """Maps normalized images float32 [B, H, W, 3] to features float32 [B, F]."""
         conv = functools.partial(Conv, dtype=self.dtype)
         norm = functools.partial(
@@ -94,7 +97,7 @@ class ResNet(nn.Module):
         x = conv(64, 7, 2, 3, name="conv1")(images)
         x = nn.relu(norm(name="bn1")(x, train))
         x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
-        self.sow("intermediates", "stem", x)
+        x = leave(self, "stem", x, edit)
         for stage, depth in enumerate(self.depths):
             for i in range(depth):
                 x = Block(
@@ -105,5 +108,5 @@ class ResNet(nn.Module):
                     norm=norm,
                     name=f"layer{stage + 1}_{i}",
                 )(x, train)
-            self.sow("intermediates", f"layer{stage + 1}", x)
+            x = leave(self, f"layer{stage + 1}", x, edit)
         return x.astype(jnp.float32).mean((1, 2))

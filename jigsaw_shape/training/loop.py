@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from jigsaw_shape.data.pipeline import ImageStore, epoch_order
 from jigsaw_shape.data.splits import Splits
+from jigsaw_shape.diversify.schedule import Styling
 from jigsaw_shape.evals import core
 from jigsaw_shape.evals.suite import evaluate_run
 from jigsaw_shape.training import optim, setup
@@ -41,6 +42,7 @@ def run(
     store: ImageStore,
     splits: Splits,
     cue_conflict: ImageStore | None,
+    styling: Styling,
     progress: Progress,
 ) -> None:
     """Trains to the end of `schedule`, going on from the latest checkpoint.
@@ -54,6 +56,7 @@ def run(
       store: The images.
       splits: Which of them are for what.
       cue_conflict: Images whose shape and texture disagree, if the data set has any.
+      styling: See `setup.load_styling`.
       progress: What the person at the terminal sees.
 
     Raises:
@@ -69,6 +72,8 @@ def run(
         optimizer,
         learner.losses,
         learner.view,
+        schedule.n_steps,
+        learner.make_edit,
         config.optim.ema_decay,
     )
     predict = setup.make_predict(config, learner)
@@ -105,7 +110,7 @@ def run(
         watch = _Watch(config, schedule, logbook, progress, first)
         chunks = training_chunks(config, store, splits, schedule, first)
         for step, batch in enumerate(store.batches(chunks), start=first + 1):
-            state, means = update(state, store.bank, step_lib.shard(batch))
+            state, means = update(state, store.bank, styling, step_lib.shard(batch))
             watch.add(step, means)
             if step in schedule.evaluate_at:
                 watch.flush()

@@ -7,26 +7,26 @@ first and every continuation.
 import contextlib
 import json
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import jax
 from ml_collections import ConfigDict
 
 from jigsaw_shape import config as config_lib
-from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.lock import lock
 from jigsaw_shape.training import logbook
 
 
 @contextlib.contextmanager
-def claim(config: ConfigDict, dataset: Dataset) -> Iterator[pathlib.Path]:
+def claim(config: ConfigDict, digests: Mapping[str, str]) -> Iterator[pathlib.Path]:
     """Yields the run's directory, new or of a run with this same configuration.
 
     While it is claimed no other run can write into it.
 
     Args:
       config: The run's.
-      dataset: Whose images a continued run must have begun with.
+      digests: Of what the run reads, by name, such as `images`; a continued run must
+        have begun with the same.
 
     Raises:
       ValueError: It holds a run of another configuration or on other images, or
@@ -45,16 +45,16 @@ def claim(config: ConfigDict, dataset: Dataset) -> Iterator[pathlib.Path]:
                 f"{directory} is in use by another process: wait, or choose another "
                 "--workdir"
             ) from error
-        _record_start(config, dataset, directory)
+        _record_start(config, digests, directory)
         yield directory
 
 
 def _record_start(
-    config: ConfigDict, dataset: Dataset, directory: pathlib.Path
+    config: ConfigDict, digests: Mapping[str, str], directory: pathlib.Path
 ) -> None:
     """Adds this start to `run.json`; refuses one that does not continue the first."""
     stored, facts = directory / "config.json", directory / "run.json"
-    start = logbook.circumstances() | {"images": dataset.digest()}
+    start = logbook.circumstances() | dict(digests)
     starts = json.loads(facts.read_text())["starts"] if facts.exists() else []
     if stored.exists():
         changes = config_lib.differences(stored.read_text(), config)
@@ -63,11 +63,13 @@ def _record_start(
                 f"{directory} holds a run of another configuration "
                 f"({'; '.join(changes)}): choose another --workdir, or delete it"
             )
-        if starts and starts[0]["images"] != start["images"]:
-            raise ValueError(
-                f"{directory} holds a run on other images of {dataset.name} than are "
-                "prepared now: choose another --workdir"
-            )
+        for name, digest in digests.items():
+            if starts and starts[0][name] != digest:
+                raise ValueError(
+                    f"{directory} holds a run with other {name} than there are now "
+                    f"(digest {starts[0][name]}, now {digest}): choose another "
+                    "--workdir"
+                )
     _write_whole(facts, json.dumps({"starts": [*starts, start]}, indent=2) + "\n")
     _write_whole(stored, config_lib.to_json(config))
 

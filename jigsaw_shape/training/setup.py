@@ -13,8 +13,11 @@ from jigsaw_shape.data import sources
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.pipeline import ImageStore
 from jigsaw_shape.data.splits import Splits, split
-from jigsaw_shape.models import ENCODERS, weights
+from jigsaw_shape.diversify import WITH_PAIR, mixstyle, pairs
+from jigsaw_shape.diversify.schedule import Styling
+from jigsaw_shape.models import ENCODERS, EncoderSpec, weights
 from jigsaw_shape.models.multitask import Multitask
+from jigsaw_shape.stylizing import pool
 from jigsaw_shape.training import step as step_lib
 from jigsaw_shape.training.losses import LossTerm, make_losses
 from jigsaw_shape.training.view import View, make_view
@@ -29,12 +32,14 @@ class Learner:
       permutations: int32 [K + 1, T].
       view: What the model sees of a stored image in training.
       losses: `{name: (weight, term)}`.
+      make_edit: What features pass through between stages in training, if anything.
     """
 
     model: Multitask
     permutations: np.ndarray
     view: View
     losses: dict[str, tuple[float, LossTerm]]
+    make_edit: step_lib.MakeEdit | None = None
 
     @property
     def n_orders(self) -> int:
@@ -100,6 +105,36 @@ def open_images(
     return open_one(dataset), None if cue_conflict is None else open_one(cue_conflict)
 
 
+def load_styling(
+    config: ConfigDict, dataset: Dataset, splits: Splits
+) -> tuple[Styling, dict[str, str]]:
+    """Returns what diversifying needs besides the batch, and digests of it by name.
+
+    The shipped styles are of no benchmark; those of a folder are compared with every
+    image of the target.
+
+    Raises:
+      ValueError: No such styles or stylizer, or a style is an image of the target.
+      OSError: A style cannot be read; names it.
+    """
+    settings = config.diversify
+    styles, pair, digests = None, None, {}
+    if settings.name in WITH_PAIR:
+        stylizer = pairs.load_pair(settings.stylizer)
+        pair, digests["stylizer"] = stylizer.pair, stylizer.digest
+    if settings.name and any(settings.external):
+        found = pool.load(
+            settings.styles,
+            n_most=settings.n_styles,
+            size_px=config.data.image_size,
+            seed=config.seed,
+        )
+        if settings.styles != pool.PACK:
+            pool.refuse_target(found, dataset, splits.target)
+        styles, digests["styles"] = found.images, found.digest()
+    return step_lib.replicate(Styling(styles, pair)), digests
+
+
 def make_schedule(config: ConfigDict, n_train: int) -> Schedule:
     """Returns the run's length for `n_train` source images.
 
@@ -147,7 +182,24 @@ def make_learner(config: ConfigDict, n_classes: int) -> Learner:
         mean=spec.mean,
         std=spec.std,
     )
-    return Learner(model, permutations, make_view(config, permutations), losses)
+    view = make_view(config, permutations)
+    return Learner(model, permutations, view, losses, _make_edit(config, spec))
+
+
+def _make_edit(config: ConfigDict, spec: EncoderSpec) -> step_lib.MakeEdit | None:
+    named = config.mixstyle.stages
+    stages = tuple(s.strip() for s in named.split(",") if s.strip())
+    if not stages:
+        return None
+    if stages == ("usual",):
+        stages = spec.style_stages
+    unknown = [stage for stage in stages if stage not in spec.stages]
+    if unknown:
+        raise ValueError(
+            f"config.mixstyle.stages is {named!r}: {config.model.encoder} has "
+            f"{', '.join(spec.stages)}; or usual"
+        )
+    return mixstyle.make_edit(config.mixstyle, stages)
 
 
 def init_variables(config: ConfigDict, model: Multitask) -> dict:

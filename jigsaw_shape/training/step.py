@@ -22,7 +22,12 @@ from jigsaw_shape.training.view import View
 
 AXIS = "batch"
 
+# What is folded into a step's key for the features' edits: none of the view's splits.
+_EDIT = 2**16
+
 Batch = Mapping[str, jax.Array]
+# (rng, domain int32 [B]) -> edit(stage, features), see `models.stages`
+MakeEdit = Callable[[jax.Array, jax.Array], Callable[[str, jax.Array], jax.Array]]
 
 
 class TrainState(struct.PyTreeNode):
@@ -118,13 +123,15 @@ def make_update(
     optimizer: optax.GradientTransformation,
     losses: Mapping[str, tuple[float, LossTerm]],
     view: View,
+    n_steps: int,
+    make_edit: MakeEdit | None = None,
     ema_decay: float = 0.0,
 ) -> Callable[..., tuple[TrainState, dict[str, metrics.Average]]]:
     """Returns the pmapped training step, compiled at its first call.
 
-    `update(state, bank, batch)` donates `state` and returns the next one with the means
-    of the step: each term as `loss/NAME`, the weighted sum as `loss/total`, each
-    head's accuracy on the same images as `accuracy/NAME`, and the lengths of the
+    `update(state, bank, styling, batch)` donates `state` and returns the next one with
+    the means of the step: each term as `loss/NAME`, the weighted sum as `loss/total`,
+    each head's accuracy on the same images as `accuracy/NAME`, and the lengths of the
     gradient and of the updated weights with their statistics as `norm/...`, each a
     `clu.metrics.Average` summed over all devices.
 
@@ -133,26 +140,39 @@ def make_update(
       optimizer: An optax update rule.
       losses: `{name: (weight, term)}`.
       view: The training view of stored images.
+      n_steps: Updates in the run.
+      make_edit: `make_edit(rng, domain)` returns what the encoder's features pass
+        through between its stages, such as MixStyle; None for nothing.
       ema_decay: Above 0, the state's `ema` follows the weights with this decay.
 
-    Of the arguments of `update`, `bank` is None or uint8 [N, H, W, 3] on every device;
-    `batch` holds `label` and `domain`, int32 [D, B / D], and either `index`, rows of
-    the bank, or `image`, uint8 [D, B / D, H, W, 3].
+    Of the arguments of `update`, `bank` is None or uint8 [N, H, W, 3] and `styling` a
+    `diversify.schedule.Styling`, both on every device; `batch` holds `label` and
+    `domain`, int32 [D, B / D], and either `index`, rows of the bank, or `image`, uint8
+    [D, B / D, H, W, 3].
     """
 
-    def update(state, bank, batch):
+    def update(state, bank, styling, batch):
         step_rng = jax.random.fold_in(state.rng, state.step)
+        device = jax.lax.axis_index(AXIS)
         n_local = batch["label"].shape[0]
-        slots = jax.lax.axis_index(AXIS) * n_local + jnp.arange(n_local)
         images, orders = view(
-            step_rng, slots, _stored_images(bank, batch), batch["domain"]
+            step_rng,
+            state.step / max(n_steps - 1, 1),
+            device * n_local + jnp.arange(n_local),
+            _stored_images(bank, batch),
+            batch["domain"],
+            styling,
         )
         batch = {**batch, "order": orders}
+        edit = None
+        if make_edit is not None:
+            edit_rng = jax.random.fold_in(step_rng, _EDIT)
+            edit = make_edit(jax.random.fold_in(edit_rng, device), batch["domain"])
 
         def loss_fn(params):
             variables = {"params": params, "batch_stats": state.batch_stats}
             outputs, changed = model.apply(
-                variables, images, train=True, mutable=["batch_stats"]
+                variables, images, train=True, edit=edit, mutable=["batch_stats"]
             )
             total, sums = 0.0, {}
             for name, (weight, term) in losses.items():
@@ -193,7 +213,7 @@ def make_update(
         return state, means
 
     return jax.pmap(
-        update, AXIS, in_axes=(None, None, 0), out_axes=None, donate_argnums=0
+        update, AXIS, in_axes=(None, None, None, 0), out_axes=None, donate_argnums=0
     )
 
 

@@ -9,21 +9,21 @@ from ml_collections import ConfigDict
 from jigsaw_shape import augment, jigsaw
 from jigsaw_shape.diversify.schedule import make_schedule
 
-# (step_rng, slots int32 [B], uint8 [B, H, W, 3], domain int32 [B])
+# (step_rng, progress, slots int32 [B], uint8 [B, H, W, 3], domain int32 [B], styling)
 # -> (float32 [B, S, S, 3], int32 [B])
-View = Callable[
-    [jax.Array, jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]
-]
+View = Callable[..., tuple[jax.Array, jax.Array]]
 
 
 def make_view(config: ConfigDict, permutations: np.ndarray) -> View:
     """Returns the training view: crop, flip, jitter, style, cut, grey, shuffle.
 
-    `view(step_rng, slots, images, domain)` maps uint8 [B, H, W, 3] to images float32
-    [B, S, S, 3] in [0, 1] and orders int32 [B]. `slots` are the images' positions in
-    the whole batch: an image's randomness comes from the step's key and its slot, so
-    it is the same on one device and on many. Only its style partners, which are on its
-    own device, differ with the number of devices.
+    `view(step_rng, progress, slots, images, domain, styling)` maps uint8 [B, H, W, 3]
+    to images float32 [B, S, S, 3] in [0, 1] and orders int32 [B]. `slots` are the
+    images' positions in the whole batch: an image's randomness comes from the step's
+    key and its slot, so it is the same on one device and on many. Only its style
+    partners, which are on its own device, differ with the number of devices.
+    `progress`, float32 [], is the share of the run that is over; `styling` is a
+    `diversify.schedule.Styling`.
 
     Raises:
       ValueError: There is no such diversifier.
@@ -34,7 +34,7 @@ def make_view(config: ConfigDict, permutations: np.ndarray) -> View:
     if config.diversify.name:
         diversify = make_schedule(config.diversify, grid)
 
-    def view(step_rng, slots, images, domain):
+    def view(step_rng, progress, slots, images, domain, styling):
         image_rng, batch_rng, style_rng = jax.random.split(step_rng, 3)
         fold = jax.vmap(jax.random.fold_in, (None, 0))
         rngs = jax.vmap(lambda rng: jax.random.split(rng, 5))(fold(image_rng, slots))
@@ -61,7 +61,9 @@ def make_view(config: ConfigDict, permutations: np.ndarray) -> View:
         )
         if diversify is not None:
             shard_rng = jax.random.fold_in(style_rng, slots[0])
-            images = diversify(shard_rng, style_rngs, images, orders, domain)
+            images = diversify(
+                progress, shard_rng, style_rngs, images, orders, domain, styling
+            )
         tiles = jigsaw.cut_tiles(images, grid)
         tiles = augment.random_grayscale(grey_rngs, tiles, settings.tile_grayscale)
         tiles = jigsaw.shuffle_tiles(tiles, orders, permutations)

@@ -1,0 +1,1 @@
+"""Stylizing outside of training: folders of images, and fitting a stylizer."""

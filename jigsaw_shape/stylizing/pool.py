@@ -1,0 +1,124 @@
+"""External styles for training: a folder of images, once read, and none of the target.
+
+The shipped pack is a folder like any other, `assets/styles` of the package.
+"""
+
+import dataclasses
+import hashlib
+import importlib.resources
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from jigsaw_shape.data.dataset import Dataset
+from jigsaw_shape.stylizing import images as images_lib
+
+PACK = "pack"
+_THUMBNAIL_PX = 16
+# Two thumbnails are of one picture if they correlate so well and differ, on average, by
+# less than so much of 255. Pictures stored in other sizes and formats reach 0.99.
+_LEAST_CORRELATION = 0.97
+_MOST_DIFFERENCE = 10.0
+
+
+def folder(name: str) -> Path:
+    """Returns the folder that `"pack"` or a path means."""
+    if name == PACK:
+        return Path(
+            str(importlib.resources.files("jigsaw_shape") / "assets" / "styles")
+        )
+    return Path(name)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pool:
+    """External styles.
+
+    Attributes:
+      name: What the configuration calls them.
+      paths: Of each, below the folder.
+      images: uint8 [M, S, S, 3].
+      thumbnails: float32 [M, n].
+    """
+
+    name: str
+    paths: list[Path]
+    images: np.ndarray
+    thumbnails: np.ndarray
+
+    def digest(self) -> str:
+        """Returns a digest of the styles' pixels."""
+        return hashlib.sha256(self.images.tobytes()).hexdigest()[:16]
+
+
+def load(name: str, *, n_most: int, size_px: int, seed: int) -> Pool:
+    """Returns styles of one size.
+
+    Args:
+      name: `"pack"`, or a folder of images at any depth.
+      n_most: If it holds more, a choice of as many by `seed`.
+      size_px: Each is cut to its central square and resized to this side.
+      seed: Of the choice.
+
+    Raises:
+      ValueError: There is no such folder, or no image in it.
+      OSError: An image cannot be read; names it.
+    """
+    root = folder(name)
+    paths = images_lib.find(root)
+    if len(paths) > n_most:
+        chosen = np.random.default_rng(seed).choice(len(paths), n_most, replace=False)
+        paths = [paths[i] for i in np.sort(chosen)]
+    images, thumbnails = [], []
+    for path in paths:
+        try:
+            image = images_lib.read(root / path)
+        except Exception as error:  # Pillow raises nearly any kind on damaged data
+            raise OSError(f"style {root / path} cannot be read: {error}") from error
+        images.append(images_lib.square(image, size_px))
+        thumbnails.append(thumbnail(image))
+    return Pool(name, paths, np.stack(images), np.stack(thumbnails))
+
+
+def refuse_target(pool: Pool, dataset: Dataset, indices: np.ndarray) -> None:
+    """Refuses styles among which an image of the held-out target is.
+
+    The same picture is found in another size or format, or squashed to a square; not
+    where it is only a part.
+
+    Args:
+      pool: The styles.
+      dataset: The data set.
+      indices: Of the target's images.
+
+    Raises:
+      ValueError: One of them is a style; names both.
+    """
+    for i in indices:
+        same = _same(pool.thumbnails, thumbnail(dataset.read(i)))
+        if same.any():
+            image = dataset.names[i] if dataset.names else f"image {i}"
+            raise ValueError(
+                f"config.diversify.styles is {pool.name!r}, whose "
+                f"{pool.paths[int(same.argmax())]} is {image} of the held-out domain "
+                f"{dataset.domains[dataset.domain[i]]}: a style from there would leak "
+                "it; take the domain's images out of that folder"
+            )
+
+
+def _same(thumbnails: np.ndarray, one: np.ndarray) -> np.ndarray:
+    """Returns which of float32 [M, n] are of the same picture as `one`: bool [M]."""
+    several = thumbnails - thumbnails.mean(1, keepdims=True)
+    centred = one - one.mean()
+    lengths = np.linalg.norm(several, axis=1) * np.linalg.norm(centred)
+    correlated = several @ centred >= _LEAST_CORRELATION * lengths  # blank ones are
+    return correlated & (np.abs(thumbnails - one).mean(1) < _MOST_DIFFERENCE)
+
+
+def thumbnail(image: np.ndarray) -> np.ndarray:
+    """Returns a picture's colours on a coarse grid: float32 [n] in [0, 255]."""
+    small = Image.fromarray(image).resize(
+        (_THUMBNAIL_PX, _THUMBNAIL_PX), Image.Resampling.BILINEAR
+    )
+    return np.asarray(small, np.float32).ravel()
