@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+import small_imagenet
 from PIL import Image
 from test_config import CONFIGS, load_config
 
@@ -33,6 +34,9 @@ def test_config_loads_and_builds_its_batch(path, tmp_path):
     config = load_config(path, "jigen")
     if config.data.name == "shapes":
         config.data.n_per_class = config.data.n_cue_conflict_per_class = 3
+    elif config.data.name == "imagenet":
+        small_imagenet.prepare(tmp_path)
+        config.data.data_dir = str(tmp_path)
     else:
         spec = layouts.find_spec(config.data.name)
         _make_folder(tmp_path / "source", spec)

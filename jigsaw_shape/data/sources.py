@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from ml_collections import ConfigDict
 
-from jigsaw_shape.data import folders, shapes
+from jigsaw_shape.data import folders, imagenet, shapes
 from jigsaw_shape.data.dataset import Dataset
 
 
@@ -41,8 +41,20 @@ def _shapes_cue_conflict(data: ConfigDict) -> Dataset:
     )
 
 
+def _imagenet(data: ConfigDict) -> Dataset:
+    sources = [source.strip() for source in data.sources.split(",") if source.strip()]
+    return imagenet.load(
+        [*(sources or ["photo"]), data.target],
+        data_dir=data.data_dir,
+        stored_px=data.stored_px,
+    )
+
+
 # Any other name is a folder of images, `{domain}/{class}/*`, known or the user's own.
-SOURCES: dict[str, Callable[[ConfigDict], Dataset]] = {"shapes": _shapes}
+SOURCES: dict[str, Callable[[ConfigDict], Dataset]] = {
+    "shapes": _shapes,
+    "imagenet": _imagenet,
+}
 
 # Images whose shape and texture disagree, with both labels.
 CUE_CONFLICT: dict[str, Callable[[ConfigDict], Dataset]] = {
