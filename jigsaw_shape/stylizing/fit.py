@@ -39,7 +39,8 @@ class Settings:
 
     Attributes:
       width: Share of VGG's channels; 1 keeps VGG as the encoder.
-      depth: Stages of the pair where it is slim, 4 in VGG's case; 3 is relu3_1.
+      depth: Stages of VGG, for the measure and for the pair: 4 is the paper's relu4_1,
+        3 is relu3_1, which changes less of a style's larger forms.
       n_reconstruct: Updates before the others in which the pair only learns to give
         back images, pixel by pixel: many times as fast, and where a slim pair begins.
       n_steps: Updates, those included.
@@ -130,9 +131,10 @@ def fit(
     settings = task.settings
     normalizing = dataclasses.replace(settings, batch_size=_N_NORMALIZING)
     first, _ = dataclasses.replace(task, settings=normalizing).crops(0)
-    vgg = jax.jit(objective.normalize)(task.vgg, first / np.float32(255))
+    vgg = objective.truncate(task.vgg, settings.depth)
+    vgg = jax.jit(objective.normalize)(vgg, first / np.float32(255))
     rng = jax.random.key(settings.seed)
-    pair = objective.init_pair(rng, vgg, settings.width, settings.depth)
+    pair = objective.init_pair(rng, vgg, settings.width)
     trained = pair._asdict() if settings.width < 1 else {"decoder": pair.decoder}
     optimizers = [
         _optimizer(settings.lr, n)

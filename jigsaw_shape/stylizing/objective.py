@@ -1,8 +1,8 @@
 """What a stylizer is fitted to: the two losses of AdaIN, and what they start from.
 
 Huang & Belongie, ICCV 2017, section 5: the decoded image must have the features that
-AdaIN asked for (content loss, equation 12) and, in four layers, the style's means and
-deviations (style loss, equation 13), as a frozen VGG measures them.
+AdaIN asked for (content loss, equation 12) and, in the first layer of each stage, the
+style's means and deviations (style loss, equation 13), as a frozen VGG measures them.
 """
 
 import math
@@ -43,9 +43,13 @@ def normalize(vgg: Stages, images: jax.Array) -> Stages:
     return tuple(stages)
 
 
-def init_pair(rng: jax.Array, vgg: Stages, width: float, depth: int = 4) -> Pair:
+def truncate(vgg: Stages, depth: int) -> Stages:
+    """Returns the stages up to the first layer of stage `depth`: relu4_1 for 4."""
+    return (*vgg[: depth - 1], vgg[depth - 1][:1])
+
+
+def init_pair(rng: jax.Array, vgg: Stages, width: float) -> Pair:
     """Returns an untrained pair of a share of VGG's width (He et al., 2015)."""
-    vgg = (*vgg[: depth - 1], vgg[depth - 1][:1])
 
     def channels(n):
         return n if n == 3 else max(4, round(n * width))
@@ -77,7 +81,7 @@ def losses(
 
     Args:
       pair: What stylizes.
-      vgg: The measure.
+      vgg: The measure. Its last layer is where AdaIN's features are asked for.
       contents: float32 [B, S, S, 3] in [0, 1].
       styles: float32 [B, S, S, 3] in [0, 1].
       alphas: float32 [B] in [0, 1]; 1 in the paper.
