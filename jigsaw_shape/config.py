@@ -5,16 +5,10 @@ applies a preset from `jigsaw_shape.presets`. `check(config)` refuses what canno
 before anything is loaded or compiled.
 """
 
-import hashlib
-import json
 import math
 import pathlib
 
 from ml_collections import ConfigDict
-
-# Fields that may differ between the start of a run and its continuation: none of them
-# changes a parameter. (That the images are the same is checked apart.)
-FREE_FIELDS = ("workdir", "data.source_dir", "data.data_dir", "data.cache", "log")
 
 # Of `config.diversify`: may move over a run.
 MOVING = ("p_ordered", "p_shuffled", "per_tile", "weakest", "strongest", "external")
@@ -274,48 +268,12 @@ def _check_diversify(config: ConfigDict) -> None:
     _choice("config.mixstyle.mix", mixstyle.mix, ("random", "crossdomain"))
 
 
-def to_json(config: ConfigDict) -> str:
-    """Returns the configuration as stable JSON, the form that runs store."""
-    return json.dumps(config.to_dict(), indent=2, sort_keys=True) + "\n"
-
-
-def differences(stored: str, config: ConfigDict) -> list[str]:
-    """Returns the fields in which a run's stored JSON and `config` differ.
-
-    Fields of `FREE_FIELDS` are left out. Each item reads `key: stored -> now`.
-    """
-    before, now = _flatten(json.loads(stored)), _flatten(json.loads(to_json(config)))
-    keys = sorted(before.keys() | now.keys())
-    return [
-        f"{key}: {before.get(key, 'absent')} -> {now.get(key, 'absent')}"
-        for key in keys
-        if before.get(key) != now.get(key) and not _is_free(key)
-    ]
-
-
-def settings_digest(config: ConfigDict) -> str:
-    """Returns a digest of what runs of one method on one protocol have in common.
-
-    Everything but the seed, the target and the fields of `FREE_FIELDS`.
-    """
-    fields = {
-        key: value
-        for key, value in _flatten(json.loads(to_json(config))).items()
-        if not _is_free(key) and key not in ("seed", "data.target")
-    }
-    text = json.dumps(fields, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _is_free(key: str) -> bool:
-    return any(key == free or key.startswith(free + ".") for free in FREE_FIELDS)
-
-
-def _flatten(tree: dict, prefix: str = "") -> dict:
+def flatten(tree: dict, prefix: str = "") -> dict:
+    """Returns nested fields as one level: `{"optim": {"lr": 1}}` -> `{"optim.lr": 1}`."""
     flat = {}
     for key, value in tree.items():
         if isinstance(value, dict):
-            flat |= _flatten(value, f"{prefix}{key}.")
+            flat |= flatten(value, f"{prefix}{key}.")
         else:
             flat[prefix + key] = value
     return flat
@@ -328,8 +286,8 @@ def _require(ok: bool, message: str) -> None:
 
 def _check_numbers(config: ConfigDict) -> None:
     """Refuses what is not a finite number where the default is one, or several."""
-    defaults = _flatten(default_config().to_dict())
-    for key, value in _flatten(config.to_dict()).items():
+    defaults = flatten(default_config().to_dict())
+    for key, value in flatten(config.to_dict()).items():
         usual = defaults.get(key)
         several = isinstance(usual, tuple)
         if not several and (isinstance(usual, bool | str) or usual is None):

@@ -16,7 +16,7 @@ import jax
 from absl import flags
 from clu import parameter_overview
 
-from jigsaw_shape import cli, figures, report, rows
+from jigsaw_shape import cli, figures, report, rows, settings
 from jigsaw_shape import config as config_lib
 from jigsaw_shape.preview import preview_figure
 from jigsaw_shape.training import logbook, loop, rundir, setup
@@ -106,7 +106,7 @@ def finish(config, directory, dataset, splits, console) -> None:
         "encoder": config.model.encoder,
         "init": config.model.init,
         "image_size": config.data.image_size,
-        "settings": config_lib.settings_digest(config),
+        "settings": settings.digest(config),
         "target": config.data.target,
         "sources": list(splits.sources),
         "split": splits.method,

@@ -17,6 +17,7 @@ ROOMS = {
     "augment": set(),
     "config": set(),
     "presets": set(),
+    "settings": {"config"},
     "rows": set(),
     "figures": set(),
     "download": set(),
@@ -29,10 +30,10 @@ ROOMS = {
     "evals": {"evals", "data", "models", "jigsaw", "augment"},
     "training": {
         *("training", "evals", "models", "data", "diversify", "stylizing"),
-        *("jigsaw", "augment", "config", "rows", "lock"),
+        *("jigsaw", "augment", "config", "settings", "rows", "lock"),
     },
 }
-WITHOUT_JAX = ("rows", "figures", "report", "config", "presets")
+WITHOUT_JAX = ("rows", "figures", "report", "config", "presets", "settings")
 
 
 def _imported(path):

@@ -123,17 +123,3 @@ def test_sources_are_read_from_one_string():
     assert config_lib.source_names(config) == ()
     config.data.sources = "photo, cartoon,"
     assert config_lib.source_names(config) == ("photo", "cartoon")
-
-
-def test_differences_name_what_changed_and_forgive_what_may():
-    config = config_lib.default_config()
-    stored = config_lib.to_json(config)
-    assert config_lib.differences(stored, config) == []
-    config.workdir, config.log.every_steps, config.data.cache = "x", 7, "none"
-    assert config_lib.differences(stored, config) == []
-    config.optim.lr = 0.5
-    config.augment.crop_scale = (0.5, 1.0)
-    assert config_lib.differences(stored, config) == [
-        "augment.crop_scale: [0.8, 1.0] -> [0.5, 1.0]",
-        "optim.lr: 0.001 -> 0.5",
-    ]

@@ -13,6 +13,7 @@ import jax
 from ml_collections import ConfigDict
 
 from jigsaw_shape import config as config_lib
+from jigsaw_shape import settings
 from jigsaw_shape.lock import lock
 from jigsaw_shape.training import logbook
 
@@ -57,7 +58,7 @@ def _record_start(
     start = logbook.circumstances() | dict(digests)
     starts = json.loads(facts.read_text())["starts"] if facts.exists() else []
     if stored.exists():
-        changes = config_lib.differences(stored.read_text(), config)
+        changes = settings.differences(stored.read_text(), config)
         if changes:
             raise ValueError(
                 f"{directory} holds a run of another configuration "
@@ -71,7 +72,7 @@ def _record_start(
                     "--workdir"
                 )
     _write_whole(facts, json.dumps({"starts": [*starts, start]}, indent=2) + "\n")
-    _write_whole(stored, config_lib.to_json(config))
+    _write_whole(stored, settings.to_json(config))
 
 
 def _write_whole(path: pathlib.Path, text: str) -> None:

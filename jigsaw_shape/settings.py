@@ -1,0 +1,85 @@
+"""Which runs are the same: what a configuration has in common with a stored one.
+
+A run's directory stores its configuration. It may be continued by the same one, and
+averaged with runs that differ in seed alone; here is what "same" means.
+"""
+
+import hashlib
+import json
+
+from ml_collections import ConfigDict
+
+from jigsaw_shape.config import default_config, flatten
+
+# Fields that may differ between the start of a run and its continuation: none of them
+# changes a parameter. (That the images are the same is checked apart.)
+FREE_FIELDS = ("workdir", "data.source_dir", "data.data_dir", "data.cache", "log")
+
+# To be raised where a default changes: digests hold only what is not the default.
+DEFAULTS_VERSION = 1
+_ABSENT = object()
+
+
+def to_json(config: ConfigDict) -> str:
+    """Returns the configuration as stable JSON, the form that runs store."""
+    return json.dumps(config.to_dict(), indent=2, sort_keys=True) + "\n"
+
+
+def differences(stored: str, config: ConfigDict) -> list[str]:
+    """Returns the fields in which a run's stored JSON and `config` differ.
+
+    Fields of `FREE_FIELDS` are left out, and so is a field that the stored run is too
+    old to have, where its value now is the default: new fields begin at what was done
+    before there was a choice. Each item reads `key: stored -> now`.
+    """
+    before, now = flatten(json.loads(stored)), flatten(json.loads(to_json(config)))
+    defaults = _defaults()
+    keys = sorted(before.keys() | now.keys())
+    before |= {
+        key: value
+        for key, value in defaults.items()
+        if key not in before and now.get(key) == value
+    }
+    return [
+        f"{key}: {before.get(key, 'absent')} -> {now.get(key, 'absent')}"
+        for key in keys
+        if before.get(key, _ABSENT) != now.get(key, _ABSENT) and not _is_free(key)
+    ]
+
+
+def fields(stored: str) -> dict:
+    """Returns what runs of one method on one protocol have in common, as flat fields.
+
+    Everything that is not the default, and the data set's name: a field that is added
+    later, at a default that changes nothing, is not among it. Without the seed, the
+    target and the fields of `FREE_FIELDS`.
+
+    Args:
+      stored: A configuration as `to_json` writes it.
+    """
+    defaults = _defaults()
+    return {
+        key: value
+        for key, value in flatten(json.loads(stored)).items()
+        if key == "data.name"
+        or (
+            value != defaults.get(key, _ABSENT)
+            and not _is_free(key)
+            and key not in ("seed", "data.target")
+        )
+    }
+
+
+def digest(config: ConfigDict) -> str:
+    """Returns a digest of `fields` and of the version of the defaults."""
+    found = {"defaults": DEFAULTS_VERSION, **fields(to_json(config))}
+    text = json.dumps(found, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _defaults() -> dict:
+    return flatten(json.loads(to_json(default_config())))
+
+
+def _is_free(key: str) -> bool:
+    return any(key == free or key.startswith(free + ".") for free in FREE_FIELDS)
