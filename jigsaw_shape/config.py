@@ -79,6 +79,13 @@ def default_config() -> ConfigDict:
     #   | a folder with vgg_normalised.pth and decoder.pth
     config.diversify.enlarge_tiles = False  # stylize a tile at the image's size
 
+    config.dann = ConfigDict()  # the term losses.domain: features that hide domains
+    config.dann.domains = "source"  # to be told apart: source | style: natural against
+    #   diversified images
+    config.dann.hidden = (1024, 1024)  # widths of the domain classifier
+    config.dann.gamma = 10.0  # of the reversal's ramp, 2 / (1 + exp(-gamma p)) - 1 ...
+    config.dann.strongest = 1.0  # ... times this
+
     config.mixstyle = ConfigDict()  # mixes features' statistics inside the encoder
     config.mixstyle.stages = ""  # after which: "layer1,layer2"; "": none; "usual": the
     #   paper's, or those of like depth
@@ -95,6 +102,12 @@ def default_config() -> ConfigDict:
     config.losses = ConfigDict()  # weights; a term of weight 0 is not computed
     config.losses.classification = 1.0
     config.losses.jigsaw = 0.0
+    config.losses.domain = 0.0  # of the domain classifier behind a reversed gradient
+    config.losses.consistency = 0.0  # of answers to an image and to its diversified
+    #   form: above 0, every image is seen in both
+
+    config.classification = ConfigDict()
+    config.classification.label_smoothing = 0.0  # share spread over all classes
 
     config.optim = ConfigDict()
     config.optim.name = "sgd"  # sgd | adamw
@@ -203,6 +216,7 @@ def check(config: ConfigDict, n_devices: int) -> None:
         f"config.augment.crop_ratio is ({low}, {high}): 0 < smallest <= largest",
     )
     _check_diversify(config)
+    _check_terms(config)
     weights = dict(config.losses)
     for name, weight in weights.items():
         _require(weight >= 0, f"config.losses.{name} is {weight}: 0 or more allowed")
@@ -227,6 +241,32 @@ def check(config: ConfigDict, n_devices: int) -> None:
         _require(value >= least, f"config.log.{key} is {value}: {least} or more")
     every = config.eval.every_epochs
     _require(every >= 1, f"config.eval.every_epochs is {every}: 1 or more allowed")
+
+
+def _check_terms(config: ConfigDict) -> None:
+    dann, losses = config.dann, config.losses
+    _choice("config.dann.domains", dann.domains, ("source", "style"))
+    needing = {
+        "config.losses.consistency": losses.consistency,
+        "config.losses.domain": losses.domain * (dann.domains == "style"),
+    }
+    for key, weight in needing.items():
+        _require(
+            weight <= 0 or bool(config.diversify.name),
+            f"{key} is {weight}, for which images have to be diversified: set "
+            "config.diversify.name",
+        )
+    _require(
+        all(isinstance(n, int) and n >= 1 for n in dann.hidden),
+        f"config.dann.hidden is {dann.hidden}: widths, such as '(1024, 1024)'",
+    )
+    for key in ("gamma", "strongest"):
+        _require(dann[key] >= 0, f"config.dann.{key} is {dann[key]}: 0 or more")
+    smoothing = config.classification.label_smoothing
+    _require(
+        0 <= smoothing < 1,
+        f"config.classification.label_smoothing is {smoothing}: 0 to below 1",
+    )
 
 
 def _check_diversify(config: ConfigDict) -> None:
@@ -269,7 +309,7 @@ def _check_diversify(config: ConfigDict) -> None:
 
 
 def flatten(tree: dict, prefix: str = "") -> dict:
-    """Returns nested fields as one level: `{"optim": {"lr": 1}}` -> `{"optim.lr": 1}`."""
+    """Returns fields on one level: `{"optim": {"lr": 1}}` as `{"optim.lr": 1}`."""
     flat = {}
     for key, value in tree.items():
         if isinstance(value, dict):

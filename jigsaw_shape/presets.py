@@ -88,6 +88,56 @@ def mixstyle(config: ConfigDict) -> None:
     config.mixstyle.stages = "usual"
 
 
+def dann(config: ConfigDict) -> None:
+    """Features that hide which source domain an image is of.
+
+    Ganin et al., JMLR 2016: a domain classifier behind a reversed gradient, of weight
+    1, with their ramp; here over all sources, without a target. It goes with any other
+    method: `config.losses.domain=1`.
+    """
+    erm(config)
+    config.losses.domain = 1.0
+
+
+def dann_style(config: ConfigDict) -> None:
+    """Features that hide whether an image is natural or stylized.
+
+    Brochu, arXiv 1907.12892: Stylized-ImageNet's images are the other domain. Half of
+    the images are stylized as `sin` does it, and all are classified.
+    """
+    sin(config)
+    config.losses.domain = 1.0
+    config.dann.domains = "style"
+
+
+def style_only(config: ConfigDict) -> None:
+    """Ablates `ddec`: no puzzle. As many images are stylized, whole and in order."""
+    ddec(config)
+    p_shuffled, bias = config.diversify.p_shuffled[0], config.jigsaw.bias_whole_image
+    erm(config)
+    config.diversify.p_ordered = (round(p_shuffled * (1 - bias), 6),)
+    config.diversify.p_shuffled = (0.0,)
+    config.diversify.per_tile = (0.0,)
+
+
+def whole_only(config: ConfigDict) -> None:
+    """Ablates `ddec`: a stylized puzzle wears one style, never one for each tile."""
+    ddec(config)
+    config.diversify.per_tile = (0.0,)
+
+
+def tile_only(config: ConfigDict) -> None:
+    """Ablates `ddec`: a stylized puzzle wears a style for each tile, never one."""
+    ddec(config)
+    config.diversify.per_tile = (1.0,)
+
+
+def jigsaw_0(config: ConfigDict) -> None:
+    """Ablates `ddec`: the same images, stylized and shuffled, and nothing to solve."""
+    ddec(config)
+    config.losses.jigsaw = 0.0
+
+
 PRESETS: dict[str, Callable[[ConfigDict], None]] = {
     "erm": erm,
     "jigen": jigen,
@@ -96,6 +146,12 @@ PRESETS: dict[str, Callable[[ConfigDict], None]] = {
     "fourier": fourier,
     "mixstyle": mixstyle,
     "randconv": randconv,
+    "dann": dann,
+    "dann_style": dann_style,
+    "style_only": style_only,
+    "whole_only": whole_only,
+    "tile_only": tile_only,
+    "jigsaw_0": jigsaw_0,
 }
 
 

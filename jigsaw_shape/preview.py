@@ -62,6 +62,7 @@ def preview_figure(
     domain = jnp.asarray(dataset.domain[indices])
 
     def view(**changes):
+        changes = {"losses.consistency": 0.0, **changes}  # each image once
         changed = config.copy_and_resolve_references()
         changed.update_from_flattened_dict(changes)
         return make_view(changed, permutations)(
@@ -74,8 +75,8 @@ def preview_figure(
         )
 
     plain = {"diversify.name": "", "augment.tile_grayscale": 0.0}
-    augmented, _ = view(**plain, **{"jigsaw.bias_whole_image": 1.0})
-    shuffled, orders = view(**{"jigsaw.bias_whole_image": 0.0})
+    augmented, _, _ = view(**plain, **{"jigsaw.bias_whole_image": 1.0})
+    shuffled, orders, _ = view(**{"jigsaw.bias_whole_image": 0.0})
     untitled = [""] * _N_COLUMNS
 
     def names(indices):
@@ -132,7 +133,7 @@ def main(argv: list[str]) -> int:
     with cli.refusals("preview"):
         config_lib.check(config, n_devices=1)
         dataset, splits = setup.load_data(config)
-        learner = setup.make_learner(config, len(dataset.classes))
+        learner = setup.make_learner(config, len(dataset.classes), len(dataset.domains))
         styling, _ = setup.load_styling(config, dataset, splits)
         path = pathlib.Path(out.value)
         figure = preview_figure(

@@ -47,7 +47,9 @@ def main(argv: list[str]) -> int:
             config_lib.check(config, jax.device_count())
             dataset, splits = setup.load_data(config)
             schedule = setup.make_schedule(config, len(splits.train))
-            learner = setup.make_learner(config, len(dataset.classes))
+            learner = setup.make_learner(
+                config, len(dataset.classes), len(dataset.domains)
+            )
             variables = setup.init_variables(config, learner.model)
             styling, digests = setup.load_styling(config, dataset, splits)
             # Last: what is refused before it leaves nothing behind.

@@ -54,7 +54,7 @@ def test_config_loads_and_builds_its_batch(path, tmp_path):
     schedule = setup.make_schedule(config, len(splits.train))
     assert max(schedule.evaluate_at) == schedule.n_steps
 
-    learner = setup.make_learner(config, len(dataset.classes))
+    learner = setup.make_learner(config, len(dataset.classes), len(dataset.domains))
     assert set(learner.model.heads) == {"classification", "jigsaw"}
     store = ImageStore(dataset, cache="none", stored_px=config.data.stored_px)
     order = epoch_order(
@@ -63,7 +63,7 @@ def test_config_loads_and_builds_its_batch(path, tmp_path):
     batch = store.batch(order[:4])
     view = jax.jit(learner.view)
     styling, _ = setup.load_styling(config, dataset, splits)
-    images, orders = view(
+    images, orders, _ = view(
         jax.random.key(0),
         0.5,
         np.arange(4),

@@ -108,7 +108,7 @@ def _reference_step(config, view, variables, batch, step, make_edit=None):
         return jnp.concatenate(parts)
 
     step_rng = jax.random.fold_in(setup.step_rng(config), step)
-    images, orders = view(
+    images, orders, _ = view(
         step_rng,
         step / (N_STEPS - 1),
         jnp.arange(N),

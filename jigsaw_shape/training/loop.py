@@ -75,6 +75,7 @@ def run(
         schedule.n_steps,
         learner.make_edit,
         config.optim.ema_decay,
+        learner.reversal,
     )
     predict = setup.make_predict(config, learner)
 
@@ -162,6 +163,7 @@ class _Watch:
         self._logbook, self._progress = logbook, progress
         self._lr = optim.make_schedule(config, schedule.n_steps)
         self._pending = []
+        self._domain_accuracy = {}  # of the latest row
         self._since = None  # unknown until the first step has compiled
         progress.start(first, schedule.n_steps)
 
@@ -205,11 +207,14 @@ class _Watch:
             images = (step - began_step) * self._config.data.batch_size
             values["images_per_s"] = images / elapsed_s
         self._since = (step, time.perf_counter())
+        if "accuracy/domain" in values:
+            self._domain_accuracy = {"train/domain_accuracy": values["accuracy/domain"]}
         self._logbook.write("train", step, values)
         self._progress.trained(step, values)
 
     def evaluated(self, step, measures):
         epoch = step / self._schedule.steps_per_epoch
+        measures = {**measures, **self._domain_accuracy}
         self._logbook.write("eval", step, {"epoch": epoch, **measures})
         self._progress.evaluated(step, epoch, measures)
 

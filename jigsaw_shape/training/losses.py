@@ -1,10 +1,14 @@
-"""Loss terms: one function and one line in `LOSSES` each.
+"""Loss terms, and the heads that they need: one line in `LOSSES` each.
 
-A term maps the model's outputs and the batch to per-example values and a mask, both
-float32 [B]. The step sums both over every device before it divides, so that the value
-of a term is the mean over the examples that count, wherever they are.
+A loss maps the model's outputs and the batch to values and a mask, float32 of one shape
+[n], usually one an example. The step sums both over every device before it divides, so
+that the value of a term is the mean over what counts, wherever it is. The batch holds
+`label`, `domain` and `order`, int32 [V], and `styled`, bool [V], for the V images that
+`training.view` makes of it.
 """
 
+import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 
 import jax
@@ -12,21 +16,29 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
+from jigsaw_shape.models.multitask import Head
+
 Outputs = Mapping[str, jax.Array]
-LossTerm = Callable[[Outputs, Mapping[str, jax.Array]], tuple[jax.Array, jax.Array]]
+Batch = Mapping[str, jax.Array]
+LossFn = Callable[[Outputs, Batch], tuple[jax.Array, jax.Array]]
 
 
-def classification(config: ConfigDict) -> LossTerm:
+def classification(config: ConfigDict) -> LossFn:
     """Returns the term of the class head: cross-entropy with the label.
 
     Where `config.jigsaw.classify_shuffled` is false, shuffled images do not count
     (JiGen's `--classify_only_sane`; their paper's text, where their code counts them).
+    A share `config.classification.label_smoothing` of the label is spread evenly over
+    all classes (Szegedy et al., CVPR 2016, section 7).
     """
+    smoothing = config.classification.label_smoothing
 
     def term(outputs, batch):
-        values = optax.softmax_cross_entropy_with_integer_labels(
-            outputs["classification"], batch["label"]
-        )
+        logits = outputs["classification"]
+        values = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"])
+        if smoothing:
+            even = -jax.nn.log_softmax(logits).mean(-1)
+            values = (1 - smoothing) * values + smoothing * even
         ordered = batch["order"] == 0
         counts = ordered | config.jigsaw.classify_shuffled
         return values, counts.astype(jnp.float32)
@@ -34,7 +46,7 @@ def classification(config: ConfigDict) -> LossTerm:
     return term
 
 
-def jigsaw(config: ConfigDict) -> LossTerm:
+def jigsaw(config: ConfigDict) -> LossFn:
     """Returns the term of the jigsaw head: cross-entropy with the order (JiGen, eq. 1).
 
     Every image counts; an unshuffled one has order 0.
@@ -50,14 +62,117 @@ def jigsaw(config: ConfigDict) -> LossTerm:
     return term
 
 
-LOSSES: dict[str, Callable[[ConfigDict], LossTerm]] = {
-    "classification": classification,
-    "jigsaw": jigsaw,
+def domain(config: ConfigDict) -> LossFn:
+    """Returns the term of the domain head: cross-entropy with the domain.
+
+    Ganin et al., JMLR 2016, eq. 9: the classifier learns to tell domains apart, and the
+    encoder, behind a reversed gradient, to hide them. Domains are the sources, or
+    natural (0) and diversified (1) images (Brochu, arXiv 1907.12892).
+    """
+
+    def term(outputs, batch):
+        values = optax.softmax_cross_entropy_with_integer_labels(
+            outputs["domain"], domain_labels(config, batch)
+        )
+        return values, jnp.ones_like(values)
+
+    return term
+
+
+def domain_labels(config: ConfigDict, batch: Batch) -> jax.Array:
+    """Returns which domain each image is of, for the domain head: int32 [V]."""
+    if config.dann.domains == "style":
+        return batch["styled"].astype(jnp.int32)
+    return batch["domain"]
+
+
+def consistency(config: ConfigDict) -> LossFn:
+    """Returns half the symmetric KL divergence between an image's two answers.
+
+    (KL(p || q) + KL(q || p)) / 2 of the class head's answers p to a diversified image
+    and q to its natural twin, both with gradient; a pair counts where the two differ.
+    FACT (Xu et al., CVPR 2021, section 3.3) has it between student and teacher, with
+    softened answers; here one network gives both, at temperature 1.
+    """
+    del config
+
+    def term(outputs, batch):
+        first, second = jnp.split(jax.nn.log_softmax(outputs["classification"]), 2)
+        values = ((jnp.exp(first) - jnp.exp(second)) * (first - second)).sum(-1) / 2
+        differs, _ = jnp.split(batch["styled"], 2)
+        return values, differs.astype(jnp.float32)
+
+    return term
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """What the heads have to tell apart.
+
+    Attributes:
+      classes: Of the data set.
+      orders: K + 1.
+      domains: Of the data set, the target among them: its images are in no batch.
+    """
+
+    classes: int
+    orders: int
+    domains: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    """A loss by name, and the head of that name if it has one of its own.
+
+    Attributes:
+      make: `make(config)` returns the loss.
+      head: `head(config, sizes)` returns the head; None where there is none.
+      label: `label(config, batch)` returns what the head should answer: int32 [V].
+    """
+
+    make: Callable[[ConfigDict], LossFn]
+    head: Callable[[ConfigDict, Sizes], Head] | None = None
+    label: Callable[[ConfigDict, Batch], jax.Array] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Term:
+    """A loss of a run.
+
+    Attributes:
+      weight: Above 0.
+      loss: Its values and what counts of them.
+      label: What the head of its name should answer; None where it has no head.
+    """
+
+    weight: float
+    loss: LossFn
+    label: Callable[[Batch], jax.Array] | None
+
+
+def _domain_head(config: ConfigDict, sizes: Sizes) -> Head:
+    n_domains = 2 if config.dann.domains == "style" else sizes.domains
+    return Head(n_domains, hidden=tuple(config.dann.hidden), reverse=True)
+
+
+LOSSES: dict[str, Loss] = {
+    "classification": Loss(
+        classification,
+        head=lambda config, sizes: Head(sizes.classes),
+        label=lambda config, batch: batch["label"],
+    ),
+    "jigsaw": Loss(
+        jigsaw,
+        head=lambda config, sizes: Head(sizes.orders),
+        label=lambda config, batch: batch["order"],
+    ),
+    "domain": Loss(domain, head=_domain_head, label=domain_labels),
+    "consistency": Loss(consistency),
 }
 
 
-def make_losses(config: ConfigDict) -> dict[str, tuple[float, LossTerm]]:
-    """Returns `{name: (weight, term)}` for the terms of weight above 0.
+def make_losses(config: ConfigDict) -> dict[str, Term]:
+    """Returns the terms of weight above 0, by name.
 
     Raises:
       ValueError: `config.losses` names a term that does not exist.
@@ -67,8 +182,21 @@ def make_losses(config: ConfigDict) -> dict[str, tuple[float, LossTerm]]:
         raise ValueError(
             f"config.losses has {', '.join(unknown)}: known are {', '.join(LOSSES)}"
         )
+
+    def make(name, weight):
+        loss = LOSSES[name]
+        label = loss.label and functools.partial(loss.label, config)
+        return Term(weight, loss.make(config), label)
+
     return {
-        name: (weight, LOSSES[name](config))
+        name: make(name, weight) for name, weight in config.losses.items() if weight > 0
+    }
+
+
+def make_heads(config: ConfigDict, sizes: Sizes) -> dict[str, Head]:
+    """Returns the heads of the terms of weight above 0, by their names."""
+    return {
+        name: LOSSES[name].head(config, sizes)
         for name, weight in config.losses.items()
-        if weight > 0
+        if weight > 0 and LOSSES[name].head is not None
     }

@@ -1,6 +1,8 @@
 """From a configuration to the things that a run is made of."""
 
 import dataclasses
+import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +18,10 @@ from jigsaw_shape.data.splits import Splits, split
 from jigsaw_shape.diversify import WITH_PAIR, mixstyle, pairs
 from jigsaw_shape.diversify.schedule import Styling
 from jigsaw_shape.models import ENCODERS, EncoderSpec, weights
-from jigsaw_shape.models.multitask import Multitask
+from jigsaw_shape.models.multitask import Multitask, reversal_at
 from jigsaw_shape.stylizing import pool
 from jigsaw_shape.training import step as step_lib
-from jigsaw_shape.training.losses import LossTerm, make_losses
+from jigsaw_shape.training.losses import Sizes, Term, make_heads, make_losses
 from jigsaw_shape.training.view import View, make_view
 
 
@@ -31,15 +33,18 @@ class Learner:
       model: Encoder and heads.
       permutations: int32 [K + 1, T].
       view: What the model sees of a stored image in training.
-      losses: `{name: (weight, term)}`.
+      losses: Terms by name.
       make_edit: What features pass through between stages in training, if anything.
+      reversal: `reversal(progress)`, how much of a gradient heads reverse that do;
+        None where none does.
     """
 
     model: Multitask
     permutations: np.ndarray
     view: View
-    losses: dict[str, tuple[float, LossTerm]]
+    losses: dict[str, Term]
     make_edit: step_lib.MakeEdit | None = None
+    reversal: Callable[[jax.Array], jax.Array] | None = None
 
     @property
     def n_orders(self) -> int:
@@ -76,6 +81,13 @@ def load_data(config: ConfigDict) -> tuple[Dataset, Splits]:
         method=config.data.split,
         seed=config.data.split_seed,
     )
+    dann = config.dann
+    if config.losses.domain and dann.domains == "source" and len(splits.sources) < 2:
+        raise ValueError(
+            f"config.losses.domain is {config.losses.domain}, which tells sources "
+            f"apart, and {splits.sources[0]} is the only one: set it to 0, or "
+            "config.dann.domains to style"
+        )
     if len(splits.val) == 0:
         raise ValueError(
             f"config.data.split is {splits.method!r}, which holds out no image of "
@@ -157,8 +169,13 @@ def make_schedule(config: ConfigDict, n_train: int) -> Schedule:
     return Schedule(n_steps, per_epoch, frozenset(evaluate_at))
 
 
-def make_learner(config: ConfigDict, n_classes: int) -> Learner:
+def make_learner(config: ConfigDict, n_classes: int, n_domains: int = 0) -> Learner:
     """Returns the model, the puzzle, the view and the losses.
+
+    Args:
+      config: The run's.
+      n_classes: Of the data set.
+      n_domains: Of the data set; wanted by a head that tells its sources apart.
 
     Raises:
       ValueError: An unknown encoder or loss.
@@ -171,19 +188,24 @@ def make_learner(config: ConfigDict, n_classes: int) -> Learner:
     permutations = jigsaw.permutation_set(
         config.jigsaw.grid, config.jigsaw.n_permutations, config.jigsaw.seed
     )
-    heads = {"classification": n_classes, "jigsaw": len(permutations)}
+    heads = make_heads(config, Sizes(n_classes, len(permutations), n_domains))
     model = Multitask(
         encoder=spec.build(
             dtype=jnp.dtype(config.model.dtype),
             norm_axis=step_lib.AXIS,
             freeze_norm=config.model.freeze_norm,
         ),
-        heads={head: n for head, n in heads.items() if head in losses},
+        heads=heads,
         mean=spec.mean,
         std=spec.std,
     )
     view = make_view(config, permutations)
-    return Learner(model, permutations, view, losses, _make_edit(config, spec))
+    reversal = None
+    if any(head.reverse for head in heads.values()):
+        gamma, strongest = config.dann.gamma, config.dann.strongest
+        reversal = functools.partial(reversal_at, gamma=gamma, strongest=strongest)
+    edit = _make_edit(config, spec)
+    return Learner(model, permutations, view, losses, edit, reversal)
 
 
 def _make_edit(config: ConfigDict, spec: EncoderSpec) -> step_lib.MakeEdit | None:

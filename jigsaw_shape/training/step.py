@@ -17,7 +17,7 @@ from flax import struct
 
 from jigsaw_shape import augment, jigsaw
 from jigsaw_shape.models.multitask import Multitask
-from jigsaw_shape.training.losses import LossTerm
+from jigsaw_shape.training.losses import Term
 from jigsaw_shape.training.view import View
 
 AXIS = "batch"
@@ -121,11 +121,12 @@ def shard(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 def make_update(
     model: Multitask,
     optimizer: optax.GradientTransformation,
-    losses: Mapping[str, tuple[float, LossTerm]],
+    losses: Mapping[str, Term],
     view: View,
     n_steps: int,
     make_edit: MakeEdit | None = None,
     ema_decay: float = 0.0,
+    reversal: Callable[[jax.Array], jax.Array] | None = None,
 ) -> Callable[..., tuple[TrainState, dict[str, metrics.Average]]]:
     """Returns the pmapped training step, compiled at its first call.
 
@@ -138,12 +139,14 @@ def make_update(
     Args:
       model: Its heads carry the names that the losses read.
       optimizer: An optax update rule.
-      losses: `{name: (weight, term)}`.
+      losses: Terms by name.
       view: The training view of stored images.
       n_steps: Updates in the run.
       make_edit: `make_edit(rng, domain)` returns what the encoder's features pass
         through between its stages, such as MixStyle; None for nothing.
       ema_decay: Above 0, the state's `ema` follows the weights with this decay.
+      reversal: `reversal(progress)` returns how much of a gradient heads reverse that
+        do; None for nothing.
 
     Of the arguments of `update`, `bank` is None or uint8 [N, H, W, 3] and `styling` a
     `diversify.schedule.Styling`, both on every device; `batch` holds `label` and
@@ -155,15 +158,22 @@ def make_update(
         step_rng = jax.random.fold_in(state.rng, state.step)
         device = jax.lax.axis_index(AXIS)
         n_local = batch["label"].shape[0]
-        images, orders = view(
+        progress = state.step / max(n_steps - 1, 1)
+        seen = view(
             step_rng,
-            state.step / max(n_steps - 1, 1),
+            progress,
             device * n_local + jnp.arange(n_local),
             _stored_images(bank, batch),
             batch["domain"],
             styling,
         )
-        batch = {**batch, "order": orders}
+        n_views = len(seen.images) // n_local
+        batch = {
+            "label": jnp.tile(batch["label"], n_views),
+            "domain": jnp.tile(batch["domain"], n_views),
+            "order": seen.orders,
+            "styled": seen.styled,
+        }
         edit = None
         if make_edit is not None:
             edit_rng = jax.random.fold_in(step_rng, _EDIT)
@@ -172,13 +182,18 @@ def make_update(
         def loss_fn(params):
             variables = {"params": params, "batch_stats": state.batch_stats}
             outputs, changed = model.apply(
-                variables, images, train=True, edit=edit, mutable=["batch_stats"]
+                variables,
+                seen.images,
+                train=True,
+                edit=edit,
+                reversal=reversal(progress) if reversal else 0.0,
+                mutable=["batch_stats"],
             )
             total, sums = 0.0, {}
-            for name, (weight, term) in losses.items():
-                values, mask = term(outputs, batch)
+            for name, term in losses.items():
+                values, mask = term.loss(outputs, batch)
                 value, count = (values * mask).sum(), jax.lax.psum(mask.sum(), AXIS)
-                total += weight * value / jnp.maximum(count, 1)
+                total += term.weight * value / jnp.maximum(count, 1)
                 sums[f"loss/{name}"] = (value, mask.sum())
             return total, (outputs, changed, sums)
 
@@ -193,7 +208,7 @@ def make_update(
             current = {"params": params, "batch_stats": batch_stats}
             ema = optax.incremental_update(current, ema, 1 - ema_decay)
 
-        sums |= _accuracies(outputs, batch)
+        sums |= _accuracies(losses, outputs, batch)
         means = {
             name: metrics.Average(*jax.lax.psum(pair, AXIS))
             for name, pair in sums.items()
@@ -221,20 +236,19 @@ def _stored_images(bank, batch: Batch) -> jax.Array:
     return batch["image"] if bank is None else bank[batch["index"]]
 
 
-def _accuracies(outputs, batch) -> dict[str, tuple[jax.Array, jax.Array]]:
-    """Returns (hits, examples) of each head that has a label in the batch."""
+def _accuracies(losses, outputs, batch) -> dict[str, tuple[jax.Array, jax.Array]]:
+    """Returns (hits, examples) of each head, of the jigsaw's by kind of image."""
     ordered = (batch["order"] == 0).astype(jnp.float32)
-    everyone = jnp.ones_like(ordered)
-    truth = {
-        "classification": ("classification", batch["label"], everyone),
-        "jigsaw_ordered": ("jigsaw", batch["order"], ordered),
-        "jigsaw_shuffled": ("jigsaw", batch["order"], 1 - ordered),
-    }
     sums = {}
-    for name, (head, label, mask) in truth.items():
-        if head in outputs:
-            hits = (outputs[head].argmax(-1) == label) * mask
-            sums[f"accuracy/{name}"] = (hits.sum(), mask.sum())
+    for name, term in losses.items():
+        if term.label is None:
+            continue
+        hits = (outputs[name].argmax(-1) == term.label(batch)).astype(jnp.float32)
+        kinds = {"": jnp.ones_like(ordered)}
+        if name == "jigsaw":
+            kinds = {"_ordered": ordered, "_shuffled": 1 - ordered}
+        for kind, mask in kinds.items():
+            sums[f"accuracy/{name}{kind}"] = ((hits * mask).sum(), mask.sum())
     return sums
 
 

@@ -1,27 +1,46 @@
 """What the network sees of a stored image in training."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
 from jigsaw_shape import augment, jigsaw
 from jigsaw_shape.diversify.schedule import make_schedule
 
+
+class Seen(NamedTuple):
+    """What the network sees of B stored images: V = B images, or V = 2 B of them.
+
+    Attributes:
+      images: float32 [V, S, S, 3] in [0, 1]. Where V = 2 B, image i + B is image i
+        without its change of style: the same crop, colours, tiles and order.
+      orders: int32 [V], 0 for unshuffled.
+      styled: bool [V], whether its style was changed.
+    """
+
+    images: jax.Array
+    orders: jax.Array
+    styled: jax.Array
+
+
 # (step_rng, progress, slots int32 [B], uint8 [B, H, W, 3], domain int32 [B], styling)
-# -> (float32 [B, S, S, 3], int32 [B])
-View = Callable[..., tuple[jax.Array, jax.Array]]
+# -> Seen
+View = Callable[..., Seen]
 
 
 def make_view(config: ConfigDict, permutations: np.ndarray) -> View:
     """Returns the training view: crop, flip, jitter, style, cut, grey, shuffle.
 
     `view(step_rng, progress, slots, images, domain, styling)` maps uint8 [B, H, W, 3]
-    to images float32 [B, S, S, 3] in [0, 1] and orders int32 [B]. `slots` are the
-    images' positions in the whole batch: an image's randomness comes from the step's
-    key and its slot, so it is the same on one device and on many. Only its style
-    partners, which are on its own device, differ with the number of devices.
+    to what is `Seen` of them: each image once, or, where `config.losses.consistency`
+    compares the two, in both styles. `slots` are the images' positions in the whole
+    batch: an image's randomness comes from the step's key and its slot, so it is the
+    same on one device and on many. Only its style partners, which are on its own
+    device, differ with the number of devices.
     `progress`, float32 [], is the share of the run that is over; `styling` is a
     `diversify.schedule.Styling`.
 
@@ -30,6 +49,7 @@ def make_view(config: ConfigDict, permutations: np.ndarray) -> View:
     """
     settings = config.augment
     grid = config.jigsaw.grid
+    in_both_styles = config.losses.consistency > 0
     diversify = None
     if config.diversify.name:
         diversify = make_schedule(config.diversify, grid)
@@ -59,14 +79,27 @@ def make_view(config: ConfigDict, permutations: np.ndarray) -> View:
         orders = jigsaw.sample_orders(
             order_rngs, len(permutations), config.jigsaw.bias_whole_image
         )
+        styled = jnp.zeros(len(images), bool)
+        natural = images
         if diversify is not None:
             shard_rng = jax.random.fold_in(style_rng, slots[0])
             images = diversify(
                 progress, shard_rng, style_rngs, images, orders, domain, styling
             )
-        tiles = jigsaw.cut_tiles(images, grid)
-        tiles = augment.random_grayscale(grey_rngs, tiles, settings.tile_grayscale)
-        tiles = jigsaw.shuffle_tiles(tiles, orders, permutations)
-        return jigsaw.join_tiles(tiles), orders
+            styled = (images != natural).any((1, 2, 3))
+
+        def as_puzzle(images):
+            tiles = jigsaw.cut_tiles(images, grid)
+            tiles = augment.random_grayscale(grey_rngs, tiles, settings.tile_grayscale)
+            tiles = jigsaw.shuffle_tiles(tiles, orders, permutations)
+            return jigsaw.join_tiles(tiles)
+
+        if not in_both_styles:
+            return Seen(as_puzzle(images), orders, styled)
+        return Seen(
+            jnp.concatenate([as_puzzle(images), as_puzzle(natural)]),
+            jnp.concatenate([orders, orders]),
+            jnp.concatenate([styled, jnp.zeros_like(styled)]),
+        )
 
     return view
