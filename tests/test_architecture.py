@@ -26,6 +26,7 @@ ROOMS = {
     "stylizing": {"stylizing", "diversify", "jigsaw", "data", "lock"},
     "models": {"models", "download"},
     "data": {"data", "download", "lock"},
+    "bench": {"bench", "config", "settings", "presets", "rows", "data", "lock"},
     "report": {"rows", "figures"},
     "evals": {"evals", "data", "models", "jigsaw", "augment"},
     "training": {
@@ -33,7 +34,15 @@ ROOMS = {
         *("jigsaw", "augment", "config", "settings", "rows", "lock"),
     },
 }
-WITHOUT_JAX = ("rows", "figures", "report", "config", "presets", "settings")
+WITHOUT_JAX = (
+    "rows",
+    "figures",
+    "report",
+    "config",
+    "presets",
+    "settings",
+    "benchmark",
+)
 
 
 def _imported(path):

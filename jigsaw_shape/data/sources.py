@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from ml_collections import ConfigDict
 
-from jigsaw_shape.data import folders, imagenet, shapes
+from jigsaw_shape.data import folders, imagenet, layouts, shapes
 from jigsaw_shape.data.dataset import Dataset
 
 
@@ -56,6 +56,12 @@ SOURCES: dict[str, Callable[[ConfigDict], Dataset]] = {
     "imagenet": _imagenet,
 }
 
+# Their domains, known without looking at an image.
+DOMAINS: dict[str, tuple[str, ...]] = {
+    "shapes": shapes.DOMAINS,
+    "imagenet": tuple(imagenet.DOMAINS),
+}
+
 # Images whose shape and texture disagree, with both labels.
 CUE_CONFLICT: dict[str, Callable[[ConfigDict], Dataset]] = {
     "shapes": _shapes_cue_conflict
@@ -81,3 +87,17 @@ def load_dataset(data: ConfigDict) -> Dataset:
 def load_cue_conflict(data: ConfigDict) -> Dataset | None:
     """Returns the data set's own cue-conflict images, None where it has none."""
     return CUE_CONFLICT[data.name](data) if data.name in CUE_CONFLICT else None
+
+
+def domain_names(data: ConfigDict) -> tuple[str, ...]:
+    """Returns the domains of the data set that `config.data` names.
+
+    Those of the embedded set and of known ones without looking at an image; a user's
+    own is loaded, and prepared if needed.
+
+    Raises:
+      ValueError: It cannot be loaded; the message says what to do.
+    """
+    if data.name in DOMAINS:
+        return DOMAINS[data.name]
+    return tuple(layouts.find_spec(data.name).domains) or load_dataset(data).domains

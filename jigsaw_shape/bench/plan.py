@@ -1,0 +1,216 @@
+"""Which runs a benchmark is made of, and the commands that run them."""
+
+import dataclasses
+import json
+import pathlib
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+
+from ml_collections import ConfigDict
+
+from jigsaw_shape import config as config_lib
+from jigsaw_shape import settings
+from jigsaw_shape.bench import record, search
+from jigsaw_shape.bench.record import Run
+from jigsaw_shape.data import sources
+from jigsaw_shape.presets import PRESETS
+
+# (arguments of `train`) -> the configuration that they make
+Load = Callable[[Sequence[str]], ConfigDict]
+
+# What the benchmark itself sets in each run.
+OWN_FIELDS = ("seed", "data.target", "workdir", "preset")
+
+
+def enumerate_runs(
+    load: Load,
+    file: str,
+    *,
+    presets: Sequence[str],
+    targets: Sequence[str],
+    seeds: Sequence[int],
+    overrides: Sequence[str] = (),
+    n_trials: int = 0,
+    ranges: Mapping[str, search.Range] = search.RANGES,
+) -> list[Run]:
+    """Returns every run, seed by seed: all methods are compared before a second seed.
+
+    Args:
+      load: Makes a configuration of arguments.
+      file: The configuration file, without a preset.
+      presets: Names.
+      targets: Held-out domains, or `["all"]`: each that is not a source by name.
+      seeds: At least one.
+      overrides: `--config.key=value` for all runs.
+      n_trials: Above 0: a search of so many trials a run.
+      ranges: Of the search.
+
+    Raises:
+      ValueError: An unknown preset or domain, an override of what the benchmark sets,
+        or a configuration that cannot work.
+    """
+    _refuse_own(overrides)
+    unknown = [name for name in presets if name not in PRESETS]
+    if unknown:
+        raise ValueError(f"--presets {unknown[0]}: {', '.join(PRESETS)}")
+    for what, names in (
+        ("presets", presets),
+        ("targets", targets),
+        ("seeds", seeds),
+    ):
+        if len(set(names)) < len(names) or not names:
+            raise ValueError(f"--{what} {','.join(map(str, names))}: each once")
+    fixed = {a.partition("=")[0].removeprefix("--config.") for a in overrides}
+    ranges = {key: span for key, span in ranges.items() if key not in fixed}
+    targets = _targets(load([f"--config={file}:{presets[0]}", *overrides]), targets)
+    runs = []
+    for seed in seeds:
+        for target in targets:
+            for preset in presets:
+                arguments = [
+                    f"--config={file}:{preset}",
+                    *overrides,
+                    f"--config.data.target={target}",
+                    f"--config.seed={seed}",
+                ]
+                config = load(arguments)
+                first = _make(config, arguments, None, {}, settings.digest(config))
+                if not n_trials:
+                    runs.append(first)
+                    continue
+                for trial in range(n_trials):
+                    drawn = search.draw(config, ranges, seed=seed, trial=trial)
+                    drawn_arguments = [
+                        *arguments,
+                        *(f"--config.{key}={value!r}" for key, value in drawn.items()),
+                    ]
+                    tried = load(drawn_arguments)
+                    runs.append(
+                        _make(tried, drawn_arguments, trial, drawn, first.settings)
+                    )
+    return runs
+
+
+def _make(config, arguments, trial, drawn, method) -> Run:
+    config_lib.check(config, n_devices=1)
+    digest = settings.digest(config)
+    parts = [config.preset, config.data.target, f"s{config.seed}"]
+    parts += [] if trial is None else [f"t{trial}"]
+    name = "-".join([*parts, digest])
+    return Run(
+        name=name,
+        preset=config.preset,
+        target=config.data.target,
+        seed=config.seed,
+        settings=digest,
+        arguments=tuple(arguments),
+        method=method,
+        trial=trial,
+        # As JSON has them, so that a plan that is read again is the same.
+        drawn=json.loads(json.dumps(drawn)),
+    )
+
+
+def _refuse_own(overrides: Sequence[str]) -> None:
+    instead = {"seed": "--seeds", "data.target": "--targets", "preset": "--presets"}
+    for argument in overrides:
+        key = argument.partition("=")[0].removeprefix("--config.")
+        if key in OWN_FIELDS:
+            use = instead.get(key, "--out")
+            raise ValueError(f"{argument}: a benchmark sets it itself: use {use}")
+
+
+def _targets(config: ConfigDict, named: Sequence[str]) -> list[str]:
+    domains = sources.domain_names(config.data)
+    learned = config_lib.source_names(config)
+    if list(named) == ["all"]:
+        return [domain for domain in domains if domain not in learned]
+    for name in named:
+        if name not in domains:
+            raise ValueError(
+                f"--targets {name}: {config.data.name} has {', '.join(domains)}; or all"
+            )
+        if name in learned:
+            raise ValueError(f"--targets {name} is among config.data.sources")
+    return list(named)
+
+
+def write_plans(runs: Sequence[Run], out: pathlib.Path) -> None:
+    """Writes each run's `plan.json`, so that what is missing can be seen.
+
+    Plans of the same run under other settings, of which nothing came, are dropped.
+    """
+    which = {_which(dataclasses.asdict(run)): run.name for run in runs}
+    for path in out.glob(f"*/{record.PLAN}"):
+        plan = record.read_plan(path.parent)
+        stale = which.get(_which(plan), path.parent.name) != path.parent.name
+        if stale and [p.name for p in path.parent.iterdir()] == [record.PLAN]:
+            path.unlink()
+            path.parent.rmdir()
+    for run in runs:
+        record.write_plan(run, out / run.name)
+
+
+def _which(plan: Mapping) -> tuple:
+    return plan["preset"], plan["target"], plan["seed"], plan["trial"]
+
+
+def command(run: Run, out: pathlib.Path, python: str = "python") -> list[str]:
+    """Returns the command that trains `run`."""
+    workdir = f"--workdir={out / run.name}"
+    return [python, "-m", "jigsaw_shape.train", *run.arguments, workdir]
+
+
+def shard(runs: Sequence[Run], text: str) -> list[Run]:
+    """Returns the runs of shard `i/n`: each n-th, from the i-th, counted from 0.
+
+    Raises:
+      ValueError: `text` is not two numbers, or i is not below n.
+    """
+    part, _, n_parts = text.partition("/")
+    if not (part.isdecimal() and n_parts.isdecimal() and int(part) < int(n_parts)):
+        raise ValueError(f"--shard {text}: 0/N to N-1/N, such as 0/4")
+    return list(runs[int(part) :: int(n_parts)])
+
+
+def slurm_script(
+    runs: Sequence[Run], missing: Sequence[int], out: pathlib.Path, argv: Sequence[str]
+) -> str:
+    """Returns a batch script whose array has a task for each missing run.
+
+    Args:
+      runs: All of the benchmark.
+      missing: Indices into `runs`, at least one.
+      out: The benchmark's directory.
+      argv: The benchmark's arguments, without `--slurm`.
+    """
+    again = shlex.join(["python", "-m", "jigsaw_shape.benchmark", *argv])
+    log = shlex.quote(str(out / "slurm-%A_%a.txt"))
+    return f"""\
+#!/bin/bash
+# {len(missing)} of {len(runs)} runs. Submit from this directory, in the environment of
+# jigsaw_shape:  sbatch [--time=... --partition=...] FILE.  What sbatch is told goes
+# before the lines below. Submitted again, it goes on with what is missing.
+#SBATCH --job-name=jigsaw_shape
+#SBATCH --array={_ranges(missing)}
+#SBATCH --gpus=1
+#SBATCH --cpus-per-task=8
+#SBATCH --mem=32G
+#SBATCH --time=12:00:00
+#SBATCH --signal=B:TERM@120
+#SBATCH --output={log}
+
+# The signal comes two minutes before the time is up: the run saves itself.
+exec {again} --shard "$SLURM_ARRAY_TASK_ID/{len(runs)}"
+"""
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Returns `0-3,7` for 0, 1, 2, 3, 7."""
+    parts, numbers = [], sorted(numbers)
+    for number in numbers:
+        if parts and number == parts[-1][1] + 1:
+            parts[-1][1] = number
+        else:
+            parts.append([number, number])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)

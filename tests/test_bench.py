@@ -1,0 +1,331 @@
+"""Benchmarks: which runs they are made of, and what becomes of each."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from conftest import REPOSITORY
+from rich.console import Console
+from small_runs import TINY, finish, start
+
+from jigsaw_shape import benchmark, rows
+from jigsaw_shape.bench import plan, record, runner, search
+from jigsaw_shape.lock import lock
+
+SHAPES = str(REPOSITORY / "configs" / "shapes.py")
+
+# Stands for `train`: argv is what to do, the directory.
+FAKE = """
+import json, pathlib, signal, sys, time
+what, directory = sys.argv[1], pathlib.Path(sys.argv[2])
+with (directory / "calls").open("a") as calls:
+    calls.write(what + "\\n")
+if what == "crash":
+    print("deep inside")
+    raise RuntimeError("no memory left")
+if what == "hang":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
+    (directory / "ready").touch()
+    time.sleep(60)
+for rule in ("last", "val", "oracle"):
+    row = {"kind": "result", "step": 1, "selection": rule}
+    row |= {"target/accuracy": 0.5, "val/accuracy": 0.9}
+    with (directory / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps(row) + "\\n")
+"""
+
+
+def _enumerate(**changes):
+    arguments = {"presets": ["erm", "jigen"], "targets": ["sketch"], "seeds": [0, 1]}
+    arguments |= changes
+    return plan.enumerate_runs(benchmark._load, SHAPES, **arguments)
+
+
+def _runs(n):
+    return [
+        record.Run(f"run{i}", "erm", "sketch", i, "abc", (), "abc") for i in range(n)
+    ]
+
+
+def _commands(tmp_path, **deeds):
+    script = tmp_path / "fake.py"
+    script.write_text(FAKE)
+
+    def command(run):
+        deed = deeds.get(run.name, "train")
+        return [sys.executable, str(script), deed, str(tmp_path / run.name)]
+
+    return command
+
+
+def _run_all(runs, tmp_path, **deeds):
+    console = Console(file=io.StringIO(), width=200)
+    return runner.run_all(runs, tmp_path, _commands(tmp_path, **deeds), console)
+
+
+def _calls(tmp_path, name):
+    path = tmp_path / name / "calls"
+    return path.read_text().split() if path.exists() else []
+
+
+def test_every_method_is_compared_before_a_second_seed():
+    runs = _enumerate(targets=["all"])
+    assert len(runs) == 2 * 4 * 2
+    assert {run.seed for run in runs[:8]} == {0}
+    assert [run.preset for run in runs[:2]] == ["erm", "jigen"]
+    assert {r.target for r in runs} == {"photo", "painting", "cartoon", "sketch"}
+    assert len({run.name for run in runs}) == len(runs)
+
+
+def test_all_targets_are_those_that_are_not_learned_from():
+    runs = _enumerate(targets=["all"], overrides=["--config.data.sources=photo"])
+    assert {r.target for r in runs} == {"painting", "cartoon", "sketch"}
+
+
+def test_a_changed_configuration_is_another_run_in_another_directory():
+    before, after = _enumerate(), _enumerate(overrides=["--config.optim.lr=0.5"])
+    assert not {run.name for run in before} & {run.name for run in after}
+    same = _enumerate(overrides=["--config.log.every_steps=7"])
+    assert [run.name for run in before] == [run.name for run in same]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"presets": ["erm", "ermm"]}, "ermm.*jigen"),
+        ({"presets": ["erm", "erm"]}, "each once"),
+        ({"seeds": []}, "each once"),
+        ({"targets": ["clipart"]}, "clipart: shapes has photo"),
+        ({"overrides": ["--config.seed=1"]}, "use --seeds"),
+        ({"overrides": ["--config.workdir=x"]}, "use --out"),
+        ({"overrides": ["--config.optim.lr=-1.0"]}, "optim.lr"),
+        (
+            {"overrides": ["--config.data.sources=sketch"], "targets": ["sketch"]},
+            "among config.data.sources",
+        ),
+        ({"ranges": {"optim.speed": search.Uniform(0, 1)}, "n_trials": 2}, "no such"),
+    ],
+)
+def test_what_cannot_work_is_refused(changes, words):
+    with pytest.raises(ValueError, match=words):
+        _enumerate(**changes)
+
+
+def test_shards_divide_the_runs():
+    runs = _runs(7)
+    parts = [plan.shard(runs, f"{i}/3") for i in range(3)]
+    assert sorted(r.name for part in parts for r in part) == [r.name for r in runs]
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+    for text in ("3/3", "1", "a/2", "0/0", "-1/2"):
+        with pytest.raises(ValueError, match="--shard"):
+            plan.shard(runs, text)
+
+
+def test_slurm_gets_a_task_for_each_missing_run(tmp_path):
+    script = plan.slurm_script(_runs(9), [0, 1, 2, 5], tmp_path, ["--out", "a b"])
+    assert "#SBATCH --array=0-2,5\n" in script
+    assert "--out 'a b' --shard \"$SLURM_ARRAY_TASK_ID/9\"" in script
+    assert subprocess.run(["bash", "-n"], input=script, text=True).returncode == 0
+
+
+def test_a_search_draws_from_its_ranges_and_again_the_same():
+    config = benchmark._load([f"--config={SHAPES}:jigen"])
+    draws = [
+        search.draw(config, search.RANGES, seed=s, trial=t)
+        for s in range(5)
+        for t in range(1, 20)
+    ]
+    assert search.draw(config, search.RANGES, seed=0, trial=0) == {}
+    assert draws[0] == search.draw(config, search.RANGES, seed=0, trial=1)
+    for key in ("optim.lr", "losses.jigsaw", "jigsaw.bias_whole_image"):
+        span, values = search.RANGES[key], [d[key] for d in draws]
+        assert len(set(values)) > 60
+        assert min(values) >= span.low * 0.99
+        assert max(values) <= span.high * 1.01
+    logs = [d["optim.lr"] for d in draws]
+    assert 0.3 < sum(lr < 3e-3 for lr in logs) / len(logs) < 0.7  # the middle, in log
+    assert "diversify.p_ordered" not in draws[0]  # jigen diversifies nothing
+    erm = benchmark._load([f"--config={SHAPES}:erm"])
+    of_erm = search.draw(erm, search.RANGES, seed=0, trial=1)
+    assert "losses.jigsaw" not in of_erm
+    assert of_erm["optim.lr"] == draws[0]["optim.lr"]
+
+
+def test_trials_of_a_search_share_their_method():
+    ranges = {"optim.lr": search.LogUniform(1e-3, 1e-2), "losses.jigsaw": None}
+    ranges["losses.jigsaw"] = search.Choice((0.25, 0.5))
+    runs = _enumerate(presets=["jigen"], n_trials=3, ranges=ranges)
+    assert len(runs) == 3 * 2
+    assert len({run.method for run in runs}) == 1
+    assert runs[0].settings == runs[0].method
+    assert len({run.settings for run in runs}) == 5  # trial 0 of both seeds is one
+    config = benchmark._load(runs[1].arguments)
+    assert config.optim.lr == runs[1].drawn["optim.lr"]
+    fixed = _enumerate(n_trials=2, ranges=ranges, overrides=["--config.optim.lr=0.125"])
+    assert all("optim.lr" not in run.drawn for run in fixed)
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("optim.lr=log:1e-4:1e-2", search.LogUniform(1e-4, 1e-2)),
+        ("augment.flip=uniform:0:1", search.Uniform(0, 1)),
+        ("data.batch_size=choice:16:32", search.Choice((16, 32))),
+        ("model.dtype=choice:float32:bfloat16", search.Choice(("float32", "bfloat16"))),
+    ],
+)
+def test_ranges_are_read(text, span):
+    assert search.parse_range(text) == (text.split("=")[0], span)
+
+
+@pytest.mark.parametrize(
+    "text", ["optim.lr", "optim.lr=0:1", "a=log:0:1", "a=uniform:2:1", "a=log:x:y"]
+)
+def test_what_is_no_range_is_refused(text):
+    with pytest.raises(ValueError, match=r"--range .*optim\.lr=log:1e-4:1e-2"):
+        search.parse_range(text)
+
+
+def test_a_crash_ends_one_run_and_is_shown(tmp_path):
+    runs = _runs(3)
+    tally = _run_all(runs, tmp_path, run1="crash")
+    assert tally.finished == ["run0", "run2"]
+    assert "RuntimeError: no memory left" in tally.failed["run1"]
+    failure = record.read_failure(tmp_path / "run1")
+    assert failure["code"] == 1
+    assert failure["reason"] == "RuntimeError: no memory left"
+    assert "deep inside" in (tmp_path / "run1" / record.LOG).read_text()
+
+
+def test_again_does_only_what_is_missing(tmp_path):
+    runs = _runs(3)
+    _run_all(runs, tmp_path, run1="crash")
+    tally = _run_all(runs, tmp_path)
+    assert tally.finished == [run.name for run in runs]
+    assert [len(_calls(tmp_path, run.name)) for run in runs] == [1, 2, 1]
+    assert record.read_failure(tmp_path / "run1") is None
+
+
+def test_an_exit_without_results_is_a_failure(tmp_path):
+    console = Console(file=io.StringIO())
+    tally = runner.run_all(
+        _runs(1), tmp_path, lambda run: [sys.executable, "-c", ""], console
+    )
+    assert "no result rows" in tally.failed["run0"]
+
+
+def test_a_run_that_another_process_is_at_is_left_to_it(tmp_path):
+    runs = _runs(3)
+    for run, name in ((runs[0], record.LOCK), (runs[1], record.TRAIN_LOCK)):
+        (tmp_path / run.name).mkdir()
+        holder = lock(tmp_path / run.name / name)
+        holder.__enter__()
+        try:
+            tally = _run_all([run], tmp_path)
+        finally:
+            holder.__exit__(None, None, None)
+        assert tally.elsewhere == [run.name]
+        assert not _calls(tmp_path, run.name)
+    assert _run_all(runs, tmp_path).finished == [run.name for run in runs]
+
+
+def test_a_signal_stops_the_run_and_what_would_follow(tmp_path):
+    runs = _runs(3)
+
+    def interrupt():
+        while not (tmp_path / "run1" / "ready").exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=interrupt).start()
+    tally = _run_all(runs, tmp_path, run1="hang")
+    assert tally.finished == ["run0"]
+    assert tally.stopped == ["run1", "run2"]
+    assert not tally.failed
+    assert record.read_failure(tmp_path / "run1") is None
+    assert not _calls(tmp_path, "run2")
+    assert _run_all(runs, tmp_path).finished == [run.name for run in runs]
+
+
+def test_plans_show_what_is_missing_and_stale_ones_give_way(tmp_path):
+    before = _enumerate()
+    plan.write_plans(before, tmp_path)
+    begun = tmp_path / before[0].name
+    (begun / rows.FILE_NAME).touch()
+    after = _enumerate(overrides=["--config.optim.lr=0.5"])
+    plan.write_plans(after, tmp_path)
+    there = {path.name for path in tmp_path.iterdir()}
+    assert there == {before[0].name} | {run.name for run in after}
+    known = record.read_plan(tmp_path / after[0].name)
+    assert known["preset"], known["settings"] == ("erm", after[0].settings)
+
+
+def test_print_and_slurm_run_nothing(tmp_path, capsys):
+    arguments = ["--config", SHAPES, "--presets=erm", "--seeds=0", "--targets=sketch"]
+    arguments += ["--out", str(tmp_path / "out"), "--config.epochs=3"]
+    assert benchmark.main([*arguments, "--print"]) == 0
+    printed = capsys.readouterr().out.split()
+    assert printed[:3] == ["python", "-m", "jigsaw_shape.train"]
+    assert "--config.epochs=3" in printed
+    assert not (tmp_path / "out").exists()
+    assert benchmark.main([*arguments, "--slurm"]) == 0
+    assert "#SBATCH --array=0\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("--presets=shapes", "unknown|erm, jigen"),
+        ("--config.optim.lrr=1", "lrr"),
+        ("--shard=2/2", "--shard 2/2"),
+        ("--range=x", "--range x"),
+        ("--search=-1", "0 or more"),
+        ("--seeds=a", "whole numbers"),
+        ("--verbose", "no such argument"),
+    ],
+)
+def test_refusals_are_one_line_and_code_2(argument, words, tmp_path, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        benchmark.main(
+            [
+                "--config",
+                SHAPES,
+                "--presets=erm",
+                "--out",
+                str(tmp_path / "x"),
+                argument,
+            ]
+        )
+    assert exit_.value.code == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert any(word in last for word in words.split("|"))
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_small_benchmark_from_start_to_end(tmp_path):
+    tiny = [f"--config.{k}={v}" for k, v in (TINY | {"epochs": 1}).items()]
+    arguments = ["--config", SHAPES, "--presets=erm,jigen", "--seeds=0", *tiny]
+    arguments += ["--targets=sketch", "--out", str(tmp_path / "out")]
+    printed = finish(start(*arguments, module="benchmark"))
+    assert "2 runs, 2 of them missing" in printed
+    assert "2 finished" in printed
+    results = [
+        row
+        for path in sorted((tmp_path / "out").glob(f"*/{rows.FILE_NAME}"))
+        for row in rows.read(path.parent)
+        if row["kind"] == "result"
+    ]
+    assert len(results) == 6
+    plans = [record.read_plan(p) for p in sorted((tmp_path / "out").iterdir())]
+    assert {r["settings"] for r in results} == {p["settings"] for p in plans}
+    began = json.loads(next((tmp_path / "out").glob("erm*/run.json")).read_text())[
+        "starts"
+    ]
+    assert "2 runs, 0 of them missing" in finish(start(*arguments, module="benchmark"))
+    assert len(began) == 1
