@@ -20,6 +20,7 @@ ROOMS = {
     "settings": {"config"},
     "rows": set(),
     "figures": set(),
+    "html": set(),
     "download": set(),
     "lock": set(),
     "diversify": {"diversify", "jigsaw", "models"},

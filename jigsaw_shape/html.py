@@ -1,0 +1,203 @@
+"""Self-contained HTML pages: what the commands' reports share. Imports no JAX.
+
+A page is one file without scripts or anything fetched. Functions return HTML; text that
+comes from outside (names, paths, messages) is escaped here, so callers pass it plain.
+"""
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+
+_STYLE = """
+:root { --ink: #1c2330; --soft: #5d6778; --line: #e3e6ec; --paper: #ffffff;
+  --ground: #f5f6f9; --accent: #2f5fd0; --good: #1a7f4b; --bad: #b3261e;
+  --warn: #8a5a00; --best: #e8f0ff; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e9f0; --soft: #9aa5b8;
+  --line: #2d3442; --paper: #1a1f29; --ground: #11151c; --accent: #86a8ff;
+  --good: #5fce97; --bad: #ff8a80; --warn: #f0bd5b; --best: #22304f; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--ground); color: var(--ink);
+  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
+main { max-width: 68rem; margin: 0 auto; padding: 2.5rem 1.25rem 4rem; }
+h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .3rem; letter-spacing: -.01em; }
+h2 { font-size: 1.25rem; margin: 0 0 .6rem; }
+h3 { font-size: 1rem; margin: 1.4rem 0 .5rem; }
+p { margin: .4rem 0; max-width: 46rem; }
+a { color: var(--accent); }
+code { font: .875em ui-monospace, SFMono-Regular, Menlo, monospace;
+  overflow-wrap: anywhere; }
+.lead { color: var(--soft); margin-bottom: 1.6rem; }
+.note { color: var(--soft); font-size: .875rem; }
+section { background: var(--paper); border: 1px solid var(--line);
+  border-radius: .75rem; padding: 1.3rem 1.5rem; margin: 1.1rem 0; }
+.cards { display: grid; gap: .8rem; margin: 1.1rem 0;
+  grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); }
+.card { background: var(--paper); border: 1px solid var(--line);
+  border-radius: .75rem; padding: .9rem 1.1rem; }
+.card b { display: block; font-size: 1.7rem; line-height: 1.2; font-weight: 650;
+  font-variant-numeric: tabular-nums; }
+.card span { color: var(--soft); font-size: .875rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-size: .9375rem;
+  font-variant-numeric: tabular-nums; }
+th, td { padding: .45rem .7rem; text-align: right; white-space: nowrap;
+  border-bottom: 1px solid var(--line); }
+th { color: var(--soft); font-weight: 600; font-size: .8125rem; }
+th:first-child, td:first-child, .text { text-align: left; }
+td.text { white-space: normal; }
+tbody tr:last-child td { border-bottom: 0; }
+td.best { background: var(--best); font-weight: 650; }
+tr.aside td { color: var(--soft); font-style: italic; }
+.good { color: var(--good); } .bad { color: var(--bad); } .warn { color: var(--warn); }
+.badge { display: inline-block; border: 1px solid currentColor; border-radius: 1rem;
+  padding: 0 .55rem; font-size: .75rem; line-height: 1.5; }
+figure { margin: .8rem 0 0; background: #ffffff; border-radius: .5rem; padding: .6rem; }
+figure svg, figure img { display: block; width: 100%; height: auto; }
+figcaption { color: #5d6778; font-size: .875rem; padding: .5rem .2rem 0; }
+.tabs { display: flex; flex-wrap: wrap; gap: 0 .4rem; }
+.tabs > input { position: absolute; opacity: 0; pointer-events: none; }
+.tabs > label { padding: .3rem .9rem; border-radius: 2rem; cursor: pointer;
+  border: 1px solid var(--line); color: var(--soft); font-size: .9375rem; }
+.tabs > input:checked + label { background: var(--accent); color: var(--paper);
+  border-color: var(--accent); }
+.tabs > input:focus-visible + label { outline: 2px solid var(--accent);
+  outline-offset: 2px; }
+.tabs > .panel { display: none; flex-basis: 100%; order: 1; padding-top: .9rem;
+  min-width: 0; }
+.tabs > input:checked + label + .panel { display: block; }
+@media print { body { background: none; } .tabs > .panel { display: block; } }
+"""
+
+
+def page(title: str, lead: str, *parts: str) -> str:
+    """Returns a whole document.
+
+    Args:
+      title: Plain text.
+      lead: Plain text below the title.
+      *parts: HTML, such as `section` and `cards` return.
+    """
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{text(title)}</title>
+<style>{_STYLE}</style>
+</head>
+<body>
+<main>
+<h1>{text(title)}</h1>
+<p class="lead">{text(lead)}</p>
+{"".join(parts)}
+</main>
+</body>
+</html>
+"""
+
+
+def text(value: object) -> str:
+    """Returns plain text as HTML."""
+    return html.escape(str(value))
+
+
+def section(title: str, *parts: str) -> str:
+    """Returns a framed part of the page under a heading."""
+    return f"<section><h2>{text(title)}</h2>{''.join(parts)}</section>"
+
+
+def paragraph(words: str, *, note: bool = False) -> str:
+    """Returns plain text as a paragraph; a note is small and grey."""
+    kind = ' class="note"' if note else ""
+    return f"<p{kind}>{text(words)}</p>"
+
+
+def cards(items: Sequence[tuple[str, str]]) -> str:
+    """Returns a row of large figures: (value, what it is), plain text both."""
+    made = (
+        f'<div class="card"><b>{text(value)}</b><span>{text(label)}</span></div>'
+        for value, label in items
+    )
+    return f'<div class="cards">{"".join(made)}</div>'
+
+
+def badge(words: str, kind: str) -> str:
+    """Returns a word in a frame; `kind` is `good`, `bad` or `warn`."""
+    return f'<span class="badge {kind}">{text(words)}</span>'
+
+
+def cell(value: str, *, kind: str = "", title: str = "") -> str:
+    """Returns a cell of a table from HTML.
+
+    Args:
+      value: HTML.
+      kind: Classes: `best`, `good`, `bad`, `warn`, `text` (to the left).
+      title: Plain text, shown when pointed at.
+    """
+    attributes = f' class="{kind}"' if kind else ""
+    attributes += f' title="{text(title)}"' if title else ""
+    return f"<td{attributes}>{value}</td>"
+
+
+def table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], aside: Sequence[int] = ()
+) -> str:
+    """Returns a table that scrolls where the page is too narrow.
+
+    Args:
+      header: Plain text.
+      rows: Cells, as `cell` returns.
+      aside: Indices of rows that are set apart, such as published numbers.
+    """
+    head = "".join(f"<th>{text(name)}</th>" for name in header)
+    kinds = [' class="aside"' if i in aside else "" for i in range(len(rows))]
+    body = "".join(
+        f"<tr{kind}>{''.join(row)}</tr>" for kind, row in zip(kinds, rows, strict=True)
+    )
+    return (
+        f'<div class="scroll"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def tabs(name: str, panels: Sequence[tuple[str, str]], chosen: int = 0) -> str:
+    """Returns parts of which one is shown at a time, without a script.
+
+    Args:
+      name: Of these tabs; letters and digits, one of its kind on the page.
+      panels: (label, HTML).
+      chosen: Index of the one shown first.
+    """
+    made = []
+    for i, (label, content) in enumerate(panels):
+        key = f"{name}{i}"
+        checked = " checked" if i == chosen else ""
+        made.append(
+            f'<input type="radio" name="{name}" id="{key}"{checked}>'
+            f'<label for="{key}">{text(label)}</label>'
+            f'<div class="panel">{content}</div>'
+        )
+    return f'<div class="tabs">{"".join(made)}</div>'
+
+
+def drawing(figure: Figure, caption: str) -> str:
+    """Returns a figure as vectors with a caption, which also describes it."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    return _figure(f'<div role="img" aria-label="{text(caption)}">{svg}</div>', caption)
+
+
+def picture(png: bytes, caption: str) -> str:
+    """Returns an image, the bytes of a PNG, with a caption."""
+    data = base64.b64encode(png).decode()
+    image = f'<img alt="{text(caption)}" src="data:image/png;base64,{data}">'
+    return _figure(image, caption)
+
+
+def _figure(content: str, caption: str) -> str:
+    return f"<figure>{content}<figcaption>{text(caption)}</figcaption></figure>"
