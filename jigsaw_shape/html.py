@@ -21,7 +21,7 @@ _STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--ground); color: var(--ink);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
-main { max-width: 68rem; margin: 0 auto; padding: 2.5rem 1.25rem 4rem; }
+main { max-width: 72rem; margin: 0 auto; padding: 2.5rem 1.25rem 4rem; }
 h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .3rem; letter-spacing: -.01em; }
 h2 { font-size: 1.25rem; margin: 0 0 .6rem; }
 h3 { font-size: 1rem; margin: 1.4rem 0 .5rem; }
@@ -43,19 +43,21 @@ section { background: var(--paper); border: 1px solid var(--line);
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .9375rem;
   font-variant-numeric: tabular-nums; }
-th, td { padding: .45rem .7rem; text-align: right; white-space: nowrap;
+th, td { padding: .4rem .6rem; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--line); }
 th { color: var(--soft); font-weight: 600; font-size: .8125rem; }
 th:first-child, td:first-child, .text { text-align: left; }
 td.text { white-space: normal; }
 tbody tr:last-child td { border-bottom: 0; }
 td.best { background: var(--best); font-weight: 650; }
+td small { display: block; color: var(--soft); font-weight: 400; font-size: .75rem; }
 tr.aside td { color: var(--soft); font-style: italic; }
 .good { color: var(--good); } .bad { color: var(--bad); } .warn { color: var(--warn); }
 .badge { display: inline-block; border: 1px solid currentColor; border-radius: 1rem;
   padding: 0 .55rem; font-size: .75rem; line-height: 1.5; }
 figure { margin: .8rem 0 0; background: #ffffff; border-radius: .5rem; padding: .6rem; }
-figure svg, figure img { display: block; width: 100%; height: auto; }
+figure svg, figure img { display: block; max-width: 100%; height: auto;
+  margin: 0 auto; }
 figcaption { color: #5d6778; font-size: .875rem; padding: .5rem .2rem 0; }
 .tabs { display: flex; flex-wrap: wrap; gap: 0 .4rem; }
 .tabs > input { position: absolute; opacity: 0; pointer-events: none; }

@@ -1,20 +1,27 @@
-"""Prints runs side by side, from their rows alone.
+"""Sets runs side by side, from their rows alone: tables, figures, a page.
 
     python -m jigsaw_shape.report runs/demo
+    python -m jigsaw_shape.report runs/pacs --out report/
 
-Takes runs, or folders of runs. Exit codes: 0; 2 where there is nothing to report.
+Takes runs, or folders of runs, such as a benchmark's. Where methods have several
+targets or seeds they are averaged and compared in pairs, else runs are listed. Runs of
+other splits or settings are not averaged: they are refused, with what differs, or set
+apart by --apart. Exit codes: 0; 2 refused, or nothing to report.
 """
 
 import argparse
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from jigsaw_shape import rows
+from jigsaw_shape import cli, figures, rows
+from jigsaw_shape.reporting import compare, formats, page, plots, records, tables
+from jigsaw_shape.reporting.compare import Benchmark
+from jigsaw_shape.reporting.records import Record
 
 # Column of a table -> measure of a result row, shown in percent.
 _MEASURES = {
@@ -23,10 +30,10 @@ _MEASURES = {
     "shape bias": "cue_conflict/shape_bias",
     "jigsaw": "puzzle/shuffled_accuracy",
     "jigsaw, ordered": "puzzle/ordered_accuracy",
+    "domain": "train/domain_accuracy",
 }
 _ONE_RUN_ONLY = ("jigsaw, ordered",)
-# Runs that differ in one of these stand in tables of their own.
-_TABLE_KEYS = ("dataset", "encoder", "split", "split_seed")
+_FORMATS = ("terminal", "markdown", "latex", "csv")
 
 
 def make_console(quiet: bool = False) -> Console:
@@ -54,83 +61,132 @@ def print_run(
     for column in ("selection", "epoch", *measures):
         table.add_column(column, justify="left" if column == "selection" else "right")
     for row in results:
-        cells = [_percent(row.get(name)) for name in measures.values()]
+        cells = [rows.percent(row.get(name)) for name in measures.values()]
         table.add_row(row["selection"], f"{row['epoch']:.1f}", *cells)
     console.print(table)
     legend = [f"{rule}: {meaning}" for rule, meaning in rows.RULES.items()]
     if "jigsaw" in measures:
         legend.append("jigsaw: the jigsaw head on shuffled images alone")
+    if "domain" in measures:
+        legend.append("domain: the domain head on the images of the last training row")
     console.print("; ".join(legend), soft_wrap=True)
     by_class = Table(title=f"{first['target']} by class, in %", box=box.SIMPLE_HEAD)
     by_class.add_column("selection")
     for name in classes:
         by_class.add_column(name, justify="right")
     for row in results:
-        cells = [_percent(row[f"target/class/{name}"]) for name in classes]
+        cells = [rows.percent(row[f"target/class/{name}"]) for name in classes]
         by_class.add_row(row["selection"], *cells)
     console.print(by_class)
 
 
-def print_runs(runs: Sequence[pathlib.Path], selection: str, console: Console) -> None:
+def print_runs(benchmark: Benchmark, selection: str, console: Console) -> None:
     """Prints one line a run: what it was and what `selection` picked.
 
-    Runs on other data, splits or encoders stand in tables of their own.
-
     Args:
-      runs: Directories.
+      benchmark: See `compare.group`.
       selection: A key of `rows.RULES`.
       console: Where to.
     """
-    tables = {}
-    for run in runs:
-        for row in rows.read(run):
-            if row["kind"] == "result" and row["selection"] == selection:
-                key = tuple(row[name] for name in _TABLE_KEYS)
-                tables.setdefault(key, []).append((run, row))
-                break
-        else:
-            console.print(f"{run}: not finished", soft_wrap=True)
-    for (dataset, encoder, split, split_seed), found in tables.items():
-        measures = _present([row for _, row in found])
-        for column in _ONE_RUN_ONLY:
-            measures.pop(column, None)
-        table = Table(
-            title=f"{dataset}, {encoder}, split {split} (seed {split_seed}), in %",
-            box=box.SIMPLE_HEAD,
+    found = [r for r in benchmark.records if r.results]
+    measures = _present([r.results[selection] for r in found])
+    for column in _ONE_RUN_ONLY:
+        measures.pop(column, None)
+    table = Table(title=f"{tables.title(benchmark)}, in %", box=box.SIMPLE_HEAD)
+    for column in ("run", "preset", "held out", "seed"):
+        table.add_column(column)
+    for column in measures:
+        table.add_column(column, justify="right")
+    for r in found:
+        row = r.results[selection]
+        cells = [rows.percent(row.get(name)) for name in measures.values()]
+        table.add_row(r.name, r.preset, r.target, str(r.seed), *cells)
+    console.print(table)
+    legend = [f"Selected: {rows.RULES[selection]}."]
+    if "jigsaw" in measures:
+        legend.append("jigsaw: the jigsaw head on shuffled images alone.")
+    if "domain" in measures:
+        legend.append("domain: the domain head in training.")
+    console.print(" ".join(legend), soft_wrap=True)
+
+
+def print_statuses(runs: Sequence[Record], console: Console) -> None:
+    """Prints a line for each run that is not finished."""
+    for r in runs:
+        if r.status == records.UNFINISHED:
+            console.print(f"{r.name}: not finished, {r.note}", soft_wrap=True)
+        elif r.status != records.FINISHED:
+            text = f"{r.name}: {r.status}, {r.note}"
+            console.print(text, soft_wrap=True, markup=False)
+
+
+def is_repeated(benchmark: Benchmark) -> bool:
+    """Returns whether a method has several runs, so that there is much to average."""
+    return any(
+        sum(map(len, cells.values())) > 1 for cells in benchmark.methods.values()
+    )
+
+
+def write_files(
+    out: pathlib.Path,
+    benchmarks: Sequence[Benchmark],
+    *,
+    name: str,
+    baseline: str,
+    with_published: bool,
+    strangers: Sequence[Record],
+) -> list[pathlib.Path]:
+    """Writes the page, tables in Markdown, LaTeX and CSV, and figures; returns them."""
+    out.mkdir(parents=True, exist_ok=True)
+    made = [t for b in benchmarks for t in all_tables(b, baseline, with_published)]
+    texts = {
+        "report.html": page.make(
+            benchmarks,
+            name=name,
+            baseline=baseline,
+            with_published=with_published,
+            strangers=strangers,
+        ),
+        "report.md": "\n".join(map(formats.to_markdown, made)),
+        "report.tex": "\n".join(map(formats.to_latex, made)),
+        "report.csv": formats.to_csv(benchmarks, baseline),
+    }
+    for file, text in texts.items():
+        (out / file).write_text(text)
+    written = [out / file for file in texts]
+    for i, benchmark in enumerate(benchmarks):
+        drawn = {
+            "accuracy": plots.accuracy_figure(benchmark, "val"),
+            "difference": plots.difference_figure(benchmark, "val", baseline),
+            "shape_bias": plots.bias_figure(benchmark, "val"),
+            "curves": plots.curves_figure(benchmark),
+        }
+        number = f"_{i + 1}" if len(benchmarks) > 1 else ""
+        for kind, figure in drawn.items():
+            if figure is not None:
+                path = out / f"{kind}{number}.png"
+                figures.save(figure, path)
+                written.append(path)
+    return written
+
+
+def all_tables(
+    benchmark: Benchmark, baseline: str, with_published: bool
+) -> list[tables.Table]:
+    """Returns each rule's table, and each one's differences to the baseline."""
+    made = []
+    for rule in rows.RULES:
+        made.append(
+            tables.accuracy_table(
+                benchmark, rule, baseline, with_published=with_published
+            )
         )
-        for column in ("run", "preset", "held out", "seed"):
-            table.add_column(column)
-        for column in measures:
-            table.add_column(column, justify="right")
-        for run, row in found:
-            cells = [_percent(row.get(name)) for name in measures.values()]
-            names = (run.name, row["preset"], row["target"], str(row["seed"]))
-            table.add_row(*names, *cells)
-        console.print(table)
-    if tables:
-        console.print(
-            f"Selected: {rows.RULES[selection]}. jigsaw, where it is: the jigsaw head "
-            "on shuffled images alone.",
-            soft_wrap=True,
-        )
+        differences = tables.difference_table(benchmark, rule, baseline)
+        made += [] if differences is None else [differences]
+    return made
 
 
-def find_runs(paths: Sequence[pathlib.Path]) -> list[pathlib.Path]:
-    """Returns the runs among `paths` and in the folders below them, sorted.
-
-    Raises:
-      ValueError: A path has none.
-    """
-    runs = []
-    for path in paths:
-        below = sorted(found.parent for found in path.rglob(rows.FILE_NAME))
-        if not below:
-            raise ValueError(f"{path}: no run here (no {rows.FILE_NAME} below it)")
-        runs.extend(below)
-    return runs
-
-
-def _present(results: Sequence[dict]) -> dict[str, str]:
+def _present(results: Sequence[Mapping]) -> dict[str, str]:
     """Returns the measures that any of the rows has."""
     return {
         column: name
@@ -139,24 +195,92 @@ def _present(results: Sequence[dict]) -> dict[str, str]:
     }
 
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"
-
-
 def main(argv: Sequence[str]) -> int:
     """Runs the command and returns its exit code."""
-    parser = argparse.ArgumentParser(prog="report", description=__doc__.split("\n")[0])
-    parser.add_argument("runs", nargs="+", type=pathlib.Path, metavar="DIR")
-    parser.add_argument("--selection", choices=list(rows.RULES), default="val")
-    arguments = parser.parse_args(argv)
-    try:
-        runs = find_runs(arguments.runs)
-    except ValueError as error:
-        print(f"report: {error}", file=sys.stderr)
-        return 2
-    print_runs(runs, arguments.selection, make_console())
-    return 0
+    arguments = _parse(argv)
+    with cli.refusals("report"):
+        found = [records.read(run) for run in records.find_runs(arguments.runs)]
+        known = [r for r in found if r.preset]
+        strangers = [r for r in found if not r.preset]
+        benchmarks = compare.group(known, arguments.apart)
+    console = make_console()
+    if arguments.format == "csv":
+        print(formats.to_csv(benchmarks, arguments.baseline), end="")
+    elif arguments.format != "terminal":
+        write = {"markdown": formats.to_markdown, "latex": formats.to_latex}
+        for benchmark in benchmarks:
+            options = arguments.baseline, arguments.published
+            for table in all_tables(benchmark, *options):
+                print(write[arguments.format](table))
+    else:
+        print_statuses(found, console)
+        for benchmark in benchmarks:
+            _print_benchmark(benchmark, arguments, console)
+    if arguments.out:
+        written = write_files(
+            arguments.out,
+            benchmarks,
+            name=", ".join(path.name or str(path) for path in arguments.runs),
+            baseline=arguments.baseline,
+            with_published=arguments.published,
+            strangers=strangers,
+        )
+        if arguments.format == "terminal":
+            console.print(f"wrote {written[0]} and {len(written) - 1} files beside it")
+    return cli.OK
+
+
+def _print_benchmark(benchmark, arguments, console) -> None:
+    if not any(benchmark.methods.values()):
+        return
+    if arguments.list or not is_repeated(benchmark):
+        print_runs(benchmark, arguments.selection or "val", console)
+        return
+    for rule in [arguments.selection] if arguments.selection else rows.RULES:
+        _print_table(
+            tables.accuracy_table(
+                benchmark,
+                rule,
+                arguments.baseline,
+                with_published=arguments.published,
+                with_intervals=False,
+            ),
+            console,
+        )
+    rule = arguments.selection or "val"
+    differences = tables.difference_table(
+        benchmark, rule, arguments.baseline, with_intervals=False
+    )
+    if differences is not None:
+        _print_table(differences, console)
+
+
+def _print_table(table: tables.Table, console: Console) -> None:
+    console.print(formats.to_rich(table))
+    for note in table.notes:
+        text = note.replace("+-", "±")
+        console.print(text, soft_wrap=True, markup=False)
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    summary, _, details = __doc__.partition("\n\n")
+    parser = argparse.ArgumentParser(
+        "report",
+        description=summary,
+        epilog=details,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("runs", nargs="+", type=pathlib.Path, metavar="DIR")
+    add("--selection", choices=list(rows.RULES), help="one rule instead of all")
+    add("--list", action="store_true", help="a line a run, nothing averaged")
+    add("--apart", action="store_true", help="set other splits and settings apart")
+    add("--baseline", default="erm", metavar="METHOD", help="erm by default")
+    add("--published", action="store_true", help="papers' numbers below the measured")
+    add("--format", choices=_FORMATS, default="terminal", help="what is printed")
+    add("--out", type=pathlib.Path, metavar="DIR", help="a page, tables, figures there")
+    return parser.parse_args(argv)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    cli.run(main, sys.argv[1:])

@@ -64,3 +64,8 @@ def results(identity: Mapping, rows: Sequence[Mapping]) -> list[dict]:
     for row in chosen.values():
         del row["kind"]
     return [{**identity, "selection": rule, **row} for rule, row in chosen.items()]
+
+
+def percent(value: float | None) -> str:
+    """Returns a share in percent with one digit, `-` where there is none."""
+    return "-" if value is None else f"{100 * value:.1f}"

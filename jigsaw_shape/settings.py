@@ -71,8 +71,13 @@ def fields(stored: str) -> dict:
 
 
 def digest(config: ConfigDict) -> str:
-    """Returns a digest of `fields` and of the version of the defaults."""
-    found = {"defaults": DEFAULTS_VERSION, **fields(to_json(config))}
+    """Returns a digest of what runs of these settings have in common, see `fields`."""
+    return digest_stored(to_json(config))
+
+
+def digest_stored(stored: str) -> str:
+    """Returns the digest of a configuration as `to_json` writes it."""
+    found = {"defaults": DEFAULTS_VERSION, **fields(stored)}
     text = json.dumps(found, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -28,7 +28,8 @@ ROOMS = {
     "models": {"models", "download"},
     "data": {"data", "download", "lock"},
     "bench": {"bench", "config", "settings", "presets", "rows", "data", "lock"},
-    "report": {"rows", "figures"},
+    "reporting": {"reporting", "bench", "rows", "settings", "presets", "html"},
+    "report": {"reporting", "rows", "figures", "cli"},
     "evals": {"evals", "data", "models", "jigsaw", "augment"},
     "training": {
         *("training", "evals", "models", "data", "diversify", "stylizing"),

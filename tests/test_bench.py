@@ -49,7 +49,8 @@ def _enumerate(**changes):
 
 def _runs(n):
     return [
-        record.Run(f"run{i}", "erm", "sketch", i, "abc", (), "abc") for i in range(n)
+        record.Run(f"run{i}", "erm", "sketch", i, "abc", (), {}, "abc")
+        for i in range(n)
     ]
 
 

@@ -1,9 +1,11 @@
-"""Tables from hand-made rows."""
+"""The report's command: what is printed, written, and refused."""
 
 import json
 
 import pytest
+from made_runs import DOMAINS, evaluation, make_config, write_run
 from rich.console import Console
+from test_html import balanced
 
 from jigsaw_shape import report, rows
 
@@ -30,25 +32,44 @@ def _result(selection, target, **changes):
     }
 
 
-def _write(run, *records):
+def _write(run, *targets, **changes):
+    """Writes a run of rows alone, one a rule."""
     run.mkdir(parents=True)
+    targets = targets * 3 if len(targets) == 1 else targets
+    records = [
+        _result(rule, t, **changes) for rule, t in zip(rows.RULES, targets, strict=True)
+    ]
     (run / rows.FILE_NAME).write_text("".join(json.dumps(r) + "\n" for r in records))
     return run
 
 
 def _printed(capsys, *arguments):
-    code = report.main(list(map(str, arguments)))
+    try:
+        code = report.main(list(map(str, arguments)))
+    except SystemExit as exit_:
+        code = exit_.code
     return code, capsys.readouterr()
 
 
-def test_report_shows_what_the_rule_selected(tmp_path, capsys):
-    _write(
-        tmp_path / "runs" / "a",
-        *(
-            _result(rule, t)
-            for rule, t in zip(rows.RULES, (0.1, 0.2, 0.3), strict=True)
-        ),
-    )
+def _benchmark(folder, presets=("erm", "ddec"), seeds=(0, 1), **fields):
+    """Writes runs in which a method is 10 points better than the one before it."""
+    for i, preset in enumerate(presets):
+        for j, target in enumerate(DOMAINS):
+            for seed in seeds:
+                accuracy = 0.4 + 0.1 * i + 0.05 * j + 0.01 * seed
+                evaluations = [
+                    evaluation(10, 0.8, accuracy, **{"cue_conflict/shape_bias": 0.3}),
+                    evaluation(20, 0.9, accuracy + 0.02),
+                    evaluation(30, 0.85, accuracy + 0.01),
+                ]
+                write_run(
+                    folder, make_config(preset, target, seed, **fields), evaluations
+                )
+
+
+def test_a_run_each_is_listed_by_what_the_rule_selected(tmp_path, capsys):
+    _write(tmp_path / "runs" / "a", 0.1, 0.2, 0.3)
+    _write(tmp_path / "runs" / "b", 0.5, preset="erm")
     for rule, shown, hidden in (("last", "10.0", "30.0"), ("oracle", "30.0", "10.0")):
         code, printed = _printed(capsys, tmp_path / "runs", "--selection", rule)
         assert code == 0
@@ -57,27 +78,127 @@ def test_report_shows_what_the_rule_selected(tmp_path, capsys):
         assert rows.RULES[rule] in printed.out
 
 
-def test_other_splits_and_encoders_stand_apart(tmp_path, capsys):
-    _write(tmp_path / "a", _result("val", 0.5))
-    _write(tmp_path / "b", _result("val", 0.6, split="domainbed"))
-    _write(tmp_path / "c", _result("val", 0.7, encoder="alexnet"))
-    _, printed = _printed(capsys, tmp_path)
+def test_data_sets_and_encoders_stand_in_tables_of_their_own(tmp_path, capsys):
+    _write(tmp_path / "a", 0.5)
+    _write(tmp_path / "b", 0.6, dataset="vlcs")
+    _write(tmp_path / "c", 0.7, encoder="alexnet")
+    code, printed = _printed(capsys, tmp_path)
+    assert code == 0
     assert printed.out.count("in %") == 3
-    assert "split domainbed" in printed.out
+    assert "vlcs" in printed.out
     assert "alexnet" in printed.out
 
 
-def test_an_unfinished_run_is_named(tmp_path, capsys):
-    _write(tmp_path / "half", {"kind": "eval", "step": 1})
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"split": "domainbed"}, ["split", "jigen in 1 (a)", "domainbed in 1 (b)"]),
+        ({"split_seed": 3}, ["split_seed", "0 in 1", "3 in 1"]),
+        ({"settings": "abc"}, ["jigen differ in their settings", "abc in 1 (b)"]),
+    ],
+)
+def test_runs_that_differ_are_refused_and_set_apart_on_request(
+    change, words, tmp_path, capsys
+):
+    _write(tmp_path / "a", 0.5)
+    _write(tmp_path / "b", 0.7, seed=1, **change)
+    code, printed = _printed(capsys, tmp_path)
+    assert code == 2
+    for word in [*words, "not averaged", "--apart"]:
+        assert word in printed.err
+    assert "60.0" not in printed.out
+    code, printed = _printed(capsys, tmp_path, "--apart")
+    assert code == 0
+    assert "60.0" not in printed.out
+    assert "50.0" in printed.out
+    assert "70.0" in printed.out
+
+
+def test_settings_that_differ_are_named_by_their_fields(tmp_path, capsys):
+    _benchmark(tmp_path, presets=["erm"], seeds=[0])
+    _benchmark(tmp_path, presets=["erm"], seeds=[1], optim__lr=0.5)
+    code, printed = _printed(capsys, tmp_path)
+    assert code == 2
+    assert "optim.lr is the default in 4 (erm-" in printed.err
+    assert "0.5 in 4" in printed.err
+    code, printed = _printed(capsys, tmp_path, "--apart")
+    assert code == 0
+    assert "erm [lr=0.5]" in printed.out
+
+
+def test_a_target_among_the_sources_is_refused(tmp_path, capsys):
+    _write(tmp_path / "a", 0.99, sources=["photo", "sketch"])
+    code, printed = _printed(capsys, tmp_path)
+    assert code == 2
+    assert "sketch is among the sources" in printed.err
+
+
+def test_whatever_is_not_finished_is_named(tmp_path, capsys):
+    (tmp_path / "half").mkdir()
+    row = json.dumps({"kind": "eval", "step": 1, "epoch": 0.5})
+    (tmp_path / "half" / rows.FILE_NAME).write_text(row + "\n")
+    write_run(tmp_path, make_config("erm"), failure="ValueError: [no] such thing")
+    write_run(tmp_path, make_config("jigen"), begun=False)
     code, printed = _printed(capsys, tmp_path)
     assert code == 0
-    assert "half: not finished" in printed.out
+    assert "half: not finished, at epoch 0.5" in printed.out
+    assert "failed, code 1: ValueError: [no] such thing" in printed.out
+    assert "missing, not begun" in printed.out
 
 
 def test_a_folder_without_runs_is_refused(tmp_path, capsys):
     code, printed = _printed(capsys, tmp_path)
     assert code == 2
     assert rows.FILE_NAME in printed.err
+
+
+def test_a_benchmark_is_printed_averaged_and_compared(tmp_path, capsys):
+    _benchmark(tmp_path)
+    code, printed = _printed(capsys, tmp_path)
+    assert code == 0
+    for rule, meaning in rows.RULES.items():
+        assert f"{rule}, in %" in printed.out
+        assert meaning in printed.out
+    # erm on art_painting, selected on validation: 42 and 43.
+    assert "42.5±0.5" in printed.out
+    assert "+10.0 [+10.0, +10.0] (8)" in printed.out
+    code, printed = _printed(capsys, tmp_path, "--list")
+    assert printed.out.count("erm-sketch-s") == 2
+
+
+def test_every_format_is_written(tmp_path, capsys):
+    _benchmark(tmp_path / "runs")
+    write_run(tmp_path / "runs", make_config("jigen"), failure="<b>bad</b> [it] & more")
+    out = tmp_path / "out"
+    code, printed = _printed(capsys, tmp_path / "runs", "--out", out, "--published")
+    assert code == 0
+    assert str(out / "report.html") in printed.out.replace("\n", "")
+    names = {path.name for path in out.iterdir()}
+    assert names == {
+        *("report.html", "report.md", "report.tex", "report.csv"),
+        *("accuracy.png", "difference.png", "curves.png"),
+    }
+    page = (out / "report.html").read_text()
+    assert page.count("<svg") == balanced(page).seen.count("svg") >= 5
+    assert "published: JiGen, ResNet-18" in page
+    assert "&lt;b&gt;bad" in page
+    assert '<span class="badge bad">failed</span>' in page
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("markdown", "| ddec | **52.5 ± 0.5** |"),
+        ("latex", r"ddec & \textbf{52.5 $\pm$ 0.5} &"),
+        ("csv", "pacs,resnet18,jigen,0,ddec,val,art_painting,2,0.525"),
+    ],
+)
+def test_formats_are_printed_alone(name, words, tmp_path, capsys):
+    _benchmark(tmp_path)
+    code, printed = _printed(capsys, tmp_path, "--format", name)
+    assert code == 0
+    assert words in printed.out
+    assert printed.out.startswith(("### pacs", "\\begin{table}", "dataset,encoder"))
 
 
 def test_one_run_has_its_rules_classes_and_legend():
@@ -98,4 +219,4 @@ def test_one_run_has_its_rules_classes_and_legend():
     ("value", "shown"), [(None, "-"), (0.0, "0.0"), (1.0, "100.0")]
 )
 def test_percent(value, shown):
-    assert report._percent(value) == shown
+    assert rows.percent(value) == shown

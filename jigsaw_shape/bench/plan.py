@@ -104,6 +104,7 @@ def _make(config, arguments, trial, drawn, method) -> Run:
         seed=config.seed,
         settings=digest,
         arguments=tuple(arguments),
+        config=json.loads(settings.to_json(config)),
         method=method,
         trial=trial,
         # As JSON has them, so that a plan that is read again is the same.

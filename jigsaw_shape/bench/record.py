@@ -28,6 +28,7 @@ class Run:
       seed: Of the run.
       settings: `settings.digest` of its configuration.
       arguments: Of `train`, but for the directory.
+      config: Its configuration, as `settings.to_json` has it.
       method: The digest that all trials of a search share, its settings without what
         was drawn; without a search, `settings`.
       trial: Its number in a search; None without one. Trial 0 draws nothing.
@@ -40,6 +41,7 @@ class Run:
     seed: int
     settings: str
     arguments: tuple[str, ...]
+    config: Mapping[str, object]
     method: str
     trial: int | None = None
     drawn: Mapping[str, object] = dataclasses.field(default_factory=dict)

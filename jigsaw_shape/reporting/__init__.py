@@ -1,0 +1,1 @@
+"""From runs' rows to tables, figures and pages. Imports no JAX."""

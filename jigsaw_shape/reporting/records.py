@@ -1,0 +1,138 @@
+"""What is known of each run, finished or not, from its directory."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from jigsaw_shape import rows, settings
+from jigsaw_shape.bench import record
+
+CONFIG = "config.json"
+FINISHED, FAILED, UNFINISHED, MISSING = "finished", "failed", "unfinished", "missing"
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """A run.
+
+    Attributes:
+      name: Of its directory.
+      status: `finished`, `failed`, `unfinished` (begun) or `missing` (planned).
+      note: What there is to say about a status other than `finished`.
+      preset: The method; empty where a begun run has no rows that say it.
+      target: The held-out domain.
+      seed: Of the run.
+      method: A digest of the settings; in a search, of those before the draw.
+      trial: Its number in a search, None without one.
+      protocol: What must agree where runs are averaged or compared, by name.
+      fields: Of its configuration, what is not the default.
+      drawn: What a search drew.
+      results: The result row of each rule; empty unless finished.
+      evaluations: Its evaluation rows.
+    """
+
+    name: str
+    status: str
+    preset: str
+    target: str
+    seed: int
+    method: str
+    note: str = ""
+    trial: int | None = None
+    protocol: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    fields: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    drawn: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    results: Mapping[str, Mapping] = dataclasses.field(default_factory=dict)
+    evaluations: Sequence[Mapping] = ()
+
+
+def find_runs(paths: Sequence[pathlib.Path]) -> list[pathlib.Path]:
+    """Returns the runs among `paths` and in the folders below them, sorted.
+
+    Raises:
+      ValueError: A path has none.
+    """
+    runs = []
+    for path in paths:
+        below = {
+            found.parent
+            for name in (rows.FILE_NAME, record.PLAN, CONFIG)
+            for found in path.rglob(name)
+        }
+        if not below:
+            raise ValueError(f"{path}: no run here (no {rows.FILE_NAME} below it)")
+        runs.extend(sorted(below))
+    return list(dict.fromkeys(runs))
+
+
+def read(directory: pathlib.Path) -> Record:
+    """Returns what a run's directory says about it.
+
+    Raises:
+      ValueError: Its target is among its sources.
+    """
+    recorded = rows.read(directory)
+    results = {r["selection"]: r for r in recorded if r["kind"] == "result"}
+    results = results if results.keys() >= set(rows.RULES) else {}
+    evaluations = [row for row in recorded if row["kind"] == "eval"]
+    plan = record.read_plan(directory) or {}
+    path = directory / CONFIG
+    stored = path.read_text() if path.exists() else json.dumps(plan.get("config", {}))
+    config = json.loads(stored)
+    row = results.get("last", {})
+    target = row.get("target") or config.get("data", {}).get("target", "")
+    if target in row.get("sources", ()):
+        raise ValueError(
+            f"{directory}: the target {target} is among the sources "
+            f"{', '.join(row['sources'])}: its accuracy is no result"
+        )
+    status, note = _status(directory, results, recorded)
+    method = settings.digest_stored(stored) if config else row.get("settings", "")
+    return Record(
+        name=directory.name,
+        status=status,
+        note=note,
+        preset=row.get("preset") or config.get("preset", ""),
+        target=target,
+        seed=row.get("seed", config.get("seed", 0)),
+        method=method if plan.get("trial") is None else plan["method"],
+        trial=plan.get("trial"),
+        protocol=_protocol(row, config, directory),
+        fields=settings.fields(stored) if config else {},
+        drawn=plan.get("drawn", {}),
+        results=results,
+        evaluations=evaluations,
+    )
+
+
+def _status(directory, results, recorded) -> tuple[str, str]:
+    if results:
+        return FINISHED, ""
+    failure = record.read_failure(directory)
+    if failure:
+        return FAILED, f"code {failure['code']}: {failure['reason']}"
+    if recorded:
+        return UNFINISHED, f"at epoch {recorded[-1].get('epoch', 0):.1f}"
+    if (directory / CONFIG).exists():
+        return UNFINISHED, "begun"
+    return MISSING, "not begun"
+
+
+def _protocol(row, config, directory) -> dict:
+    """Returns the data set, encoder and split; what is not known is not there."""
+    data = config.get("data", {})
+    known = {
+        "dataset": row.get("dataset") or data.get("name"),
+        "encoder": row.get("encoder") or config.get("model", {}).get("encoder"),
+        "split": row.get("split") or data.get("split"),
+        "split_seed": row.get("split_seed", data.get("split_seed")),
+        "images": _images(directory),
+    }
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def _images(directory) -> str | None:
+    path = directory / "run.json"
+    starts = json.loads(path.read_text())["starts"] if path.exists() else []
+    return starts[0].get("images") if starts else None

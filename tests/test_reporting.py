@@ -1,0 +1,330 @@
+"""Selection and aggregation on hand-made rows: ties, gaps, failures, leaks."""
+
+import csv
+import dataclasses
+import io
+import math
+
+import numpy as np
+import pytest
+from made_runs import evaluation, make_config, write_run
+from scipy import stats
+
+from jigsaw_shape import rows
+from jigsaw_shape.reporting import compare, formats, published, records, tables
+
+TARGETS = ("photo", "sketch")
+
+
+def _record(preset="erm", target="sketch", seed=0, accuracy=0.5, **changes):
+    """Returns a finished run whose rules all picked the same accuracies."""
+    row = {"target/accuracy": accuracy, "val/accuracy": changes.pop("val", 0.9)}
+    row |= changes.pop("measures", {})
+    fields = {
+        "name": f"{preset}-{target}-{seed}-{changes.get('trial')}",
+        "status": records.FINISHED,
+        "preset": preset,
+        "target": target,
+        "seed": seed,
+        "method": preset,
+        "protocol": {"dataset": "pacs", "encoder": "resnet18", "split": "jigen"},
+        "results": {rule: {**row, "selection": rule} for rule in rows.RULES},
+    }
+    return records.Record(**fields | changes)
+
+
+def _benchmark(*found, apart=False):
+    (made,) = compare.group(found, apart)
+    return made
+
+
+def _average(benchmark, label="erm", measure=compare.ACCURACY):
+    cells = benchmark.methods[label]
+    return compare.of_average(cells, benchmark.targets, "val", measure)
+
+
+def test_mean_and_standard_error():
+    values = [0.1, 0.4, 0.7, 0.2]
+    found = compare.mean(values)
+    assert found.mean == pytest.approx(np.mean(values))
+    assert found.error == pytest.approx(np.std(values, ddof=1) / 2)
+    assert compare.mean([0.3]) == (0.3, None, 1)
+    assert compare.mean([]) is None
+
+
+def test_the_interval_is_student_s():
+    values = [0.01, 0.03, -0.02, 0.05, 0.02]
+    found = compare.difference(values)
+    low, high = stats.t.interval(0.95, 4, loc=np.mean(values), scale=stats.sem(values))
+    assert (found.low, found.high) == pytest.approx((low, high))
+    assert compare.difference([0.1]) == (0.1, None, None, 1)
+    assert compare.difference([]) is None
+
+
+def test_differences_are_of_pairs():
+    # Seeds and targets differ by far more than the methods do.
+    found = [
+        _record(preset, target, seed, base + 0.2 * seed + gain)
+        for target, base in (("photo", 0.7), ("sketch", 0.1))
+        for seed in range(2)
+        for preset, gain in (("erm", 0.0), ("ddec", 0.01 + 0.01 * seed))
+    ]
+    unpaired = _record("ddec", "sketch", 7, 0.99)
+    made = _benchmark(*found, unpaired)
+    difference = compare.paired(
+        made.methods["ddec"], made.methods["erm"], made.targets, "val"
+    )
+    assert difference.n == 4
+    assert difference.mean == pytest.approx(0.015)
+    assert difference.high - difference.low < 0.04
+    nobody = compare.paired({}, made.methods["erm"], made.targets, "val")
+    assert nobody is None
+
+
+def test_an_average_needs_every_target():
+    made = _benchmark(
+        _record(target="photo", seed=0, accuracy=0.8),
+        _record(target="sketch", seed=0, accuracy=0.4),
+        _record(target="photo", seed=1, accuracy=0.9),  # no sketch of this seed
+    )
+    assert _average(made) == (pytest.approx(0.6), None, 1)
+    photo = compare.of_target(made.methods["erm"], "photo", "val", compare.ACCURACY)
+    assert photo.mean == pytest.approx(0.85)
+    assert photo.n == 2
+
+
+def test_a_measure_that_a_run_does_not_have_is_not_averaged():
+    bias = {"measures": {compare.SHAPE_BIAS: 0.3}}
+    made = _benchmark(
+        _record(seed=0, **bias),
+        _record(seed=1, measures={compare.SHAPE_BIAS: None}),
+        _record(seed=2),
+    )
+    assert _average(made, measure=compare.SHAPE_BIAS) == (0.3, None, 1)
+
+
+def test_missing_seeds_and_failed_runs_stay_visible():
+    made = _benchmark(
+        _record(seed=0),
+        _record(seed=1, status=records.FAILED, results={}),
+        _record("jigen", seed=0, status=records.FAILED, results={}),
+        _record("jigen", seed=1, status=records.FAILED, results={}),
+        _record("ddec", seed=0, status=records.MISSING, results={}),
+        _record("ddec", seed=1, status=records.UNFINISHED, results={}),
+    )
+    table = tables.accuracy_table(made, "val", "erm")
+    cells = {row[0].text: row[1].text for row in table.body}
+    assert cells == {
+        "erm": "50.0 (1/2)",
+        "jigen": "failed",
+        "ddec": "missing/unfinished",
+    }
+    assert _average(made, "jigen") is None
+
+
+def test_no_finished_run_at_all_is_a_table_too():
+    made = _benchmark(_record(status=records.MISSING, results={}))
+    assert tables.accuracy_table(made, "val", "erm").body[0][1].text == "missing"
+    assert tables.difference_table(made, "val", "erm") is None
+    assert compare.curve([], compare.ACCURACY) == ([], [], [])
+
+
+def test_a_trial_is_selected_on_the_sources_whatever_the_target_says():
+    trials = [
+        _record(trial=0, accuracy=0.5, val=0.8),
+        _record(trial=1, accuracy=0.1, val=0.9),
+        _record(trial=2, accuracy=0.9, val=0.9),  # a tie goes to the first
+        _record(trial=3, accuracy=0.99, val=0.7),
+        _record(trial=4, status=records.FAILED, results={}),
+    ]
+    assert compare.select_trial(trials).trial == 1
+    assert compare.select_trial(trials[::-1]).trial == 1
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        changed = [
+            dataclasses.replace(
+                r,
+                results={
+                    rule: row | {"target/accuracy": rng.random()}
+                    for rule, row in r.results.items()
+                },
+            )
+            for r in trials
+        ]
+        assert compare.select_trial(changed).trial == 1
+    assert compare.select_trial(trials[4:]) is None
+    assert "5 trials" in " ".join(
+        tables.accuracy_table(_benchmark(*trials), "val", "erm").notes
+    )
+
+
+def test_each_cell_has_a_trial_of_its_own():
+    made = _benchmark(
+        *(
+            _record(seed=s, trial=t, accuracy=s + t, val=0.5 + (t == s) * 0.1)
+            for s in range(3)
+            for t in range(3)
+        )
+    )
+    chosen = {s: r.trial for s, r in made.methods["erm"]["sketch"].items()}
+    assert chosen == {0: 0, 1: 1, 2: 2}
+
+
+@pytest.mark.parametrize("key", ["split", "split_seed", "images"])
+def test_other_splits_or_images_are_never_averaged(key):
+    runs = [
+        _record(seed=s, protocol={"dataset": "pacs", "encoder": "resnet18", key: value})
+        for s, value in enumerate("aab")
+    ]
+    with pytest.raises(ValueError, match=rf"pacs differ in {key} .*a in 2.*b in 1"):
+        compare.group(runs)
+    made = compare.group(runs, apart=True)
+    assert [len(b.methods["erm"]["sketch"]) for b in made] == [2, 1]
+
+
+def test_other_settings_of_a_method_are_never_averaged():
+    runs = [
+        _record(seed=0, method="x", fields={"optim.lr": 0.1, "data.name": "pacs"}),
+        _record(seed=1, method="y", fields={"optim.lr": 0.2, "data.name": "pacs"}),
+    ]
+    with pytest.raises(ValueError, match=r"erm .*optim.lr is 0.1 in 1.*0.2 in 1"):
+        compare.group(runs)
+    made = _benchmark(*runs, apart=True)
+    assert set(made.methods) == {"erm [lr=0.1]", "erm [lr=0.2]"}
+
+
+def test_the_same_run_twice_is_refused():
+    runs = [_record(), dataclasses.replace(_record(), name="copy")]
+    with pytest.raises(ValueError, match="copy are the same run"):
+        compare.group(runs)
+
+
+def test_what_is_no_part_of_a_method_and_differs_is_said():
+    fields = {"data.name": "pacs", "losses.jigsaw": 0.7}
+    made = _benchmark(
+        _record(fields=fields),
+        _record("jigen", fields=fields | {"data.image_size": 84, "losses.jigsaw": 0.1}),
+    )
+    (note,) = made.notes
+    assert "data.image_size" in note
+    assert "84 (jigen)" in note
+    assert "losses" not in note
+
+
+def test_the_best_of_a_column_is_marked_and_equals_alike():
+    made = _benchmark(
+        _record("erm", accuracy=0.5),
+        _record("jigen", accuracy=0.70001),
+        _record("ddec", accuracy=0.7),
+    )
+    table = tables.accuracy_table(made, "val", "erm")
+    assert [row[0].text for row in table.body if row[1].best] == ["jigen", "ddec"]
+
+
+def test_methods_stand_in_the_presets_order_from_erm_on():
+    made = _benchmark(*(_record(p) for p in ("dann", "ddec", "erm", "jigen", "own")))
+    assert list(made.methods) == ["erm", "jigen", "ddec", "dann", "own"]
+
+
+def test_curves_are_means_over_runs_where_all_have_the_epoch():
+    found = [
+        _record(
+            seed=s,
+            evaluations=[
+                evaluation(10 * e, 0.5, 0.1 * e + 0.02 * s) for e in range(1, 4 - s)
+            ],
+        )
+        for s in range(2)
+    ]
+    epochs, means, errors = compare.curve(found, compare.ACCURACY)
+    assert epochs == [1, 2]
+    assert means == pytest.approx([0.11, 0.21])
+    assert errors == pytest.approx([0.01, 0.01])
+
+
+def test_csv_has_every_number_unrounded():
+    made = _benchmark(
+        *(
+            _record(preset, target, seed, 0.1 + 0.3 * i + 0.01 * seed)
+            for preset in ("erm", "jigen")
+            for i, target in enumerate(TARGETS)
+            for seed in range(2)
+        )
+    )
+    lines = list(csv.DictReader(io.StringIO(formats.to_csv([made], "erm"))))
+    assert len(lines) == 2 * 3 * 3
+    line = next(
+        row
+        for row in lines
+        if (row["method"], row["selection"], row["target"])
+        == ("jigen", "val", "average")
+    )
+    assert float(line["accuracy"]) == pytest.approx(0.255)
+    assert float(line["standard_error"]) == pytest.approx(0.005)
+    assert float(line["difference"]) == 0
+    assert line["n_pairs"] == "4"
+    assert line["shape_bias"] == ""
+
+
+def test_latex_escapes_what_it_must():
+    table = tables.Table(
+        "a_b & 5 %",
+        ["x"],
+        [[tables.Cell("1.0 +- 0.1 [-2, +3]", best=True)]],
+        notes=["~"],
+    )
+    written = formats.to_latex(table)
+    assert r"a\_b \& 5 \%. \textasciitilde{}" in written
+    assert r"\textbf{1.0 $\pm$ 0.1 [$-$2, +3]}" in written
+
+
+def test_markdown_keeps_its_columns():
+    table = tables.Table("t", ["a|b", "c"], [[tables.Cell("x|y"), tables.Cell("-")]])
+    lines = formats.to_markdown(table).splitlines()[2:5]
+    assert lines[2] == "| x\\|y | - |"
+
+
+def test_published_averages_are_those_of_their_targets():
+    for paper in published.PUBLISHED:
+        if paper.targets:
+            mean = math.fsum(paper.targets.values()) / len(paper.targets)
+            assert paper.average == pytest.approx(mean, abs=0.13), paper.method
+    assert {p.encoder for p in published.of("pacs", "resnet18")} == {"ResNet-18"}
+    assert len({p.encoder for p in published.of("pacs", "convnet")}) > 1
+    assert published.of("shapes", "convnet") == []
+
+
+def test_a_directory_is_read_whatever_became_of_its_run(tmp_path):
+    evaluations = [evaluation(10, 0.8, 0.3), evaluation(20, 0.9, 0.4)]
+    finished = write_run(tmp_path, make_config(seed=0), evaluations)
+    begun = write_run(tmp_path, make_config(seed=1), evaluations, finished=False)
+    failed = write_run(tmp_path, make_config(seed=2), failure="RuntimeError: x")
+    missing = write_run(tmp_path, make_config(seed=3), begun=False)
+    bare = write_run(tmp_path, make_config(seed=4), evaluations, planned=False)
+    read = [records.read(d) for d in (finished, begun, failed, missing, bare)]
+    assert [r.status for r in read] == [
+        *("finished", "unfinished", "failed", "missing", "finished"),
+    ]
+    assert len({r.method for r in read}) == 1
+    assert {r.protocol["split"] for r in read} == {"jigen"}
+    assert [r.seed for r in read] == list(range(5))
+    assert read[0].results["val"]["target/accuracy"] == 0.4
+    assert read[2].note == "code 1: RuntimeError: x"
+    assert len(records.find_runs([tmp_path])) == 5
+
+
+def test_trials_of_a_method_are_read_as_one(tmp_path):
+    evaluations = [evaluation(10, 0.8, 0.3)]
+    first = make_config()
+    write_run(tmp_path, first, evaluations, trial=0, method="m")
+    write_run(
+        tmp_path,
+        make_config(optim__lr=0.5),
+        evaluations,
+        trial=1,
+        method="m",
+        drawn={"optim.lr": 0.5},
+    )
+    made = _benchmark(*(records.read(d) for d in records.find_runs([tmp_path])))
+    assert list(made.methods) == ["erm"]
+    assert made.methods["erm"]["sketch"][0].trial == 0
