@@ -81,6 +81,20 @@ def test_differences_are_of_pairs():
     assert nobody is None
 
 
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ((), "+1.5 [-0.5, +3.5] (6)"),
+        ((False,), "+1.5"),
+        ((False, 6), "+1.5"),
+        ((False, 8), "+1.5 (6/8)"),
+    ],
+)
+def test_differences_say_their_number_of_pairs(arguments, text):
+    found = compare.Difference(0.015, -0.005, 0.035, 6)
+    assert tables.difference_text(found, *arguments) == text
+
+
 def test_an_average_needs_every_target():
     made = _benchmark(
         _record(target="photo", seed=0, accuracy=0.8),

@@ -1,5 +1,7 @@
 """The pmapped step on four devices against plain JAX on one."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,7 +19,7 @@ from jigsaw_shape.models.multitask import Multitask
 from jigsaw_shape.models.stages import leave
 from jigsaw_shape.training import setup
 from jigsaw_shape.training import step as step_lib
-from jigsaw_shape.training.losses import make_losses
+from jigsaw_shape.training.losses import Sizes, make_heads, make_losses
 from jigsaw_shape.training.view import make_view
 
 N, STORED, SIZE, N_CLASSES = 16, 20, 18, 3
@@ -181,6 +183,90 @@ def test_mixstyle_mixes_within_each_device_s_shard(mix):
     ]
     np.testing.assert_allclose(kernels[0], kernels[1], atol=2e-6)
     assert np.abs(kernels[0] - kernels[2]).max() > 1e-4
+
+
+@pytest.mark.parametrize("domains", ["source", "style"])
+def test_pairs_and_a_reversed_head_are_the_same_on_four_devices(domains):
+    config = _config(
+        **{
+            "losses.jigsaw": 0.0,
+            "losses.consistency": 0.5,
+            "losses.domain": 0.3,
+            "dann.domains": domains,
+            "diversify.name": "randconv",  # an image changes by its own key alone
+            "diversify.p_ordered": (0.6,),
+            "diversify.p_shuffled": (0.6,),
+        }
+    )
+    n_domains = 3
+    heads = make_heads(config, Sizes(N_CLASSES, 31, n_domains))
+    heads["domain"] = dataclasses.replace(heads["domain"], hidden=(6,))
+    view = make_view(config, jigsaw.permutation_set(3, 30, 0))
+
+    def model(norm_axis):
+        return Multitask(TinyEncoder(norm_axis), heads, (0.5,) * 3, (0.2,) * 3)
+
+    def reversal(progress):
+        return 0.2 + progress
+
+    losses = make_losses(config)
+    optimizer = optax.sgd(LR)
+    first = step_lib.init_variables(model(step_lib.AXIS), jax.random.key(1), SIZE)
+    state = step_lib.init_state(first, optimizer, setup.step_rng(config), False)
+    update = step_lib.make_update(
+        model(step_lib.AXIS), optimizer, losses, view, N_STEPS, reversal=reversal
+    )
+    batch = _batch() | {"domain": np.arange(N, dtype=np.int32) % n_domains}
+    state, means = update(state, None, Styling(), step_lib.shard(batch))
+
+    seen = view(
+        jax.random.fold_in(setup.step_rng(config), 0),
+        0.0,
+        jnp.arange(N),
+        batch["image"],
+        batch["domain"],
+        Styling(),
+    )
+    assert len(seen.images) == 2 * N
+    label, domain = np.tile(batch["label"], 2), np.tile(batch["domain"], 2)
+    domain = seen.styled.astype(int) if domains == "style" else domain
+    cross_entropy = optax.softmax_cross_entropy_with_integer_labels
+
+    def loss_fn(params):
+        outputs, _ = model(None).apply(
+            first | {"params": params},
+            seen.images,
+            True,
+            reversal=0.2,
+            mutable=["batch_stats"],
+        )
+        log_p = jax.nn.log_softmax(outputs["classification"])
+        p, differs = jnp.exp(log_p), seen.styled[:N]
+        apart = ((p[:N] - p[N:]) * (log_p[:N] - log_p[N:])).sum(-1) / 2
+        terms = {
+            "loss/classification": cross_entropy(log_p, label).mean(),
+            "loss/domain": cross_entropy(outputs["domain"], domain).mean(),
+            "loss/consistency": (apart * differs).sum() / differs.sum(),
+        }
+        hits = (outputs["domain"].argmax(-1) == domain).mean()
+        total = (
+            terms["loss/classification"]
+            + 0.3 * terms["loss/domain"]
+            + 0.5 * terms["loss/consistency"]
+        )
+        return total, terms | {"loss/total": total, "accuracy/domain": hits}
+
+    grads, terms = jax.grad(loss_fn, has_aux=True)(first["params"])
+    assert 0 < int(seen.styled.sum()) < N
+    assert float(terms["loss/consistency"]) > 0
+    for name, value in terms.items():
+        assert float(means[name].compute()) == pytest.approx(float(value), rel=1e-4)
+    expected = jax.tree.map(lambda p, g: p - LR * g, first["params"], grads)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=2e-6),
+        jax.device_get(state.params),
+        jax.device_get(expected),
+    )
 
 
 def test_every_device_holds_the_same_state():

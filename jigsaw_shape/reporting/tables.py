@@ -98,7 +98,8 @@ def accuracy_table(
             row.append(Cell(text, i in best_average))
         if has_baseline:
             found = compare.paired(cells, methods[baseline], targets, rule)
-            text = difference_text(found, with_intervals)
+            n_pairs = sum(map(len, methods[baseline].values()))
+            text = difference_text(found, with_intervals, n_pairs)
             row.append(Cell("-" if label == baseline else text))
         if has_bias:
             row.append(Cell(mean_text(biases[i]) or "-"))
@@ -229,13 +230,14 @@ def mean_text(found: compare.Mean | None, planned: int = 0) -> str:
 
 
 def difference_text(
-    found: compare.Difference | None, with_interval: bool = True
+    found: compare.Difference | None, with_interval: bool = True, n_pairs: int = 0
 ) -> str:
-    """Returns `+1.3 [-0.2, +2.8] (6)`, or `+1.3` alone."""
+    """Returns `+1.3 [-0.2, +2.8] (6)`; or `+1.3`, and `(6/8)` where 2 pairs lack."""
     if found is None:
         return "-"
     if not with_interval:
-        return f"{100 * found.mean:+.1f}"
+        part = f" ({found.n}/{n_pairs})" if found.n < n_pairs else ""
+        return f"{100 * found.mean:+.1f}{part}"
     interval = ""
     if found.low is not None:
         interval = f" [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
