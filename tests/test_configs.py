@@ -7,22 +7,26 @@ import small_imagenet
 from PIL import Image
 from test_config import CONFIGS, load_config
 
+from jigsaw_shape.config import source_names
 from jigsaw_shape.data import folders, layouts
 from jigsaw_shape.data.pipeline import ImageStore, epoch_order
+from jigsaw_shape.models import ENCODERS
 from jigsaw_shape.training import setup
 
 N_PER_CLASS = 11  # above 10, so that a tenth holds out something
 
 
-def _make_folder(path, spec):
+def _make_folder(path, spec, config):
     """Writes a data set of `spec`'s layout with a few tiny images a class."""
     rng = np.random.default_rng(0)
-    domains = list(spec.domains) or ["sketch", "photo", "clipart"]
+    own = {"photo", "clipart", config.data.target, *source_names(config)}
+    domains = list(spec.domains) or sorted(own)
     classes = list(spec.classes)[:3] or ["cat", "dog"]
     for domain in domains:
         for name in classes:
             for i in range(N_PER_CLASS):
-                split = ("val" if i == 0 else "train") if "digits" in spec.name else ""
+                split = "val" if i == 0 else "train"
+                split = split if config.data.split == "official" else ""
                 file = path / domain / split / name / f"{i}.png"
                 file.parent.mkdir(parents=True, exist_ok=True)
                 pixels = rng.integers(0, 256, (20, 24, 3), np.uint8)
@@ -39,7 +43,7 @@ def test_config_loads_and_builds_its_batch(path, tmp_path):
         config.data.data_dir = str(tmp_path)
     else:
         spec = layouts.find_spec(config.data.name)
-        _make_folder(tmp_path / "source", spec)
+        _make_folder(tmp_path / "source", spec, config)
         config.data.data_dir = str(tmp_path / "prepared")
         folders.prepare(
             config.data.name,
@@ -48,9 +52,12 @@ def test_config_loads_and_builds_its_batch(path, tmp_path):
             strict=False,
         )
     config.data.batch_size = 4
+    if config.model.encoder not in ENCODERS:
+        config.model.encoder = "convnet"
     dataset, splits = setup.load_data(config)
     assert config.data.target not in splits.sources
-    assert len(splits.sources) == len(dataset.domains) - 1
+    everything_else = set(dataset.domains) - {config.data.target}
+    assert set(splits.sources) == (set(source_names(config)) or everything_else)
     schedule = setup.make_schedule(config, len(splits.train))
     assert max(schedule.evaluate_at) == schedule.n_steps
 
