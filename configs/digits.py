@@ -9,9 +9,9 @@ DIR/{mnist,svhn,mnist_m,usps,syn}/{0..9}/*: in `mnist` what is trained on, 10,00
 in the papers, and in the others what is tested on. The recipe of Volpi et al., NeurIPS
 2018, as the code of Qiao et al., CVPR 2020, has it: Adam 1e-4, batch 32, 10,000 steps,
 no augmentation; their images are 32 px, here 30, in tiles of 10. Grey digits are read
-as RGB. Published for MNIST to SVHN: 53.7 % (Asadi et al., arXiv 1909.08245). Nothing has
-been measured with this configuration yet. With one source, styles are external ones or
-random: `ddec`, `sin` and `randconv` have a meaning here, `fourier` and `dann` have none.
+as RGB. Published for MNIST to SVHN: 53.7 % (Asadi et al., arXiv 1909.08245). Nothing
+has been measured with this configuration yet. With one source, styles are external or
+random: `ddec`, `sin` and `randconv` mean something here, `fourier` and `dann` do not.
 """
 
 from jigsaw_shape.config import default_config

@@ -310,8 +310,10 @@ def test_refusals_are_one_line_and_code_2(argument, words, tmp_path, capsys):
 
 
 def test_a_small_benchmark_from_start_to_end(tmp_path):
-    tiny = [f"--config.{k}={v}" for k, v in (TINY | {"epochs": 1}).items()]
-    arguments = ["--config", SHAPES, "--presets=erm,jigen", "--seeds=0", *tiny]
+    fields = TINY | {"epochs": 1, "diversify.name": "colour", "dann.hidden": "(8,)"}
+    fields |= {"losses.consistency": 0.5, "diversify.p_ordered": "(0.5,)"}
+    tiny = [f"--config.{k}={v}" for k, v in fields.items()]
+    arguments = ["--config", SHAPES, "--presets=erm,dann", "--seeds=0", *tiny]
     arguments += ["--targets=sketch", "--out", str(tmp_path / "out")]
     printed = finish(start(*arguments, module="benchmark"))
     assert "2 runs, 2 of them missing" in printed
@@ -325,6 +327,10 @@ def test_a_small_benchmark_from_start_to_end(tmp_path):
     assert len(results) == 6
     plans = [record.read_plan(p) for p in sorted((tmp_path / "out").iterdir())]
     assert {r["settings"] for r in results} == {p["settings"] for p in plans}
+    of_dann = [r for r in results if r["preset"] == "dann"]
+    assert all(0 <= r["train/domain_accuracy"] <= 1 for r in of_dann)
+    trained = rows.read(next((tmp_path / "out").glob("dann*")))
+    assert any(row.get("loss/consistency", 0) > 0 for row in trained)
     began = json.loads(next((tmp_path / "out").glob("erm*/run.json")).read_text())[
         "starts"
     ]
