@@ -74,6 +74,12 @@ def test_every_config_passes_its_own_check_with_every_preset(path, preset):
         ("mixstyle.alpha", 0.0, "above 0"),
         ("mixstyle.mix", "shuffle", "crossdomain"),
         ("losses.classification", 0.0, "raise one"),
+        ("losses.consistency", 1.0, "set config.diversify.name"),
+        ("classification.label_smoothing", 1.0, "below 1"),
+        ("dann.domains", "target", "source | style"),
+        ("dann.hidden", (0,), "widths"),
+        ("dann.gamma", -1.0, "0 or more"),
+        ("dann.strongest", -1.0, "0 or more"),
         ("log.every_steps", 0, "1 or more"),
     ],
 )
@@ -91,6 +97,15 @@ def test_check_refuses_and_names_the_key(field, value, words):
     assert words in message
     assert "config." in message
     assert "\n" not in message
+
+
+def test_styles_as_domains_need_stylized_images():
+    config = apply_preset(config_lib.default_config(), "dann")
+    config.dann.domains = "style"
+    with pytest.raises(ValueError, match=r"losses\.domain .*config\.diversify\.name"):
+        config_lib.check(config, n_devices=1)
+    config.diversify.name = "fourier"
+    config_lib.check(config, n_devices=1)
 
 
 def test_check_refuses_a_weakest_strength_above_the_strongest():

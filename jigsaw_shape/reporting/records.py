@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from jigsaw_shape import rows, settings
 from jigsaw_shape.bench import record
 
-CONFIG = "config.json"
+CONFIG, STARTS = "config.json", "run.json"  # see `training.rundir`
 FINISHED, FAILED, UNFINISHED, MISSING = "finished", "failed", "unfinished", "missing"
 
 
@@ -57,7 +57,7 @@ def find_runs(paths: Sequence[pathlib.Path]) -> list[pathlib.Path]:
     for path in paths:
         below = {
             found.parent
-            for name in (rows.FILE_NAME, record.PLAN, CONFIG)
+            for name in (rows.FILE_NAME, record.PLAN, STARTS)
             for found in path.rglob(name)
         }
         if not below:
@@ -133,6 +133,6 @@ def _protocol(row, config, directory) -> dict:
 
 
 def _images(directory) -> str | None:
-    path = directory / "run.json"
+    path = directory / STARTS
     starts = json.loads(path.read_text())["starts"] if path.exists() else []
     return starts[0].get("images") if starts else None

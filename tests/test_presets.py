@@ -1,0 +1,71 @@
+"""Methods as changes to a configuration: what each changes, and what it needs."""
+
+import json
+
+import pytest
+from conftest import REPOSITORY
+from test_config import load_config
+
+from jigsaw_shape import config as config_lib
+from jigsaw_shape import settings
+from jigsaw_shape.presets import apply_preset
+from jigsaw_shape.training import setup
+
+
+def _config(preset):
+    return apply_preset(config_lib.default_config(), preset)
+
+
+def _changes(one, other):
+    """Returns the fields in which two presets differ, but for their names."""
+    stored = settings.to_json(_config(one))
+    lines = settings.differences(stored, _config(other))
+    return {line.split(":")[0] for line in lines} - {"preset"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "fields"),
+    [
+        ("erm", "dann", {"losses.domain"}),
+        ("sin", "dann_style", {"losses.domain", "dann.domains"}),
+        ("ddec", "whole_only", {"diversify.per_tile"}),
+        ("ddec", "tile_only", {"diversify.per_tile"}),
+        ("ddec", "jigsaw_0", {"losses.jigsaw"}),
+    ],
+)
+def test_an_ablation_changes_what_it_is_named_for_and_nothing_else(one, other, fields):
+    assert _changes(one, other) == fields
+
+
+def test_style_only_stylizes_as_many_images_as_ddec_and_shuffles_none():
+    whole, alone = _config("ddec"), _config("style_only")
+    share = (1 - whole.jigsaw.bias_whole_image) * whole.diversify.p_shuffled[0]
+    assert alone.diversify.p_ordered[0] == pytest.approx(share)
+    assert alone.jigsaw.bias_whole_image == 1
+    assert alone.losses.jigsaw == 0
+    for key in ("name", "weakest", "strongest", "external", "styles"):
+        assert alone.diversify[key] == whole.diversify[key]
+
+
+@pytest.mark.parametrize("sources", ["photo", ""])
+def test_one_source_has_no_domains_to_tell_apart(sources):
+    config = load_config(REPOSITORY / "configs" / "shapes.py", "dann")
+    config.data.n_per_class = 3
+    config.data.sources = sources
+    if not sources:
+        setup.load_data(config)
+        return
+    with pytest.raises(ValueError, match=r"photo is the only one.*dann\.domains"):
+        setup.load_data(config)
+    config.dann.domains = "style"
+    setup.load_data(config)
+
+
+def test_defaults_are_without_the_new_terms():
+    stored = json.loads(settings.to_json(_config("erm")))
+    assert stored["losses"] == {
+        "classification": 1.0,
+        "consistency": 0.0,
+        "domain": 0.0,
+        "jigsaw": 0.0,
+    }
