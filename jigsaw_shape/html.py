@@ -145,7 +145,11 @@ def cell(value: str, *, kind: str = "", title: str = "") -> str:
 
 
 def table(
-    header: Sequence[str], rows: Sequence[Sequence[str]], aside: Sequence[int] = ()
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    aside: Sequence[int] = (),
+    left: Sequence[int] = (0,),
 ) -> str:
     """Returns a table that scrolls where the page is too narrow.
 
@@ -153,8 +157,12 @@ def table(
       header: Plain text.
       rows: Cells, as `cell` returns.
       aside: Indices of rows that are set apart, such as published numbers.
+      left: Indices of columns of text, whose cells are of the kind `text`.
     """
-    head = "".join(f"<th>{text(name)}</th>" for name in header)
+    sides = [' class="text"' if i in left else "" for i in range(len(header))]
+    head = "".join(
+        f"<th{side}>{text(name)}</th>" for side, name in zip(sides, header, strict=True)
+    )
     kinds = [' class="aside"' if i in aside else "" for i in range(len(rows))]
     body = "".join(
         f"<tr{kind}>{''.join(row)}</tr>" for kind, row in zip(kinds, rows, strict=True)

@@ -256,6 +256,7 @@ def _print_benchmark(benchmark, arguments, console) -> None:
 
 
 def _print_table(table: tables.Table, console: Console) -> None:
+    console.print(f"\n{table.title}", soft_wrap=True, markup=False, style="bold")
     console.print(formats.to_rich(table))
     for note in table.notes:
         text = note.replace("+-", "±")

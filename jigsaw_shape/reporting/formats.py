@@ -16,8 +16,8 @@ from jigsaw_shape.reporting.tables import VAL, Table
 
 
 def to_rich(table: Table) -> rich_table.Table:
-    """Returns the table for the terminal."""
-    made = rich_table.Table(title=escape(table.title), box=box.SIMPLE_HEAD)
+    """Returns the table for the terminal, without its title."""
+    made = rich_table.Table(box=box.SIMPLE_HEAD)
     for i, name in enumerate(table.header):
         made.add_column(escape(name), justify="left" if i == 0 else "right")
     for i, row in enumerate(table.body):

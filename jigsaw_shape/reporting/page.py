@@ -111,8 +111,8 @@ def _benchmark(benchmark, key, baseline, with_published) -> list[str]:
 
 
 _DIFFERENCE = (
-    "Mark and line: mean and 95 % interval over all pairs of target and seed; ticks "
-    "below: the mean on each target."
+    "Mark and line: mean and 95 % interval over all pairs of target and seed, cut off "
+    "where it leaves the figure; ticks below: the mean on each target."
 )
 
 
@@ -164,7 +164,7 @@ def _table(table: tables.Table) -> str:
         body.append(cells)
     notes = "".join(html.paragraph(note, note=True) for note in table.notes)
     notes = notes.replace("+-", "±")
-    return html.table(table.header, body, table.aside) + notes
+    return html.table(table.header, body, aside=table.aside) + notes
 
 
 def _shown(text: str) -> str:
@@ -216,6 +216,6 @@ def _runs(everything: Sequence[Record]) -> str:
     header = ["run", "status", "", "target", "source val"]
     return html.section(
         "Runs",
-        html.table(header, body),
+        html.table(header, body, left=(0, 1, 2)),
         html.paragraph("Accuracies in %, selected on validation.", note=True),
     )
