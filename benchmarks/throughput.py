@@ -59,7 +59,7 @@ def make_config(arguments, size_px: int, batch_size: int):
 
 def start(config, dataset: Dataset):
     """Returns the state before the first step, and `update(state, bank, batch)`."""
-    learner = setup.make_learner(config, N_CLASSES)
+    learner = setup.make_learner(config, N_CLASSES, len(dataset.domains))
     optimizer = optim.make_optimizer(config, N_STEPS)
     variables = setup.init_variables(config, learner.model)
     state = step_lib.init_state(variables, optimizer, setup.step_rng(config), False)
@@ -70,6 +70,7 @@ def start(config, dataset: Dataset):
         learner.view,
         N_STEPS,
         learner.make_edit,
+        reversal=learner.reversal,
     )
     styling, _ = setup.load_styling(config, dataset, splits=None)
     return state, lambda state, bank, batch: update(state, bank, styling, batch)

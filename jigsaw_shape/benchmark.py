@@ -60,6 +60,13 @@ def main(argv: Sequence[str]) -> int:
     console.print(
         f"{len(mine)} runs, {len(missing)} of them missing, in {out}", soft_wrap=True
     )
+    others = plan.other_runs(runs, out)
+    if others:
+        console.print(
+            f"{out} also holds {len(others)} runs that are not among them, such as "
+            f"{others[0]}",
+            soft_wrap=True,
+        )
     tally = runner.run_all(
         mine, out, lambda run: plan.command(run, out, sys.executable), console
     )

@@ -263,8 +263,10 @@ def test_plans_show_what_is_missing_and_stale_ones_give_way(tmp_path):
     plan.write_plans(after, tmp_path)
     there = {path.name for path in tmp_path.iterdir()}
     assert there == {before[0].name} | {run.name for run in after}
+    assert plan.other_runs(after, tmp_path) == [before[0].name]
     known = record.read_plan(tmp_path / after[0].name)
-    assert known["preset"], known["settings"] == ("erm", after[0].settings)
+    assert (known["preset"], known["settings"]) == ("erm", after[0].settings)
+    assert known["config"]["optim"]["lr"] == 0.5
 
 
 def test_print_and_slurm_run_nothing(tmp_path, capsys):

@@ -152,6 +152,12 @@ def write_plans(runs: Sequence[Run], out: pathlib.Path) -> None:
         record.write_plan(run, out / run.name)
 
 
+def other_runs(runs: Sequence[Run], out: pathlib.Path) -> list[str]:
+    """Returns the names of runs in `out` that are not among `runs`, sorted."""
+    there = {path.parent.name for path in out.glob(f"*/{record.PLAN}")}
+    return sorted(there - {run.name for run in runs})
+
+
 def _which(plan: Mapping) -> tuple:
     return plan["preset"], plan["target"], plan["seed"], plan["trial"]
 
