@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
     missing = [run for run in mine if not record.is_finished(out / run.name)]
     if arguments.print or arguments.slurm:
         if not missing:
-            print(f"all {len(mine)} runs are finished", file=sys.stderr)
+            print(f"finished: {_runs(len(mine))}", file=sys.stderr)
         elif arguments.print:
             for run in missing:
                 print(shlex.join(plan.command(run, out)))
@@ -57,14 +57,11 @@ def main(argv: Sequence[str]) -> int:
             print(plan.slurm_script(runs, indices, out, again), end="")
         return cli.OK
     console = report.make_console()
-    console.print(
-        f"{len(mine)} runs, {len(missing)} of them missing, in {out}", soft_wrap=True
-    )
+    console.print(f"{_runs(len(mine))} in {out}, {len(missing)} to do", soft_wrap=True)
     others = plan.other_runs(runs, out)
     if others:
         console.print(
-            f"{out} also holds {len(others)} runs that are not among them, such as "
-            f"{others[0]}",
+            f"it also holds {_runs(len(others))} not of this call, such as {others[0]}",
             soft_wrap=True,
         )
     tally = runner.run_all(
@@ -149,6 +146,10 @@ def _at_least_0(flag: str, number: int) -> int:
     if number < 0:
         raise ValueError(f"{flag} {number}: 0 or more allowed")
     return number
+
+
+def _runs(n: int) -> str:
+    return f"{n} run{'s' * (n != 1)}"
 
 
 def _summary(tally: runner.Tally) -> str:
