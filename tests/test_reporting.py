@@ -196,6 +196,20 @@ def test_other_splits_or_images_are_never_averaged(key):
     assert [len(b.methods["erm"]["sketch"]) for b in made] == [2, 1]
 
 
+def test_what_has_not_begun_stays_with_its_benchmark():
+    protocol = {"dataset": "pacs", "encoder": "resnet18", "split": "jigen"}
+    seen = [
+        _record(protocol=protocol | {"images": i}, seed=n) for n, i in enumerate("ab")
+    ]
+    waiting = _record(
+        protocol=protocol, seed=9, status=records.MISSING, results={}, name="waiting"
+    )
+    made = compare.group([waiting, seen[0]])
+    assert [len(b.records) for b in made] == [2]
+    made = compare.group([waiting, *seen], apart=True)
+    assert [len(b.records) for b in made] == [2, 1]
+
+
 def test_other_settings_of_a_method_are_never_averaged():
     runs = [
         _record(seed=0, method="x", fields={"optim.lr": 0.1, "data.name": "pacs"}),

@@ -19,6 +19,8 @@ from jigsaw_shape.reporting.records import FINISHED, Record
 CONFIDENCE = 0.95
 ACCURACY, SHAPE_BIAS = "target/accuracy", "cue_conflict/shape_bias"
 
+_SPLIT = ("split", "split_seed", "images")
+
 # {target: {seed: record}}
 Cells = Mapping[str, Mapping[int, Record]]
 
@@ -73,13 +75,24 @@ def group(records: Sequence[Record], apart: bool = False) -> list[Benchmark]:
     Raises:
       ValueError: They cannot be averaged; see `check_same`.
     """
-    keys = ("dataset", "encoder")
+    keys = ("dataset", "encoder", *_SPLIT[:-1] * apart)
+    found = _by(records, lambda r: tuple(r.protocol.get(key) for key in keys))
     if apart:
-        keys += ("split", "split_seed", "images")
+        for key, members in list(found.items()):
+            # A run that has not begun has seen no images: it goes with the first.
+            seen = [r.protocol["images"] for r in members if "images" in r.protocol]
+            first = seen[0] if seen else None
+            parts = _by(members, lambda r, f=first: r.protocol.get("images", f))
+            del found[key]
+            found |= {(*key, images): part for images, part in parts.items()}
+    return [_benchmark(members, apart) for members in found.values()]
+
+
+def _by(records, key) -> dict[object, list[Record]]:
     found = collections.defaultdict(list)
     for r in records:
-        found[tuple(r.protocol.get(key) for key in keys)].append(r)
-    return [_benchmark(members, apart) for members in found.values()]
+        found[key(r)].append(r)
+    return dict(found)
 
 
 def _benchmark(records: Sequence[Record], apart: bool) -> Benchmark:
@@ -109,7 +122,7 @@ def check_same(records: Sequence[Record]) -> None:
       ValueError: They differ in the split or the images; or a preset's runs differ in
         their settings.
     """
-    for key in ("split", "split_seed", "images"):
+    for key in _SPLIT:
         runs = collections.defaultdict(list)
         for r in records:
             if key in r.protocol:
