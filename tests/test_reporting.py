@@ -117,6 +117,16 @@ def test_a_measure_that_a_run_does_not_have_is_not_averaged():
     assert _average(made, measure=compare.SHAPE_BIAS) == (0.3, None, 1)
 
 
+def test_measures_beside_accuracy_are_shown_where_any_run_has_them():
+    domain = {"measures": {"train/domain_accuracy": 0.4}}
+    plain = tables.accuracy_table(_benchmark(_record()), "val", "erm")
+    assert list(plain.header) == ["method", "sketch", "source val"]
+    made = _benchmark(_record(), _record("dann", **domain))
+    table = tables.accuracy_table(made, "val", "erm")
+    assert table.header[-1] == "domain"
+    assert [row[-1].text for row in table.body] == ["-", "40.0"]
+
+
 def test_missing_seeds_and_failed_runs_stay_visible():
     made = _benchmark(
         _record(seed=0),

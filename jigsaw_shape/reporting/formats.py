@@ -11,8 +11,8 @@ from rich.markup import escape
 
 from jigsaw_shape import rows
 from jigsaw_shape.reporting import compare
-from jigsaw_shape.reporting.compare import ACCURACY, SHAPE_BIAS, Benchmark
-from jigsaw_shape.reporting.tables import VAL, Table
+from jigsaw_shape.reporting.compare import ACCURACY, Benchmark
+from jigsaw_shape.reporting.tables import EXTRAS, Table
 
 
 def to_rich(table: Table) -> rich_table.Table:
@@ -93,7 +93,7 @@ def to_latex(table: Table) -> str:
 _CSV = (
     *("dataset", "encoder", "split", "split_seed", "method", "selection", "target"),
     *("n_seeds", "accuracy", "standard_error", "baseline", "n_pairs", "difference"),
-    *("low", "high", "shape_bias", "source_val"),
+    *("low", "high", *(name.replace(" ", "_") for name in EXTRAS)),
 )
 
 
@@ -128,9 +128,9 @@ def _numbers(benchmark, cells, targets, rule, baseline) -> dict:
             "accuracy": accuracy.mean,
             "standard_error": accuracy.error,
         }
-    for name, measure in (("shape_bias", SHAPE_BIAS), ("source_val", VAL)):
+    for name, measure in EXTRAS.items():
         found = compare.of_average(cells, targets, rule, measure)
-        values[name] = found and found.mean
+        values[name.replace(" ", "_")] = found and found.mean
     if baseline in benchmark.methods and cells is not benchmark.methods[baseline]:
         found = compare.paired(cells, benchmark.methods[baseline], targets, rule)
         if found is not None:

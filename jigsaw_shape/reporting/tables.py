@@ -8,6 +8,12 @@ from jigsaw_shape.reporting import compare, published
 from jigsaw_shape.reporting.compare import ACCURACY, SHAPE_BIAS, Benchmark
 
 VAL = "val/accuracy"
+# Beside the accuracies: averages over targets, in %.
+EXTRAS = {
+    "shape bias": SHAPE_BIAS,
+    "source val": VAL,
+    "domain": "train/domain_accuracy",  # of the domain head, on training images
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,9 +58,9 @@ def accuracy_table(
 ) -> Table:
     """Returns targets across and methods down, in %, for one selection rule.
 
-    Beside them the average, the paired difference to the baseline, shape bias and the
-    accuracy on the sources' validation images. A cell that has fewer seeds than there
-    should be says how many of how many.
+    Beside them the average, the paired difference to the baseline and, where there are
+    any, the measures of `EXTRAS`. A cell that has fewer seeds than there should be says
+    how many of how many.
 
     Args:
       benchmark: See `compare.group`.
@@ -72,17 +78,16 @@ def accuracy_table(
     averages = [
         compare.of_average(c, targets, rule, ACCURACY) for c in methods.values()
     ]
-    biases = [
-        compare.of_average(c, targets, rule, SHAPE_BIAS) for c in methods.values()
-    ]
-    validations = [compare.of_average(c, targets, rule, VAL) for c in methods.values()]
+    extras = {
+        name: [compare.of_average(c, targets, rule, measure) for c in methods.values()]
+        for name, measure in EXTRAS.items()
+    }
+    extras = {name: means for name, means in extras.items() if any(means)}
     has_baseline = baseline in methods and len(methods) > 1
-    has_bias = any(b is not None for b in biases)
     header = ["method", *targets]
     header += ["average"] * several
     header += [f"vs {baseline}"] * has_baseline
-    header += ["shape bias"] * has_bias
-    header += ["source val"]
+    header += list(extras)
     best = [_best(means) for means in zip(*columns, strict=True)]
     best_average = _best(averages)
     body = []
@@ -101,9 +106,7 @@ def accuracy_table(
             n_pairs = sum(map(len, methods[baseline].values()))
             text = difference_text(found, with_intervals, n_pairs)
             row.append(Cell("-" if label == baseline else text))
-        if has_bias:
-            row.append(Cell(mean_text(biases[i]) or "-"))
-        row.append(Cell(mean_text(validations[i]) or "-"))
+        row += [Cell(mean_text(means[i]) or "-") for means in extras.values()]
         body.append(row)
     aside = ()
     notes = list(_notes(benchmark, rule, has_baseline and with_intervals and baseline))
