@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 _STYLE = """
-:root { --ink: #1c2330; --soft: #5d6778; --line: #e3e6ec; --paper: #ffffff;
+:root { --ink: #1d2330; --soft: #5c6675; --line: #e3e6ec; --paper: #ffffff;
   --ground: #f5f6f9; --accent: #2f5fd0; --good: #1a7f4b; --bad: #b3261e;
   --warn: #8a5a00; --best: #e8f0ff; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e9f0; --soft: #9aa5b8;
@@ -58,7 +58,7 @@ tr.aside td { color: var(--soft); font-style: italic; }
 figure { margin: .8rem 0 0; background: #ffffff; border-radius: .5rem; padding: .6rem; }
 figure svg, figure img { display: block; max-width: 100%; height: auto;
   margin: 0 auto; }
-figcaption { color: #5d6778; font-size: .875rem; padding: .5rem .2rem 0; }
+figcaption { color: #5c6675; font-size: .875rem; padding: .5rem .2rem 0; }
 .tabs { display: flex; flex-wrap: wrap; gap: 0 .4rem; }
 .tabs > input { position: absolute; opacity: 0; pointer-events: none; }
 .tabs > label { padding: .3rem .9rem; border-radius: 2rem; cursor: pointer;
@@ -74,13 +74,14 @@ figcaption { color: #5d6778; font-size: .875rem; padding: .5rem .2rem 0; }
 """
 
 
-def page(title: str, lead: str, *parts: str) -> str:
+def page(title: str, lead: str, *parts: str, style: str = "") -> str:
     """Returns a whole document.
 
     Args:
       title: Plain text.
       lead: Plain text below the title.
       *parts: HTML, such as `section` and `cards` return.
+      style: CSS of the page's own, after what all pages share.
     """
     return f"""<!doctype html>
 <html lang="en">
@@ -88,7 +89,7 @@ def page(title: str, lead: str, *parts: str) -> str:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{text(title)}</title>
-<style>{_STYLE}</style>
+<style>{_STYLE}{style}</style>
 </head>
 <body>
 <main>

@@ -63,7 +63,9 @@ def test_a_page_is_whole_and_fetches_nothing():
             html_lib.drawing(_figure(), "drawn"),
             html_lib.picture(b"png", "pictured"),
         ),
+        style=".own { color: red }",
     )
+    assert page.index(".own {") < page.index("</style>")
     seen = balanced(page).seen
     for tag in ("html", "style", "table", "svg", "img", "input", "figcaption"):
         assert tag in seen
