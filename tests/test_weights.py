@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import traverse_util
 from torch_reference import (
     DATA,
     LITE0,
@@ -26,6 +27,7 @@ from torch_reference import (
 )
 
 from jigsaw_shape.models import ENCODERS, weights
+from jigsaw_shape.models.renames import from_foreign
 from jigsaw_shape.models.torch_file import read_torch_file
 from jigsaw_shape.models.weights import load_pretrained
 
@@ -96,15 +98,9 @@ def test_lite0_logits_equal_pytorch():
 
 @pytest.mark.parametrize("train", [False, True])
 def test_resnet18_features_and_statistics_equal_the_reference(train):
-    arrays, extra = weights.rename(resnet18_state(), "resnet")
-    assert extra == []
-    variables = {"params": {}, "batch_stats": {}}
-    for (collection, *path), value in arrays.items():
-        if path[0] != "classifier":
-            node = variables[collection]
-            for key in path[:-1]:
-                node = node.setdefault(key, {})
-            node[path[-1]] = value
+    renamed = from_foreign("resnet", resnet18_state())
+    assert renamed.extra == []
+    variables = traverse_util.unflatten_dict(renamed.arrays)
     module = ENCODERS["resnet18"].build()
     features, updated = jax.jit(
         lambda v, x: module.apply(v, x, train, mutable=["batch_stats"])
@@ -137,8 +133,8 @@ def test_a_saved_resnet18_equals_pytorch(tmp_path, zipped):
     )(variables, images)
     expected = torch_resnet18(state, channels_first(images), train=True)
     np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-4)
-    arrays, _ = weights.rename({k: v.numpy() for k, v in state.items()}, "resnet")
-    for path, value in arrays.items():
+    renamed = from_foreign("resnet", {k: v.numpy() for k, v in state.items()})
+    for path, value in renamed.arrays.items():
         if path[0] == "batch_stats":
             ours = updated
             for key in path:

@@ -1,10 +1,9 @@
-"""Foreign checkpoints into Flax variables, by a rename table for each family."""
+"""Foreign checkpoints into Flax variables, by the tables of `renames.py`."""
 
 import hashlib
 import http.client
 import importlib.util
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,47 +13,8 @@ from flax import traverse_util
 
 from jigsaw_shape.download import download
 from jigsaw_shape.models import ENCODERS
+from jigsaw_shape.models.renames import from_foreign
 from jigsaw_shape.models.torch_file import read_torch_file
-
-# PyTorch's module names and Flax's paths; `{}` is a number, kept in its place, so that
-# a table reads in both directions. `classifier` is not part of an encoder.
-RENAMES: dict[str, tuple[tuple[str, str], ...]] = {
-    "resnet": (
-        ("conv1", "conv1"),
-        ("bn1", "bn1"),
-        ("layer{}.{}.conv{}", "layer{}_{}/conv{}"),
-        ("layer{}.{}.bn{}", "layer{}_{}/bn{}"),
-        ("layer{}.{}.downsample.0", "layer{}_{}/downsample_conv"),
-        ("layer{}.{}.downsample.1", "layer{}_{}/downsample_bn"),
-        ("fc", "classifier"),
-    ),
-    "efficientnet_lite": (
-        ("_conv_stem", "stem_conv"),
-        ("_bn0", "stem_bn"),
-        ("_blocks.{}._expand_conv", "blocks_{}/expand_conv"),
-        ("_blocks.{}._bn0", "blocks_{}/expand_bn"),
-        ("_blocks.{}._depthwise_conv", "blocks_{}/depthwise_conv"),
-        ("_blocks.{}._bn1", "blocks_{}/depthwise_bn"),
-        ("_blocks.{}._project_conv", "blocks_{}/project_conv"),
-        ("_blocks.{}._bn2", "blocks_{}/project_bn"),
-        ("_conv_head", "head_conv"),
-        ("_bn1", "head_bn"),
-        ("_fc", "classifier"),
-    ),
-}
-
-# A tensor's last name and number of axes -> collection, Flax's name, transposition.
-# OIHW -> HWIO, also for depthwise kernels: [C, 1, k, k] -> [k, k, 1, C].
-_LEAVES = {
-    ("weight", 4): ("params", "kernel", (2, 3, 1, 0)),
-    ("weight", 2): ("params", "kernel", (1, 0)),
-    ("weight", 1): ("params", "scale", (0,)),
-    ("bias", 1): ("params", "bias", (0,)),
-    ("running_mean", 1): ("batch_stats", "mean", (0,)),
-    ("running_var", 1): ("batch_stats", "var", (0,)),
-}
-# Counts batches, where PyTorch's momentum is None. Nothing here asks.
-_IGNORED = "num_batches_tracked"
 
 # Python packages that carry weights: module, and the file's pattern inside.
 _PACKAGES = {
@@ -113,14 +73,11 @@ def load_pretrained(
             "change one of them"
         )
     path = _locate(init)
-    found, extra = rename(read_torch_file(path), family)
-    classifier = {
-        name: found.pop(("params", "classifier", name), None)
-        for name in ("kernel", "bias")
-    }
+    renamed = from_foreign(family, read_torch_file(path))
+    found = renamed.arrays
     wanted = traverse_util.flatten_dict(dict(variables))
     problems = [f"missing {'/'.join(name)}" for name in wanted if name not in found]
-    problems += [f"extra {name}" for name in extra]
+    problems += [f"extra {name}" for name in renamed.extra]
     problems += [f"extra {'/'.join(name)}" for name in found if name not in wanted]
     for name, array in wanted.items():
         shape, needed = found.get(name, array).shape, tuple(array.shape)
@@ -131,42 +88,8 @@ def load_pretrained(
             f"config.model.init={init!r} does not fit config.model.encoder="
             f"{encoder!r}: {'; '.join(problems)}"
         )
-    complete = all(value is not None for value in classifier.values())
-    return traverse_util.unflatten_dict(found), classifier if complete else None
-
-
-def rename(
-    state: Mapping[str, np.ndarray], family: str
-) -> tuple[dict[tuple[str, ...], np.ndarray], list[str]]:
-    """Returns a state dict's arrays by Flax path, and the names without one.
-
-    Args:
-      state: Arrays by PyTorch's names.
-      family: A name in `RENAMES`.
-
-    Returns:
-      float32 arrays in Flax's layout by path, the first element of which is the
-      collection; and the names in `state` that the table does not know.
-    """
-    table = [
-        (re.compile(re.escape(torch).replace(r"\{\}", r"(\d+)")), flax)
-        for torch, flax in RENAMES[family]
-    ]
-    found, extra = {}, []
-    for name, array in state.items():
-        module, _, leaf = name.rpartition(".")
-        if leaf == _IGNORED:
-            continue
-        matches = ((p.fullmatch(module), flax) for p, flax in table)
-        path = next((flax.format(*m.groups()) for m, flax in matches if m), None)
-        if path is None or (leaf, array.ndim) not in _LEAVES:
-            extra.append(name)
-            continue
-        collection, leaf, axes = _LEAVES[leaf, array.ndim]
-        found[collection, *path.split("/"), leaf] = np.ascontiguousarray(
-            array.transpose(axes), np.float32
-        )
-    return found, extra
+    complete = len(renamed.classifier) == 2
+    return traverse_util.unflatten_dict(found), renamed.classifier if complete else None
 
 
 def _locate(init: str) -> Path:
