@@ -1,16 +1,20 @@
 """Encoders: sizes, dtypes, and what BatchNorm does with statistics and devices."""
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
+from tiny_encoders import seeded, shapes, tiny
 
 from jigsaw_shape.models import ENCODERS
+from jigsaw_shape.models.alexnet import local_response_norm
 from jigsaw_shape.models.layers import BatchNorm
 from jigsaw_shape.models.multitask import Multitask
+from jigsaw_shape.models.pooling import average_to
 
 # Published counts (torchvision, TensorFlow's tpu/efficientnet/lite), less the
 # classifier's F * 1000 + 1000; and F.
@@ -23,6 +27,14 @@ PARAMETERS = {
     "efficientnet_lite0": (4_652_008 - 1_281_000, 1280),
     "efficientnet_lite1": (5_416_680 - 1_281_000, 1280),
     "efficientnet_lite2": (6_092_072 - 1_281_000, 1280),
+    "alexnet": (61_100_840 - 4_097_000, 4096),
+    "caffenet": (60_965_224 - 4_097_000, 4096),
+    "vgg16": (138_357_544 - 4_097_000, 4096),
+    "vgg19": (143_667_240 - 4_097_000, 4096),
+    # 64 and 128 kernels of 5x5, and 2048 to 1024 to 1024; each with an offset.
+    "digits": (4_864 + 204_928 + 2_098_176 + 1_049_600, 1024),
+    "convnext_tiny": (28_589_128 - 769_000, 768),
+    "vit_small_16": (22_050_664 - 385_000, 384),
 }
 SMALL = ("convnet", "resnet18", "efficientnet_lite0")
 
@@ -53,7 +65,7 @@ def _variables(name):
         he = np.sqrt(2 / np.prod(shape.shape[:-1]))
         return rng.normal(0, he, shape.shape).astype(np.float32)
 
-    return jax.tree_util.tree_map_with_path(draw, _shapes(name))
+    return jax.tree_util.tree_map_with_path(draw, shapes(name))
 
 
 def _images(n=4, size_px=32):
@@ -78,7 +90,18 @@ def test_parameter_counts_and_feature_shape(name):
     }
 
 
-@pytest.mark.parametrize("name", ENCODERS)
+# Where a ResNet has MixStyle: at 1/4, 1/8 and 1/16 of the side, here of 64 px; where
+# others that cannot have it there do.
+STYLED = [16, 8, 4]
+STYLED_ELSEWHERE = {
+    "convnet": [32, 16, 8],
+    "alexnet": [7, 3, 3],
+    "caffenet": [7, 3, 3],
+    "digits": [30, 13],
+}
+
+
+@pytest.mark.parametrize("name", [name for name in ENCODERS if "vit" not in name])
 def test_stages_are_named_and_each_is_edited(name):
     images = jnp.zeros((1, 64, 64, 3))
     spec, sides, rows = ENCODERS[name], {}, []
@@ -99,10 +122,93 @@ def test_stages_are_named_and_each_is_edited(name):
     assert [*rows, len(features)] == list(range(1, n + 2))
     sown = {stage: len(x) for stage, (x,) in sown["intermediates"].items()}
     assert sown == dict(zip(spec.stages, range(2, n + 2), strict=True))
-    # MixStyle's: in order, and where a ResNet has them, at 1/4, 1/8, 1/16 of the side.
     assert [s for s in spec.stages if s in spec.style_stages] == [*spec.style_stages]
     styled = [sides[stage] for stage in spec.style_stages]
-    assert styled == ([32, 16, 8] if name == "convnet" else [16, 8, 4])
+    assert styled == STYLED_ELSEWHERE.get(name, STYLED)
+
+
+def test_a_transformer_leaves_its_patches_as_maps_and_sees_their_edits():
+    spec, (variables, _) = ENCODERS["vit_small_16"], seeded("vit_small_16", "timm")
+    assert spec.stages == ("stem", *(f"block{i}" for i in range(1, 13)))
+    assert spec.style_stages == ("block3", "block6", "block9")
+    images, seen = _images(2, 64), {}
+
+    def run(edited):
+        def edit(stage, features):
+            seen[stage] = features.shape
+            return features * 0.5 if stage == edited else features
+
+        module = tiny("vit_small_16")
+        return module.apply(variables, images, edit=edit, mutable=["intermediates"])
+
+    plain, before = run(None)
+    changed, after = run("block1")
+    assert seen == dict.fromkeys(("stem", "block1", "block2"), (2, 4, 4, 24))
+    before, after = before["intermediates"], after["intermediates"]
+    np.testing.assert_array_equal(before["stem"][0], after["stem"][0])
+    np.testing.assert_array_equal(before["block1"][0] * 0.5, after["block1"][0])
+    assert np.abs(plain - changed).max() > 1e-3
+
+
+def test_images_that_patches_do_not_divide_are_refused():
+    with pytest.raises(ValueError, match="such as 208 or 224"):
+        jax.eval_shape(
+            lambda v: tiny("vit_small_16").apply(v, jnp.zeros((1, 222, 222, 3))),
+            shapes("vit_small_16"),
+        )
+
+
+@pytest.mark.parametrize("name", ["alexnet", "caffenet", "vgg16", "digits"])
+def test_images_of_which_nothing_would_be_left_are_refused(name):
+    with pytest.raises(ValueError, match=r"config\.data\.image_size is too small"):
+        jax.eval_shape(
+            lambda v: tiny(name).apply(v, jnp.zeros((1, 12, 12, 3))), shapes(name)
+        )
+
+
+@pytest.mark.parametrize("name", ["alexnet", "caffenet", "vgg16"])
+def test_dropout_needs_a_key_in_training_and_keeps_the_mean(name):
+    variables, images = _variables(name), _images(1, 64)
+    apply = jax.jit(
+        lambda key, train: tiny(name).apply(
+            variables, images, train, rngs={"dropout": key}
+        ),
+        static_argnums=1,
+    )
+    keys = jax.random.split(jax.random.key(0), 3)
+    evaluated, first, again, other = (
+        apply(keys[0], False),
+        apply(keys[0], True),
+        apply(keys[0], True),
+        apply(keys[1], True),
+    )
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert not np.array_equal(first, evaluated)
+    np.testing.assert_array_equal(evaluated, tiny(name).apply(variables, images, False))
+    with pytest.raises(Exception, match="dropout"):
+        tiny(name).apply(variables, images, True)
+
+
+@pytest.mark.parametrize("sides", [(9, 13), (7, 7), (3, 1), (14, 21)])
+def test_average_to_is_the_means_of_areas(sides):
+    x = np.random.default_rng(0).normal(size=(2, *sides, 3)).astype(np.float32)
+    expected = np.empty((2, 7, 7, 3))
+    (h, w), n = sides, 7
+    for i in range(n):
+        for j in range(n):
+            rows = slice(i * h // n, math.ceil((i + 1) * h / n))
+            columns = slice(j * w // n, math.ceil((j + 1) * w / n))
+            expected[:, i, j] = x[:, rows, columns].mean((1, 2))
+    np.testing.assert_allclose(average_to(jnp.asarray(x), n), expected, atol=1e-6)
+
+
+def test_local_response_norm_equals_its_formula():
+    x = np.random.default_rng(0).normal(0, 50, (2, 3, 4, 9)).astype(np.float32)
+    padded = np.pad(np.square(x), ((0, 0),) * 3 + ((2, 2),))
+    near = sum(padded[..., i : i + 9] for i in range(5))
+    expected = x / (1 + 1e-4 / 5 * near) ** 0.75
+    np.testing.assert_allclose(local_response_norm(x), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("train", [True, False])

@@ -6,7 +6,16 @@ from collections.abc import Callable
 
 from flax import linen as nn
 
-from jigsaw_shape.models import convnet, efficientnet_lite, resnet
+from jigsaw_shape.models import (
+    alexnet,
+    convnet,
+    convnext,
+    digits,
+    efficientnet_lite,
+    resnet,
+    vgg,
+    vit,
+)
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -23,16 +32,20 @@ class EncoderSpec:
         `dtype` is the computation's; parameters stay float32. `norm_axis` is the pmap
         axis over which BatchNorm statistics are synchronized in training, None for
         none; `freeze_norm` uses the running statistics in training too. Fields of the
-        module, such as `norm_momentum`, can be given as well. What each stage returns
-        passes through `edit`, if any, and is sown into the collection `intermediates`
-        under the stage's name (`stages.leave`).
+        module, such as `norm_momentum`, can be given as well. An encoder with dropout
+        takes a key `dropout` in training. What each stage returns passes through
+        `edit`, if any, and is sown into the collection `intermediates` under the
+        stage's name (`stages.leave`).
       stages: Their names, in order.
       style_stages: Those of them where MixStyle belongs, in order: layer1 to layer3 of
         a ResNet (Zhou et al., ICLR 2021, for PACS); elsewhere those of like depth.
-      mean: What is subtracted from RGB in [0, 1], a channel.
+      mean: What is subtracted from RGB in [0, 1], a channel, where the weights do not
+        bring a normalization of their own.
       std: What the difference is divided by, a channel.
-      family: Whose rename table in `weights.py` reads foreign checkpoints of this
+      family: Whose tables in `renames.py` have the names of foreign checkpoints of this
         encoder; None where there are none.
+      architecture: timm's name for it, by which weights on a hub are told from those
+        of other architectures with the same names; "" where timm has none.
     """
 
     build: Callable[..., nn.Module]
@@ -41,12 +54,15 @@ class EncoderSpec:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     family: str | None = None
+    architecture: str = ""
 
 
 def _resnet(name: str) -> EncoderSpec:
     build = functools.partial(resnet.ResNet, **resnet.VARIANTS[name])
     layers = ("layer1", "layer2", "layer3", "layer4")
-    return EncoderSpec(build, ("stem", *layers), layers[:3], family="resnet")
+    return EncoderSpec(
+        build, ("stem", *layers), layers[:3], family="resnet", architecture=name
+    )
 
 
 def _efficientnet_lite(name: str) -> EncoderSpec:
@@ -60,7 +76,53 @@ def _efficientnet_lite(name: str) -> EncoderSpec:
         style_stages=("stage2", "stage3", "stage5"),
         mean=(127 / 255,) * 3,
         std=(128 / 255,) * 3,
-        family="efficientnet_lite",
+        family=name,
+        # timm's own efficientnet_lite pads as PyTorch does.
+        architecture=f"tf_{name}",
+    )
+
+
+def _alexnet(caffe: bool) -> EncoderSpec:
+    return EncoderSpec(
+        functools.partial(alexnet.AlexNet, caffe=caffe),
+        stages=alexnet.STAGES,
+        # At 1/8, 1/16 and 1/16 of the side: its first step is 8 already.
+        style_stages=alexnet.STAGES[:3],
+        family="caffenet" if caffe else "alexnet",
+    )
+
+
+def _vgg(name: str) -> EncoderSpec:
+    return EncoderSpec(
+        functools.partial(vgg.VGG, **vgg.VARIANTS[name]),
+        stages=vgg.STAGES,
+        style_stages=("stage2", "stage3", "stage4"),
+        family=name,
+        architecture=name,
+    )
+
+
+def _convnext(name: str) -> EncoderSpec:
+    stages = ("stage1", "stage2", "stage3", "stage4")
+    return EncoderSpec(
+        functools.partial(convnext.ConvNeXt, **convnext.VARIANTS[name]),
+        stages=("stem", *stages),
+        style_stages=stages[:3],
+        family="convnext",
+        architecture=name,
+    )
+
+
+def _vit(name: str) -> EncoderSpec:
+    variant = vit.VARIANTS[name]
+    depth = variant["depth"]
+    return EncoderSpec(
+        functools.partial(vit.ViT, **variant),
+        stages=("stem", *(f"block{i}" for i in range(1, depth + 1))),
+        # All have the same side; at a quarter, half and three quarters of the depth.
+        style_stages=tuple(f"block{i * depth // 4}" for i in (1, 2, 3)),
+        family="vit",
+        architecture="vit_small_patch16_224",
     )
 
 
@@ -74,4 +136,17 @@ ENCODERS: dict[str, EncoderSpec] = {
     ),
     **{name: _resnet(name) for name in resnet.VARIANTS},
     **{name: _efficientnet_lite(name) for name in efficientnet_lite.VARIANTS},
+    "alexnet": _alexnet(caffe=False),
+    "caffenet": _alexnet(caffe=True),
+    **{name: _vgg(name) for name in vgg.VARIANTS},
+    "digits": EncoderSpec(
+        digits.DigitsNet,
+        stages=digits.STAGES,
+        style_stages=digits.STAGES[:2],
+        mean=(0.5,) * 3,
+        std=(0.5,) * 3,
+        family="digits",
+    ),
+    **{name: _convnext(name) for name in convnext.VARIANTS},
+    **{name: _vit(name) for name in vit.VARIANTS},
 }

@@ -42,6 +42,16 @@ def _round_channels(channels: float) -> int:
     return rounded if rounded >= 0.9 * channels else rounded + 8
 
 
+def stage_depths(name: str) -> tuple[int, ...]:
+    """Returns the blocks in each of a variant's seven stages."""
+    return _depths(VARIANTS[name]["depth"])
+
+
+def _depths(factor: float) -> tuple[int, ...]:
+    first, *scaled, last = (stage[0] for stage in _STAGES)
+    return (first, *(math.ceil(depth * factor) for depth in scaled), last)
+
+
 class Block(nn.Module):
     """Inverted residual: expand, convolve depthwise, project.
 
@@ -120,10 +130,9 @@ class EfficientNetLite(nn.Module):
         x = nn.relu6(norm(name="stem_bn")(x, train))
         x = leave(self, "stem", x, edit)
         n_blocks = 0
-        for stage, (depth, k, stride, expansion, channels) in enumerate(_STAGES):
-            if 0 < stage < len(_STAGES) - 1:
-                depth = math.ceil(depth * self.depth)
-            for i in range(depth):
+        depths = _depths(self.depth)
+        for stage, (_, k, stride, expansion, channels) in enumerate(_STAGES):
+            for i in range(depths[stage]):
                 x = Block(
                     features=_round_channels(channels * self.width),
                     kernel_size=k,

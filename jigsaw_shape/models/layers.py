@@ -21,13 +21,16 @@ _depthwise_init = nn.initializers.variance_scaling(
 
 
 class Conv(nn.Module):
-    """Convolution without bias; 1x1 is a matrix product, which XLA's CPU runs faster.
+    """Convolution; 1x1 is a matrix product, which XLA's CPU runs faster.
 
     Attributes:
       features: Channels out.
       kernel_size: k of the k*k kernel.
       stride: Pixels between outputs, both axes.
       padding: Pixels on every side, as in PyTorch, or `"SAME"`, as in TensorFlow.
+      groups: Into which channels in and out are divided, each apart from the others.
+      use_bias: Whether each channel out has an offset.
+      kernel_init: Of [k, k, C / groups, features].
       dtype: What is computed in.
     """
 
@@ -35,49 +38,66 @@ class Conv(nn.Module):
     kernel_size: int = 3
     stride: int = 1
     padding: Padding = "SAME"
+    groups: int = 1
+    use_bias: bool = False
+    kernel_init: nn.initializers.Initializer = _conv_init
     dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps [B, H, W, C] to [B, H', W', features]."""
         k = self.kernel_size
-        kernel = self.param("kernel", _conv_init, (k, k, x.shape[-1], self.features))
+        shape = (k, k, x.shape[-1] // self.groups, self.features)
+        kernel = self.param("kernel", self.kernel_init, shape)
         x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
-        if k == 1:
-            return _pointwise(x[:, :: self.stride, :: self.stride], kernel[0, 0])
-        padding = self.padding
-        if not isinstance(padding, str):
-            padding = [(padding, padding)] * 2
-        return lax.conv_general_dilated(
-            x,
-            kernel,
-            (self.stride, self.stride),
-            padding,
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
+        if k == self.groups == 1:
+            y = _pointwise(x[:, :: self.stride, :: self.stride], kernel[0, 0])
+        else:
+            padding = self.padding
+            if not isinstance(padding, str):
+                padding = [(padding, padding)] * 2
+            y = lax.conv_general_dilated(
+                x,
+                kernel,
+                (self.stride, self.stride),
+                padding,
+                dimension_numbers=("NHWC", "HWIO", "NHWC"),
+                feature_group_count=self.groups,
+            )
+        return _with_bias(self, y)
 
 
 class DepthwiseConv(nn.Module):
-    """Depthwise convolution without bias, TensorFlow's SAME padding.
+    """Depthwise convolution, TensorFlow's SAME padding.
 
     Attributes:
       kernel_size: k of the k*k kernel.
       stride: Pixels between outputs, both axes.
+      use_bias: Whether each channel has an offset.
+      kernel_init: Of [k, k, 1, C].
       dtype: What is computed in.
     """
 
     kernel_size: int = 3
     stride: int = 1
+    use_bias: bool = False
+    kernel_init: nn.initializers.Initializer = _depthwise_init
     dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps [B, H, W, C] to [B, ceil(H / stride), ceil(W / stride), C]."""
         k = self.kernel_size
-        kernel = self.param("kernel", _depthwise_init, (k, k, 1, x.shape[-1]))
-        return depthwise_conv(
-            x.astype(self.dtype), kernel.astype(self.dtype), self.stride
-        )
+        kernel = self.param("kernel", self.kernel_init, (k, k, 1, x.shape[-1]))
+        x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
+        return _with_bias(self, depthwise_conv(x, kernel, self.stride))
+
+
+def _with_bias(module: Conv | DepthwiseConv, y: jax.Array) -> jax.Array:
+    if not module.use_bias:
+        return y
+    bias = module.param("bias", nn.initializers.zeros, (y.shape[-1],))
+    return y + bias.astype(y.dtype)
 
 
 class BatchNorm(nn.Module):

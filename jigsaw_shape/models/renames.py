@@ -1,11 +1,4 @@
-"""Flax variables under other libraries' names and back, by tables.
-
-A table has a library's names of modules on the left and Flax's paths on the right; `{}`
-is a number, kept in its place and order, so that a table reads in both directions. What
-is in a module (weight, running_mean, ...) follows from its last name and its number of
-axes. A row may also name a single array, such as a positional embedding, that is in no
-such module. `classifier` is beside the encoder, not part of it.
-"""
+"""Flax variables under other libraries' names and back, by `rename_tables.RENAMES`."""
 
 import dataclasses
 import re
@@ -15,42 +8,13 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
+from jigsaw_shape.models.rename_tables import KERAS, RENAMES, Table
+
 Path = tuple[str, ...]
-Table = tuple[tuple[str, str], ...]
 
-_RESNET: Table = (
-    ("conv1", "conv1"),
-    ("bn1", "bn1"),
-    ("layer{}.{}.conv{}", "layer{}_{}/conv{}"),
-    ("layer{}.{}.bn{}", "layer{}_{}/bn{}"),
-    ("layer{}.{}.downsample.0", "layer{}_{}/downsample_conv"),
-    ("layer{}.{}.downsample.1", "layer{}_{}/downsample_bn"),
-    ("fc", "classifier"),
-)
-_EFFICIENTNET_LITE: Table = (
-    ("_conv_stem", "stem_conv"),
-    ("_bn0", "stem_bn"),
-    ("_blocks.{}._expand_conv", "blocks_{}/expand_conv"),
-    ("_blocks.{}._bn0", "blocks_{}/expand_bn"),
-    ("_blocks.{}._depthwise_conv", "blocks_{}/depthwise_conv"),
-    ("_blocks.{}._bn1", "blocks_{}/depthwise_bn"),
-    ("_blocks.{}._project_conv", "blocks_{}/project_conv"),
-    ("_blocks.{}._bn2", "blocks_{}/project_bn"),
-    ("_conv_head", "head_conv"),
-    ("_bn1", "head_bn"),
-    ("_fc", "classifier"),
-)
-
-# Family -> library -> table. The first library's names are those of exports.
-RENAMES: dict[str, dict[str, Table]] = {
-    # timm's ResNets have torchvision's names.
-    "resnet": {"torchvision": _RESNET},
-    "efficientnet_lite": {"efficientnet_lite_pytorch": _EFFICIENTNET_LITE},
-}
-
-# A module's array in PyTorch, by its last name and number of axes -> collection, Flax's
-# name, transposition. OIHW -> HWIO also serves grouped convolutions, [O, I / g, k, k],
-# and depthwise ones, [C, 1, k, k].
+# A module's array by its last name and number of axes -> collection, Flax's name,
+# transposition. OIHW -> HWIO also serves grouped convolutions, [O, I / g, k, k], and
+# depthwise ones, [C, 1, k, k].
 _LEAVES = {
     ("weight", 4): ("params", "kernel", (2, 3, 1, 0)),
     ("weight", 2): ("params", "kernel", (1, 0)),
@@ -59,9 +23,41 @@ _LEAVES = {
     ("running_mean", 1): ("batch_stats", "mean", (0,)),
     ("running_var", 1): ("batch_stats", "var", (0,)),
 }
-_FOREIGN_LEAVES = {
-    (collection, leaf, n_axes): (foreign, tuple(np.argsort(axes).tolist()))
-    for (foreign, n_axes), (collection, leaf, axes) in _LEAVES.items()
+_KERAS_LEAVES = {
+    ("kernel", 4): ("params", "kernel", (0, 1, 2, 3)),
+    ("kernel", 2): ("params", "kernel", (0, 1)),
+    ("bias", 1): ("params", "bias", (0,)),
+}
+
+
+def _inverse(leaves: Mapping) -> Mapping:
+    return {
+        (collection, leaf, n_axes): (foreign, tuple(np.argsort(axes).tolist()))
+        for (foreign, n_axes), (collection, leaf, axes) in leaves.items()
+    }
+
+
+_FOREIGN_LEAVES, _FOREIGN_KERAS_LEAVES = _inverse(_LEAVES), _inverse(_KERAS_LEAVES)
+_SIDE = 7  # of the maps before VGG's first fully connected layer
+
+
+def _from_hwc(kernel):
+    n_out = kernel.shape[-1]
+    maps = kernel.reshape(_SIDE, _SIDE, -1, n_out)
+    return maps.transpose(2, 0, 1, 3).reshape(-1, n_out)
+
+
+def _to_hwc(kernel):
+    n_out = kernel.shape[-1]
+    maps = kernel.reshape(-1, _SIDE, _SIDE, n_out)
+    return maps.transpose(1, 2, 0, 3).reshape(-1, n_out)
+
+
+# What else is different in a kernel or single array of a row: from it, and to it.
+_LAYOUTS = {
+    "bgr": (lambda kernel: kernel[:, :, ::-1], lambda kernel: kernel[:, :, ::-1]),
+    "hwc": (_from_hwc, _to_hwc),
+    "c11": (lambda array: array[:, 0, 0], lambda array: array[:, None, None]),
 }
 # Counts batches, where PyTorch's momentum is None. Nothing here asks.
 _COUNTER = "num_batches_tracked"
@@ -120,7 +116,8 @@ def to_foreign(
         raise ValueError(
             f"{family} has the names of {', '.join(tables)}, not {library}"
         )
-    table = [(_pattern(flax), foreign) for foreign, flax in tables[library]]
+    table = [(_pattern(flax), foreign, how) for foreign, flax, *how in tables[library]]
+    leaves = _FOREIGN_KERAS_LEAVES if library == KERAS else _FOREIGN_LEAVES
     flat = traverse_util.flatten_dict(dict(variables))
     for leaf, array in (classifier or {}).items():
         flat["params", _CLASSIFIER, leaf] = array
@@ -128,20 +125,21 @@ def to_foreign(
     for path, value in flat.items():
         collection, *modules, leaf = path
         array = np.asarray(value, np.float32)
-        known = _FOREIGN_LEAVES.get((collection, leaf, array.ndim))
-        module = _renamed(table, "/".join(modules))
+        known = leaves.get((collection, leaf, array.ndim))
+        module, how = _renamed(table, "/".join(modules))
         if module is not None and known is not None:
             foreign_leaf, axes = known
-            state[f"{module}.{foreign_leaf}"] = np.ascontiguousarray(
-                array.transpose(axes)
-            )
+            if leaf == "kernel":
+                array = _laid_out(array, how, 1)
+            name = f"{module}.{foreign_leaf}"
+            state[name] = np.ascontiguousarray(array.transpose(axes))
             if foreign_leaf == "running_var":
                 state[f"{module}.{_COUNTER}"] = np.zeros((), np.int64)
             continue
-        name = _renamed(table, "/".join(path[1:]))
+        name, how = _renamed(table, "/".join(path[1:]))
         if name is None:
             raise ValueError(f"{library}'s names of {family} lack {'/'.join(path)}")
-        state[name] = array
+        state[name] = np.ascontiguousarray(_laid_out(array, how, 1))
     return state
 
 
@@ -165,18 +163,19 @@ def from_foreign(
 
 
 def _read(state: Mapping[str, np.ndarray], library: str, rows: Table) -> Renamed:
-    table = [(_pattern(foreign), flax) for foreign, flax in rows]
+    table = [(_pattern(foreign), flax, how) for foreign, flax, *how in rows]
+    leaves = _KERAS_LEAVES if library == KERAS else _LEAVES
     arrays, extra, names = {}, [], {}
     for name, array in state.items():
         module, _, leaf = name.rpartition(".")
         if leaf == _COUNTER:
             continue
-        path, known = _renamed(table, module), _LEAVES.get((leaf, array.ndim))
+        (path, how), known = _renamed(table, module), leaves.get((leaf, array.ndim))
         if path is not None and known is not None:
             collection, flax_leaf, axes = known
             full = (collection, *path.split("/"), flax_leaf)
         else:
-            single = _renamed(table, name)
+            single, how = _renamed(table, name)
             if single is None:
                 extra.append(name)
                 continue
@@ -185,7 +184,10 @@ def _read(state: Mapping[str, np.ndarray], library: str, rows: Table) -> Renamed
             raise ValueError(
                 f"{name} is of {array.dtype.name}: {', '.join(_FLOATS)} allowed"
             )
-        arrays[full] = np.ascontiguousarray(array.transpose(axes), np.float32)
+        array = array.transpose(axes)
+        if full[-1] not in ("bias", "scale", "mean", "var"):
+            array = _laid_out(array, how, 0)
+        arrays[full] = np.ascontiguousarray(array, np.float32)
         names[full] = name
     classifier = {
         path[-1]: arrays.pop(path)
@@ -205,7 +207,19 @@ def _pattern(name: str) -> re.Pattern:
     return re.compile(re.escape(name).replace(r"\{\}", r"(\d+)"))
 
 
-def _renamed(table: list[tuple[re.Pattern, str]], name: str) -> str | None:
-    """Returns `name` by the first row that matches the whole of it."""
-    matches = ((pattern.fullmatch(name), other) for pattern, other in table)
-    return next((other.format(*m.groups()) for m, other in matches if m), None)
+def _renamed(table: list, name: str) -> tuple[str | None, list[str]]:
+    """Returns `name` by the first row that matches all of it, and its layout."""
+    for pattern, other, how in table:
+        match = pattern.fullmatch(name)
+        if match is not None:
+            return other.format(*match.groups()), how
+    return None, []
+
+
+def _laid_out(array: np.ndarray, how: list[str], direction: int) -> np.ndarray:
+    for name in how:
+        try:
+            array = _LAYOUTS[name][direction](array)
+        except (IndexError, ValueError):
+            return array  # of another shape than it should be, as will be found
+    return array

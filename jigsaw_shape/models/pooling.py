@@ -1,0 +1,78 @@
+"""Pooling with PyTorch's edges, and the way from maps to fully connected layers."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+
+def max_pool(
+    x: jax.Array, size: int, stride: int, *, ceil_mode: bool = False
+) -> jax.Array:
+    """Returns the maxima of windows of [B, H, W, C], without padding.
+
+    Args:
+      x: [B, H, W, C].
+      size: Side of a window.
+      stride: Between windows, no more than `size`.
+      ceil_mode: Count a window that begins inside the map and ends outside too, as
+        Caffe does.
+
+    Raises:
+      ValueError: The map is smaller than a window.
+    """
+    pads = []
+    for side in x.shape[1:3]:
+        if side < size:
+            _refuse(x)
+        pads.append((0, -(side - size) % stride if ceil_mode else 0))
+    return nn.max_pool(x, (size, size), (stride, stride), pads)
+
+
+def average_to(x: jax.Array, side: int) -> jax.Array:
+    """Returns maps of one size, whatever the size in: the means of areas.
+
+    PyTorch's `AdaptiveAvgPool2d`: the areas cover the map and may overlap by a pixel;
+    where there are fewer pixels than areas they repeat.
+
+    Args:
+      x: [B, H, W, C].
+      side: Of the maps returned.
+
+    Returns:
+      [B, side, side, C], `x` itself where that is its size.
+
+    Raises:
+      ValueError: There is no pixel.
+    """
+    _, h, w, _ = x.shape
+    if h == w == side:
+        return x
+    if not h or not w:
+        _refuse(x)
+    rows, columns = (jnp.asarray(_areas(n, side), x.dtype) for n in (h, w))
+    return jnp.einsum("bhwc,yh,xw->byxc", x, rows, columns)
+
+
+def flatten(x: jax.Array) -> jax.Array:
+    """Returns maps [B, H, W, C] as rows [B, C * H * W], in PyTorch's order.
+
+    So that the kernels of published fully connected layers are ours, transposed.
+    """
+    return x.transpose(0, 3, 1, 2).reshape(len(x), -1)
+
+
+def _areas(n: int, n_areas: int) -> np.ndarray:
+    """Returns the shares [n_areas, n] of pixels in the mean of each area."""
+    shares = np.zeros((n_areas, n))
+    for i in range(n_areas):
+        first, end = i * n // n_areas, -(-(i + 1) * n // n_areas)
+        shares[i, first:end] = 1 / (end - first)
+    return shares
+
+
+def _refuse(x: jax.Array):
+    raise ValueError(
+        f"config.data.image_size is too small for config.model.encoder: {x.shape[1]} x "
+        f"{x.shape[2]} pixels are left of it inside"
+    )
