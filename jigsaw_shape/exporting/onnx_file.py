@@ -1,0 +1,130 @@
+"""ONNX files, written node by node, and read by onnxruntime.
+
+The encoder's own computation, traced, is what becomes nodes (`tracing`). Needs the
+extra `[onnx]`.
+"""
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jigsaw_shape import __version__
+from jigsaw_shape.exporting.graph import Graph
+from jigsaw_shape.exporting.primitives import OPSET
+from jigsaw_shape.exporting.simplify import simplify
+from jigsaw_shape.exporting.tracing import INPUT, trace
+
+_IR_VERSION = 8  # the one of opset 17, which every onnxruntime of the extra reads
+_PACKAGES = ("onnx", "onnxruntime")
+BATCH = "batch"  # the name of the axis of any length
+
+
+def refuse_missing(flag: str) -> None:
+    """Refuses `flag` where the packages are not installed.
+
+    Raises:
+      ValueError: Names the extra.
+    """
+    if not all(importlib.util.find_spec(name) for name in _PACKAGES):
+        raise ValueError(
+            f"{flag} needs {' and '.join(_PACKAGES)}, which are not installed: "
+            "pip install 'jigsaw_shape[onnx]'"
+        )
+
+
+def write(
+    path: Path,
+    function: Callable[[jax.Array], Mapping[str, jax.Array]],
+    *,
+    shape: tuple[int, int, int],
+    dtype: Any,
+    metadata: Mapping[str, str],
+) -> None:
+    """Writes a function of images as an ONNX file whose batch has any size.
+
+    Args:
+      path: The file.
+      function: Maps images [B, *shape] to named arrays [B, ...], float32.
+      shape: H, W, C.
+      dtype: Of the images: uint8 or float32.
+      metadata: Becomes the model's `metadata_props`.
+
+    Raises:
+      ValueError: The function uses a primitive that has no ONNX form here; names it.
+    """
+    import onnx
+
+    graph = trace(function, shape, dtype)
+    simplify(graph)
+    model = _to_onnx(graph, shape, dtype)
+    onnx.helper.set_model_props(model, dict(metadata))
+    onnx.checker.check_model(model, full_check=True)
+    path.write_bytes(model.SerializeToString())
+
+
+def _to_onnx(graph: Graph, shape: tuple[int, int, int], dtype: Any):
+    """Returns a graph as ONNX's own structure, unchecked."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    kinds = {"uint8": TensorProto.UINT8, "float32": TensorProto.FLOAT}
+    image = helper.make_tensor_value_info(
+        INPUT, kinds[np.dtype(dtype).name], [BATCH, *shape]
+    )
+    # An output's name is the function's; a graph's own names are its modules' paths.
+    names = {tensor.name: name for name, tensor in graph.outputs.items()}
+    nodes = [
+        helper.make_node(
+            node.op,
+            [names.get(name, name) for name in node.inputs],
+            [names.get(node.output, node.output)],
+            name=node.output,
+            **node.attributes,
+        )
+        for node in graph.nodes
+    ]
+    outputs = [
+        helper.make_tensor_value_info(
+            name, TensorProto.FLOAT, [BATCH, *tensor.shape[1:]]
+        )
+        for name, tensor in graph.outputs.items()
+    ]
+    constants = [
+        numpy_helper.from_array(np.asarray(array), name)
+        for name, array in graph.constants.items()
+    ]
+    return helper.make_model(
+        helper.make_graph(nodes, "jigsaw_shape", [image], outputs, constants),
+        producer_name="jigsaw_shape",
+        producer_version=__version__,
+        ir_version=_IR_VERSION,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+    )
+
+
+def read(
+    path: Path,
+) -> tuple[Callable[[np.ndarray], dict[str, np.ndarray]], dict[str, str]]:
+    """Returns a file's function of images, as onnxruntime runs it, and its metadata.
+
+    Raises:
+      ValueError: The file is no ONNX model that onnxruntime can load.
+    """
+    import onnxruntime
+
+    try:
+        session = onnxruntime.InferenceSession(
+            path, providers=onnxruntime.get_available_providers()
+        )
+    except Exception as error:  # onnxruntime raises classes of its own
+        message = " ".join(str(error).split())
+        raise ValueError(f"{path} cannot be read: {message}") from error
+    names = [output.name for output in session.get_outputs()]
+
+    def predict(images: np.ndarray) -> dict[str, np.ndarray]:
+        return dict(zip(names, session.run(names, {INPUT: images}), strict=True))
+
+    return predict, dict(session.get_modelmeta().custom_metadata_map)

@@ -1,0 +1,120 @@
+"""What a finished run's folder holds of its encoder, opened for reading alone."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+from orbax.checkpoint import v1 as ocp
+
+from jigsaw_shape import config as config_lib
+from jigsaw_shape import rows
+from jigsaw_shape.exporting.trained import Trained
+from jigsaw_shape.training import setup
+
+_CLASS = "target/class/"  # how the measures begin that name the classes, in order
+
+
+@dataclasses.dataclass(frozen=True)
+class Saved:
+    """A run and the weights that a rule picked of it.
+
+    Attributes:
+      trained: The weights.
+      config: The run's configuration, in JSON's types.
+      evaluations: Its rows of kind `eval`.
+      selection: The rule.
+      step: Of the weights.
+    """
+
+    trained: Trained
+    config: dict[str, Any]
+    evaluations: list[dict]
+    selection: str
+    step: int
+
+    def facts(self) -> dict[str, Any]:
+        """Returns where the weights are from, in JSON's types."""
+        data = self.config["data"]
+        return {
+            "dataset": data["name"],
+            "target": data["target"],
+            "preset": self.config["preset"],
+            "seed": self.config["seed"],
+            "init": self.config["model"]["init"],
+            "selection": self.selection,
+            "step": self.step,
+        }
+
+
+def open_run(workdir: Path, selection: str, input_px: int = 0) -> Saved:
+    """Returns a run's weights; nothing in its folder is touched.
+
+    Args:
+      workdir: The run's.
+      selection: A rule of `rows.RULES`.
+      input_px: The side of the squares that are handed in; 0: that of the images the
+        run kept, so that what is exported sees what the run's evaluation saw.
+
+    Raises:
+      ValueError: It is no run, has no evaluation yet, or lacks that checkpoint.
+      OSError: A file cannot be read.
+    """
+    if selection not in rows.RULES:
+        raise ValueError(f"--selection is {selection!r}: {', '.join(rows.RULES)}")
+    if input_px < 0:
+        raise ValueError(f"--input-px is {input_px}: 1 or more; 0: as the run's images")
+    stored = workdir / "config.json"
+    if not stored.is_file():
+        raise ValueError(f"{workdir} is not a run's directory: it has no config.json")
+    config = config_lib.default_config()
+    with config.unlocked():
+        config.update(ConfigDict(json.loads(stored.read_text())))
+    evaluations = [row for row in rows.read(workdir) if row["kind"] == "eval"]
+    if not evaluations:
+        raise ValueError(f"{workdir} has no evaluation yet, so nothing to select from")
+    chosen = rows.select(evaluations, selection)
+    classes = tuple(
+        key.removeprefix(_CLASS) for key in chosen if key.startswith(_CLASS)
+    )
+    model = setup.make_learner(config, len(classes)).model
+    variables = _load(workdir / "checkpoints" / str(chosen["step"]), selection)
+    params = variables["params"]
+    encoder = {"params": params["encoder"]}
+    if variables["batch_stats"]:
+        encoder["batch_stats"] = variables["batch_stats"]["encoder"]
+    classifier = params.get("head_classification")
+    trained = Trained(
+        encoder=config.model.encoder,
+        variables=encoder,
+        classifier=classifier,
+        classes=classes if classifier is not None else (),
+        size_px=config.data.image_size,
+        input_px=input_px or config.data.stored_px,
+        mean=model.mean,
+        std=model.std,
+    )
+    as_json = json.loads(config_lib.to_json(config))
+    return Saved(trained, as_json, evaluations, selection, chosen["step"])
+
+
+def _load(folder: Path, selection: str) -> dict[str, Any]:
+    """Returns the variables to evaluate of a checkpoint, NumPy arrays."""
+    if not folder.is_dir():
+        raise ValueError(
+            f"{folder}, the checkpoint that {selection!r} picks, is not there: name "
+            "another --selection"
+        )
+    try:
+        state = ocp.load_checkpointables(folder.absolute())["state"]
+    except Exception as error:  # tensorstore raises nearly any kind
+        message = " ".join(str(error).split())
+        raise ValueError(f"{folder} cannot be read: {message}") from error
+    variables = state["ema"] or {
+        "params": state["params"],
+        "batch_stats": state["batch_stats"],
+    }
+    return jax.tree.map(np.asarray, variables)

@@ -1,0 +1,77 @@
+"""Weights under the names of the library that an encoder's family comes from."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from flax import traverse_util
+
+from jigsaw_shape.exporting.trained import (
+    Trained,
+    from_facts,
+    from_metadata,
+    to_metadata,
+)
+from jigsaw_shape.models import ENCODERS
+from jigsaw_shape.models.renames import from_foreign, to_foreign
+
+# Of an encoder that no other library has: its own paths, `/` between their parts.
+_OWN_CLASSIFIER = "classifier"
+
+
+def write(path: Path, trained: Trained, facts: Mapping[str, Any]) -> None:
+    """Writes encoder and classifier as a state dict in PyTorch's layouts.
+
+    `load_state_dict(strict=True)` takes it in a model of as many classes. An encoder of
+    this project alone is written under its own names and layouts.
+
+    Args:
+      path: The file.
+      trained: What is written.
+      facts: Become the file's metadata, each as JSON.
+    """
+    family = ENCODERS[trained.encoder].family
+    if family is not None:
+        state = to_foreign(family, trained.variables, trained.classifier)
+    else:
+        tree = dict(trained.variables)
+        if trained.classifier is not None:
+            tree[_OWN_CLASSIFIER] = dict(trained.classifier)
+        state = traverse_util.flatten_dict(tree, sep="/")
+    arrays = {name: np.ascontiguousarray(array) for name, array in state.items()}
+    path.write_bytes(safetensors.numpy.save(arrays, to_metadata(facts)))
+
+
+def read(path: Path) -> Trained:
+    """Returns what `write` wrote.
+
+    Raises:
+      ValueError: The file is damaged, or not one of `write`.
+    """
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+    if "encoder" not in metadata:
+        raise ValueError(
+            f"{path} does not say which encoder it holds: a file of "
+            "`python -m jigsaw_shape.export` does"
+        )
+    facts = from_metadata(metadata)
+    bare = from_facts(facts, {}, None)
+    family = ENCODERS[bare.encoder].family
+    if family is not None:
+        renamed = from_foreign(family, state)
+        if renamed.extra:
+            raise ValueError(f"{path} has unknown names: {', '.join(renamed.extra)}")
+        variables = traverse_util.unflatten_dict(renamed.arrays)
+        classifier = renamed.classifier or None
+    else:
+        variables = traverse_util.unflatten_dict(state, sep="/")
+        classifier = variables.pop(_OWN_CLASSIFIER, None)
+    return from_facts(facts, variables, classifier)

@@ -1,0 +1,437 @@
+"""Exports equal the checkpoint, in every format, or leave nothing."""
+
+import dataclasses
+import json
+import os
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import yaml
+
+from jigsaw_shape.exporting import (
+    card,
+    folder,
+    onnx_file,
+    orbax_folder,
+    safetensors_file,
+    stablehlo_file,
+)
+from jigsaw_shape.exporting.folder import Options, export, relative_difference
+from jigsaw_shape.exporting.trained import Trained, from_facts
+from jigsaw_shape.models import ENCODERS
+
+CLASSES = ("bird", "cat", "cup")
+ABOUT = {
+    "dataset": "shapes",
+    "target": "sketch",
+    "preset": "erm",
+    "seed": 0,
+    "init": "random",
+    "selection": "val",
+    "step": 20,
+}
+
+WRITTEN_BY = {"input": "uint8", "jax": "1", "jigsaw_shape": "2"}
+
+
+def make_trained(encoder="convnet", classes=CLASSES, size_px=24, input_px=32):
+    """Returns an encoder of seeded weights, running statistics among them."""
+    spec = ENCODERS[encoder]
+    shapes = jax.eval_shape(
+        lambda key: spec.build().init(key, jnp.zeros((1, size_px, size_px, 3)), False),
+        jax.random.key(0),
+    )
+    rng = np.random.default_rng(0)
+
+    def draw(path, shape):
+        leaf = path[-1].key
+        if leaf == "kernel":
+            scale = np.sqrt(2 / np.prod(shape.shape[:-1]))
+            return rng.normal(0, scale, shape.shape).astype(np.float32)
+        if leaf in ("var", "scale"):
+            return rng.uniform(0.5, 1.5, shape.shape).astype(np.float32)
+        return rng.normal(0, 0.2, shape.shape).astype(np.float32)
+
+    variables = jax.tree_util.tree_map_with_path(draw, shapes)
+    n_features = 256 if encoder == "convnet" else 512
+    classifier = {
+        "kernel": rng.normal(0, 0.1, (n_features, len(classes))).astype(np.float32),
+        "bias": rng.normal(0, 0.1, len(classes)).astype(np.float32),
+    }
+    return Trained(
+        encoder=encoder,
+        variables=variables,
+        classifier=classifier if classes else None,
+        classes=classes,
+        size_px=size_px,
+        input_px=input_px,
+        mean=spec.mean,
+        std=spec.std,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return make_trained()
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(1).integers(0, 256, (3, 32, 32, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def expected(trained, images):
+    return jax.tree.map(np.asarray, jax.jit(trained.apply)(trained.tree(), images))
+
+
+def make_card(written, facts):
+    return f"{len(written)} files of {facts['encoder']}"
+
+
+def assert_close(found, expected, tolerance=1e-5):
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        assert found[name].dtype == np.float32
+        assert relative_difference(found[name], array) <= tolerance
+
+
+def test_safetensors_hold_exactly_the_same_arrays(trained, tmp_path):
+    path = tmp_path / "model.safetensors"
+    safetensors_file.write(path, trained, trained.facts())
+    found = safetensors_file.read(path)
+    assert found.facts() == trained.facts()
+    jax.tree.map(np.testing.assert_array_equal, found.tree(), trained.tree())
+
+
+def test_a_resnet_has_torchvisions_names(tmp_path):
+    trained = make_trained("resnet18")
+    path = tmp_path / "model.safetensors"
+    safetensors_file.write(path, trained, trained.facts())
+    from safetensors.numpy import load_file
+
+    state = load_file(path)
+    assert state["layer1.0.conv1.weight"].shape == (64, 64, 3, 3)
+    assert state["fc.weight"].shape == (len(CLASSES), 512)
+    np.testing.assert_array_equal(
+        state["conv1.weight"],
+        trained.variables["params"]["conv1"]["kernel"].transpose(3, 2, 0, 1),
+    )
+    found = safetensors_file.read(path)
+    jax.tree.map(np.testing.assert_array_equal, found.tree(), trained.tree())
+
+
+def test_flax_to_torch_and_back_is_exact(tmp_path):
+    torch = pytest.importorskip("torch")
+    torchvision = pytest.importorskip("torchvision")
+    from safetensors.torch import load_file, save_file
+
+    trained = make_trained("resnet18")
+    first, second = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    safetensors_file.write(first, trained, trained.facts())
+    model = torchvision.models.resnet18(num_classes=len(CLASSES))
+    model.load_state_dict(load_file(first), strict=True)
+    model.eval()
+    images = np.random.default_rng(0).random((2, 24, 24, 3), np.float32)
+    normalized = (images - np.float32(trained.mean)) / np.float32(trained.std)
+    with torch.no_grad():
+        logits = model(torch.from_numpy(normalized.transpose(0, 3, 1, 2).copy()))
+    ours = dataclasses.replace(trained, input_px=24)
+    ours = jax.jit(ours.apply)(ours.tree(), images)["logits"]
+    assert relative_difference(logits.numpy(), np.asarray(ours)) <= 1e-4
+
+    with safetensors_file.safetensors.safe_open(first, "numpy") as file:
+        metadata = file.metadata()
+    save_file(model.state_dict(), second, metadata)
+    found = safetensors_file.read(second)
+    jax.tree.map(np.testing.assert_array_equal, found.tree(), trained.tree())
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [(b"", "cannot be read"), (b"\x10\0\0\0\0\0\0\0{}", "cannot be read")],
+)
+def test_a_damaged_safetensors_file_is_refused(tmp_path, data, reason):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=reason):
+        safetensors_file.read(path)
+
+
+def test_a_truncated_or_foreign_safetensors_file_is_refused(trained, tmp_path):
+    path = tmp_path / "model.safetensors"
+    safetensors_file.write(path, trained, trained.facts())
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(ValueError, match="cannot be read"):
+        safetensors_file.read(path)
+    from safetensors.numpy import save_file
+
+    save_file({"weight": np.zeros(3, np.float32)}, path)
+    with pytest.raises(ValueError, match="does not say which encoder"):
+        safetensors_file.read(path)
+
+
+def test_facts_of_an_unknown_encoder_are_refused(trained):
+    facts = trained.facts() | {"encoder": "resnet19"}
+    with pytest.raises(ValueError, match=r"resnet19.*known: convnet"):
+        from_facts(facts, {}, None)
+    with pytest.raises(ValueError, match="not an export's facts"):
+        from_facts({"encoder": "convnet"}, {}, None)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float"])
+def test_onnx_equals_flax_for_any_batch(trained, images, expected, tmp_path, kind):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    path = tmp_path / "model.onnx"
+    dtype = np.uint8 if kind == "uint8" else np.float32
+    pixels = images if kind == "uint8" else (images / 255).astype(np.float32)
+    onnx_file.write(
+        path,
+        trained.function,
+        shape=trained.shape,
+        dtype=dtype,
+        metadata={"mean": json.dumps(trained.mean)},
+    )
+    predict, metadata = onnx_file.read(path)
+    assert json.loads(metadata["mean"]) == list(trained.mean)
+    for n in (1, 2, 3):
+        ours = {name: array[:n] for name, array in expected.items()}
+        assert_close(predict(pixels[:n]), ours)
+
+
+def test_onnx_has_no_batchnorm_left(trained, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    path = tmp_path / "model.onnx"
+    square = dataclasses.replace(trained, input_px=24)
+    onnx_file.write(
+        path, square.function, shape=square.shape, dtype=np.uint8, metadata={}
+    )
+    model = onnx.load(path)
+    ops = [node.op_type for node in model.graph.node]
+    assert ops == [
+        *("Transpose", "Cast", "Div", "Sub", "Div"),
+        *(["Conv", "Relu"] * 4),
+        *("ReduceSum", "Div", "MatMul", "Add"),
+    ]
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+
+
+def test_a_damaged_onnx_file_is_refused(tmp_path):
+    pytest.importorskip("onnxruntime")
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"no model")
+    with pytest.raises(ValueError, match="cannot be read"):
+        onnx_file.read(path)
+
+
+def test_stablehlo_equals_flax(trained, images, expected, tmp_path):
+    program = {"shape": trained.shape, "dtype": np.uint8}
+    path = tmp_path / "any.stablehlo"
+    stablehlo_file.write(path, trained.function, batch_size=None, **program)
+    predict, spec = stablehlo_file.read(path)
+    assert str(spec.shape[0]) == "b"
+    assert_close(predict(images), expected)
+
+    path = tmp_path / "two.stablehlo"
+    stablehlo_file.write(path, trained.function, batch_size=2, **program)
+    predict, spec = stablehlo_file.read(path)
+    assert spec.shape == (2, 32, 32, 3)
+    assert_close(predict(images[:2]), {k: a[:2] for k, a in expected.items()})
+
+
+def test_stablehlo_is_for_every_platform(trained, tmp_path):
+    path = tmp_path / "model.stablehlo"
+    stablehlo_file.write(
+        path, trained.function, shape=trained.shape, dtype=np.uint8, batch_size=1
+    )
+    exported = jax.export.deserialize(bytearray(path.read_bytes()))
+    assert exported.platforms == ("cpu", "cuda", "tpu")
+
+
+def test_a_damaged_stablehlo_file_is_refused(tmp_path):
+    path = tmp_path / "model.stablehlo"
+    path.write_bytes(b"no program")
+    with pytest.raises(ValueError, match="cannot be read"):
+        stablehlo_file.read(path)
+
+
+def test_orbax_holds_the_encoder_whole_and_in_part(trained, tmp_path):
+    from orbax.checkpoint import v1 as ocp
+
+    path = tmp_path / "orbax"
+    orbax_folder.write(path, trained.variables)
+    found = orbax_folder.read(path)
+    jax.tree.map(np.testing.assert_array_equal, found, dict(trained.variables))
+
+    kernel = trained.variables["params"]["conv1"]["kernel"]
+    wanted = {"params": {"conv1": {"kernel": np.zeros_like(kernel)}}}
+    loading = ocp.options.PyTreeOptions.Loading(partial_load=True)
+    options = ocp.options.PyTreeOptions(loading=loading)
+    with ocp.Context(pytree_options=options):
+        part = ocp.load_pytree(path, wanted)
+    assert jax.tree.structure(part) == jax.tree.structure(wanted)
+    np.testing.assert_array_equal(part["params"]["conv1"]["kernel"], kernel)
+
+
+def test_a_folder_without_a_checkpoint_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="cannot be read"):
+        orbax_folder.read(tmp_path)
+
+
+def test_an_export_is_whole_and_says_what_it_is(trained, tmp_path):
+    out = tmp_path / "out"
+    seen = []
+    written = export(
+        trained,
+        out,
+        Options(("safetensors", "orbax")),
+        about=ABOUT,
+        card=make_card,
+        on_file=seen.append,
+    )
+    assert seen == written
+    assert [file.name for file in written] == ["model.safetensors", "orbax"]
+    assert all(file.difference == 0 and file.n_bytes > 0 for file in written)
+    assert written[0].n_bytes == (out / "model.safetensors").stat().st_size
+    facts = json.loads((out / "export.json").read_text())
+    assert facts["classes"] == list(CLASSES)
+    assert facts["selection"] == "val"
+    assert (out / "README.md").read_text() == "2 files of convnet"
+    assert sorted(os.listdir(tmp_path)) == ["out"]
+
+
+def test_an_empty_folder_may_be_named(trained, tmp_path):
+    export(trained, tmp_path, Options(("safetensors",)), about=ABOUT, card=make_card)
+    assert (tmp_path / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("file_format", folder.FORMATS)
+def test_a_file_that_differs_leaves_nothing(
+    trained, tmp_path, monkeypatch, file_format
+):
+    if file_format == "onnx":
+        pytest.importorskip("onnx")
+        pytest.importorskip("onnxruntime")
+    module, kind = {
+        "safetensors": (safetensors_file, "trained"),
+        "orbax": (orbax_folder, "variables"),
+        "onnx": (onnx_file, "function"),
+        "stablehlo": (stablehlo_file, "function"),
+    }[file_format]
+    kernel = trained.variables["params"]["conv1"]["kernel"] * np.float32(1.01)
+    params = {**trained.variables["params"], "conv1": {"kernel": kernel}}
+    wrong = dataclasses.replace(
+        trained, variables={**trained.variables, "params": params}
+    )
+    argument = {
+        "trained": wrong,
+        "variables": wrong.variables,
+        "function": wrong.function,
+    }[kind]
+    write = module.write
+    monkeypatch.setattr(
+        module, "write", lambda path, _, *rest, **kw: write(path, argument, *rest, **kw)
+    )
+    with pytest.raises(folder.CheckError, match="differs from the checkpoint"):
+        export(
+            trained,
+            tmp_path / "out",
+            Options((file_format,)),
+            about=ABOUT,
+            card=make_card,
+        )
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_encoder_without_a_classifier_gives_features_alone(images, tmp_path):
+    trained = make_trained(classes=())
+    outputs = jax.eval_shape(trained.apply, trained.tree(), images)
+    assert list(outputs) == ["features"]
+    export(trained, tmp_path, Options(("safetensors",)), about=ABOUT, card=make_card)
+    found = safetensors_file.read(tmp_path / "model.safetensors")
+    assert found.classifier is None
+    assert found.classes == ()
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"formats": ("tflite",)}, "--format is 'tflite': safetensors, onnx"),
+        ({"formats": ()}, "--format"),
+        ({"formats": ("orbax",), "input": "int8"}, "--input is 'int8': uint8, float"),
+        ({"formats": ("orbax",), "batch_size": 0}, "--batch-size is 0"),
+    ],
+)
+def test_what_cannot_be_written_is_refused(tmp_path, options, reason):
+    with pytest.raises(ValueError, match=reason):
+        folder.check(tmp_path / "out", Options(**options))
+
+
+def test_a_folder_with_files_is_refused(trained, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="is there already"):
+        export(trained, tmp_path, Options(), about=ABOUT, card=make_card)
+    assert os.listdir(tmp_path) == ["notes.txt"]
+
+
+def test_onnx_without_its_packages_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_file.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"pip install 'jigsaw_shape\[onnx\]'"):
+        folder.check(tmp_path / "out", Options())
+
+
+def make_evaluations():
+    return [
+        {
+            "kind": "eval",
+            "step": step,
+            "val/accuracy": val,
+            "val/photo/accuracy": val,
+            "target/accuracy": target,
+            "target/class/bird": target,
+            "cue_conflict/shape_bias": 0.25,
+        }
+        for step, val, target in ((10, 0.5, 0.4), (20, 0.75, 0.3), (30, 0.7, 0.2))
+    ]
+
+
+def test_a_card_has_the_measures_of_every_rule(trained):
+    config = {
+        "preset": "erm",
+        "data": {"name": "shapes", "target": "sketch"},
+        "model": {"init": "random"},
+    }
+    facts = trained.facts() | ABOUT | WRITTEN_BY
+    written = [folder.Written("model.safetensors", 1234567, 0.0, 1.0)]
+    text = card.make_card(facts, config, make_evaluations(), written)
+    _, front, body = text.split("---\n", 2)
+    front = yaml.safe_load(front)
+    metric = front["model-index"][0]["results"][0]["metrics"][0]
+    assert metric["value"] == 0.3  # the target's, of the step that val picks
+    assert front["datasets"] == ["shapes"]
+    assert "| accuracy, held-out domain | 20.0 | 30.0 | 40.0 |" in body
+    assert "| accuracy, photo, validation images | 70.0 | 75.0 | 50.0 |" in body
+    assert "**val** (these weights)" in body
+    assert "| shape bias on cue-conflict images | 25.0 | 25.0 | 25.0 |" in body
+    assert "`model.safetensors` | 1,234,567" in body
+    assert "drawn by jigsaw_shape" in body
+
+
+def test_a_card_says_what_is_not_known(trained):
+    config = {
+        "preset": "erm",
+        "data": {"name": "mine", "target": "sketch"},
+        "model": {"init": "somewhere/weights.pth"},
+    }
+    evaluations = make_evaluations()
+    for row in evaluations:
+        del row["cue_conflict/shape_bias"]
+    facts = trained.facts() | ABOUT | WRITTEN_BY
+    text = card.make_card(facts, config, evaluations, [])
+    assert "Shape bias: not measured." in text
+    assert text.count("not recorded") == 2
