@@ -20,12 +20,12 @@ def resize(images: jax.Array, size_px: int) -> jax.Array:
     evaluation squashes too).
 
     Args:
-      images: uint8 [B, H, W, 3].
+      images: uint8 [B, H, W, 3], or float32 in [0, 1].
       size_px: S.
     """
     b, h, w, _ = images.shape
     if (h, w) == (size_px, size_px):
-        return images.astype(jnp.float32) / 255
+        return _unit(images)
     whole = jnp.zeros(b)
     rows = _resize_weights(whole, jnp.full(b, float(h)), h, size_px)
     columns = _resize_weights(whole, jnp.full(b, float(w)), w, size_px)
@@ -93,8 +93,14 @@ def _resize_weights(start, length, n_in: int, n_out: int) -> jax.Array:
     return weights / weights.sum(-1, keepdims=True)
 
 
+def _unit(images) -> jax.Array:
+    """Returns pixels as float32 in [0, 1], which floats are already."""
+    floats = jnp.issubdtype(images.dtype, jnp.floating)
+    return images if floats else images.astype(jnp.float32) / 255
+
+
 def _resample(images, rows, columns) -> jax.Array:
-    pixels = images.astype(jnp.float32) / 255
+    pixels = _unit(images)
     # uint8 needs more bits than TF32 and bfloat16 matrix units keep.
     highest = jax.lax.Precision.HIGHEST
     tall = jnp.einsum("boh,bhwc->bowc", rows, pixels, precision=highest)

@@ -25,6 +25,36 @@ def to_json(config: ConfigDict) -> str:
     return json.dumps(config.to_dict(), indent=2, sort_keys=True) + "\n"
 
 
+def from_json(stored: str) -> ConfigDict:
+    """Returns a run's stored configuration; fields it lacks are `config.default_config`'s.
+
+    So runs of an earlier version, which had fewer fields, can be read.
+
+    Raises:
+      ValueError: It is no configuration.
+    """
+    config = config_lib.default_config()
+    try:
+        tree = json.loads(stored)
+        config.update(_merged(config.to_dict(), tree))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f"no configuration of a run: {error}") from error
+    return config
+
+
+def _merged(defaults: dict, stored: dict) -> dict:
+    """Returns stored values in their defaults' types, which JSON loses for tuples."""
+    merged = {}
+    for key, value in stored.items():
+        usual = defaults.get(key)
+        if isinstance(value, dict):
+            value = _merged(usual if isinstance(usual, dict) else {}, value)
+        elif isinstance(value, list):
+            value = tuple(value)
+        merged[key] = value
+    return merged
+
+
 def differences(stored: str, config: ConfigDict) -> list[str]:
     """Returns the fields in which a run's stored JSON and `config` differ.
 
