@@ -22,7 +22,7 @@ from jigsaw_shape import config as config_lib
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.pipeline import ImageStore
 from jigsaw_shape.presets import PRESETS, apply_preset
-from jigsaw_shape.training import optim, setup
+from jigsaw_shape.training import initial, optim, setup
 from jigsaw_shape.training import step as step_lib
 
 N_IMAGES = 2048
@@ -59,9 +59,10 @@ def make_config(arguments, size_px: int, batch_size: int):
 
 def start(config, dataset: Dataset):
     """Returns the state before the first step, and `update(state, bank, batch)`."""
+    pretrained = initial.load(config)
     learner = setup.make_learner(config, N_CLASSES, len(dataset.domains))
     optimizer = optim.make_optimizer(config, N_STEPS)
-    variables = setup.init_variables(config, learner.model)
+    variables = setup.init_variables(config, learner.model, pretrained)
     state = step_lib.init_state(variables, optimizer, setup.step_rng(config), False)
     update = step_lib.make_update(
         learner.model,

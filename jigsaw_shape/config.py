@@ -95,7 +95,11 @@ def default_config() -> ConfigDict:
 
     config.model = ConfigDict()
     config.model.encoder = "resnet18"  # a name in jigsaw_shape.models.ENCODERS
-    config.model.init = "random"  # random | torchvision:NAME | pretrained:NAME | a .pth
+    config.model.init = "random"  # random | torchvision:NAME | timm:NAME | hub:ID |
+    #   pretrained:NAME | a file of weights | a run's folder, perhaps with @last, @val
+    config.model.init_skip = ""  # what of it is not read: "dense*,*.bias"
+    config.model.mean = ()  # subtracted from RGB in [0, 1]; (): as the weights expect
+    config.model.std = ()  # what the difference is divided by
     config.model.freeze_norm = False  # BatchNorm uses its running statistics throughout
     config.model.dtype = "float32"  # of the computation: float32 | bfloat16
 
@@ -173,6 +177,13 @@ def check(config: ConfigDict, n_devices: int) -> None:
     _choice("config.data.sampling", data.sampling, ("proportional", "balanced"))
     _choice("config.data.cache", data.cache, ("auto", "device", "host", "none"))
     _choice("config.model.dtype", config.model.dtype, ("float32", "bfloat16"))
+    for key in ("mean", "std"):
+        values = config.model[key]
+        _require(
+            len(values) in (0, 3) and (key == "mean" or all(v > 0 for v in values)),
+            f"config.model.{key} is {values}: three numbers"
+            f"{', above 0' * (key == 'std')}, or () for what the weights expect",
+        )
     _choice("config.optim.name", optim.name, ("sgd", "adamw"))
     _choice("config.optim.schedule", optim.schedule, ("step", "cosine", "constant"))
     _require(

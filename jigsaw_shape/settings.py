@@ -26,14 +26,14 @@ def to_json(config: ConfigDict) -> str:
 
 
 def from_json(stored: str) -> ConfigDict:
-    """Returns a run's stored configuration; fields it lacks are `config.default_config`'s.
+    """Returns a run's stored configuration; fields it lacks are those of the defaults.
 
     So runs of an earlier version, which had fewer fields, can be read.
 
     Raises:
       ValueError: It is no configuration.
     """
-    config = config_lib.default_config()
+    config = default_config()
     try:
         tree = json.loads(stored)
         config.update(_merged(config.to_dict(), tree))

@@ -19,7 +19,7 @@ from clu import parameter_overview
 from jigsaw_shape import cli, figures, report, rows, settings
 from jigsaw_shape import config as config_lib
 from jigsaw_shape.preview import preview_figure
-from jigsaw_shape.training import logbook, loop, rundir, setup
+from jigsaw_shape.training import initial, logbook, loop, rundir, setup
 from jigsaw_shape.training.progress import Progress
 
 _CACHES = {"device": "device memory", "host": "host memory", "none": "files"}
@@ -47,10 +47,11 @@ def main(argv: list[str]) -> int:
             config_lib.check(config, jax.device_count())
             dataset, splits = setup.load_data(config)
             schedule = setup.make_schedule(config, len(splits.train))
+            pretrained = initial.load(config)
             learner = setup.make_learner(
                 config, len(dataset.classes), len(dataset.domains)
             )
-            variables = setup.init_variables(config, learner.model)
+            variables = setup.init_variables(config, learner.model, pretrained)
             styling, digests = setup.load_styling(config, dataset, splits)
             # Last: what is refused before it leaves nothing behind.
             digests = {"images": dataset.digest(), **digests}

@@ -13,6 +13,7 @@ import numpy as np
 
 from jigsaw_shape.models import ENCODERS
 from jigsaw_shape.models.renames import RENAMES, from_foreign, to_foreign
+from jigsaw_shape.models.weights import load_pretrained
 
 N_CLASSES = 5
 _VGG = {"widths": (4, 4, 8, 8, 8), "hidden": 8}
@@ -119,3 +120,22 @@ def images(encoder):
     }.get(encoder, (65, 78))
     rng = np.random.default_rng(zlib.crc32(encoder.encode()))
     return rng.normal(size=(2, *sides, 3)).astype(np.float32)
+
+
+def write_digits(path, **changes):
+    """Writes the small digits network's seeded weights; None takes an entry away."""
+    state = seeded_state("digits", "jigen") | changes
+    state = {name: array for name, array in state.items() if array is not None}
+    np.savez(path, **state)
+    return str(path)
+
+
+def load_digits(init, skip=()):
+    return load_pretrained(init, "digits", shapes("digits"), skip)
+
+
+def check_digits(found):
+    """Checks that these are the seeded weights."""
+    variables, classifier = seeded("digits", "jigen")
+    jax.tree.map(np.testing.assert_array_equal, found.variables, variables)
+    jax.tree.map(np.testing.assert_array_equal, found.classifier, classifier)

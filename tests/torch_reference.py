@@ -1,8 +1,9 @@
 """What PyTorch computes: the architectures in its functional form, and their inputs.
 
 They are stated straight from the state dict, and run where PyTorch is importable. What
-they returned with torch 2.13.0 is in `tests/data/` (`reference_outputs.npz`,
-`tiny_zip.pth`), written by
+they returned with torch 2.13.0 is in `tests/data/reference_outputs.npz`; what the
+models of `torch_zoo.py` did with torch 2.14.1, torchvision 0.29.1 and timm 1.0.31, in
+`zoo_outputs.npz`. These, and the small files of PyTorch beside them, are written by
 
     python tests/torch_reference.py
 
@@ -12,8 +13,9 @@ The ResNet-18 agreed with torchvision 0.29.2's bit for bit, also in training.
 import pathlib
 
 import numpy as np
+from tiny_encoders import seeded_state
 
-from jigsaw_shape.models import weights
+from jigsaw_shape.models import locate
 
 try:
     import torch
@@ -222,9 +224,28 @@ def tiny_tensors():
     }
 
 
+def training_checkpoint():
+    """What a training script saves of a network on several GPUs: the small digits'."""
+    state = as_torch(seeded_state("digits", "jigen"))
+    first = next(iter(state.values()))
+    return {
+        "epoch": 3,
+        "arch": "digits",
+        "state_dict": {
+            f"module.{name}": torch.nn.Parameter(value) for name, value in state.items()
+        },
+        "optimizer": {
+            "state": {0: {"momentum_buffer": first[:2] * 0.5}},
+            "param_groups": [{"lr": 0.1, "nesterov": True, "params": [0]}],
+        },
+        "best": torch.tensor(0.5),
+    }
+
+
 def write_reference():
     """Writes what PyTorch returns into `tests/data`."""
-    lite0_state = torch.load(weights._locate(LITE0), weights_only=True)
+    lite0_path = locate.locate(LITE0, "efficientnet_lite0").path
+    lite0_state = torch.load(lite0_path, weights_only=True)
     outputs = {"lite0": torch_lite0(lite0_state, channels_first(lite0_images()))}
     for mode in ("eval", "train"):
         state = as_torch(resnet18_state())
@@ -241,6 +262,15 @@ def write_reference():
     arrays = {name: tensor.numpy() for name, tensor in outputs.items()}
     np.savez_compressed(DATA / "reference_outputs.npz", **arrays)
     torch.save(tiny_tensors(), DATA / "tiny_zip.pth")
+    for name, zipped in (("zip", True), ("legacy", False)):
+        torch.save(
+            training_checkpoint(),
+            DATA / f"wrapped_{name}.pth.tar",
+            _use_new_zipfile_serialization=zipped,
+        )
+    import torch_zoo
+
+    np.savez_compressed(DATA / "zoo_outputs.npz", **torch_zoo.stored())
 
 
 if __name__ == "__main__":

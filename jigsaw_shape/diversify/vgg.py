@@ -6,18 +6,20 @@ from pathlib import Path
 import numpy as np
 
 from jigsaw_shape.diversify.adain import Layer, Stages
+from jigsaw_shape.models import IMAGENET_MEAN, IMAGENET_STD
+from jigsaw_shape.models.rename_tables import CAFFE_MEAN
 from jigsaw_shape.models.torch_file import read_torch_file
+from jigsaw_shape.models.weight_files import read_keras_file
 
 _LAST_STAGE = 4  # conv4_1 is where AdaIN happens
 _WIDTHS = (64, 128, 256, 512)
 
 # What a file's first layer expects of RGB pixels p in [0, 1]: `matrix @ p + offset`.
-_IMAGENET_MEAN = np.array([0.485, 0.456, 0.406])
-_IMAGENET_STD = np.array([0.229, 0.224, 0.225])
-_CAFFE_MEAN = np.array([103.939, 116.779, 123.68])  # blue, green, red of 255
+_MEAN, _STD = np.array(IMAGENET_MEAN), np.array(IMAGENET_STD)
 PIXELS = {
-    "torchvision": (np.diag(1 / _IMAGENET_STD), -_IMAGENET_MEAN / _IMAGENET_STD),
-    "caffe": (255 * np.eye(3)[::-1], -_CAFFE_MEAN),
+    "torchvision": (np.diag(1 / _STD), -_MEAN / _STD),
+    # Blue comes first.
+    "caffe": (255 * np.eye(3)[::-1], -255 * np.array(CAFFE_MEAN)[::-1]),
 }
 
 
@@ -124,27 +126,12 @@ def torch_convolutions(
 
 def _keras(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
     """Returns kernels HWIO and biases of the blocks in a Keras weights file."""
-    try:
-        import h5py
-    except ImportError:
-        raise ValueError(
-            f"reading {path} needs h5py: pip install 'jigsaw_shape[pretrained]'"
-        ) from None
-
     found = {}
-
-    def visit(name, item):
-        # Keras 3: block1/layers/conv2d_1/vars/0; before: block1_conv2/...kernel:0
-        match = re.match(r"block(\d)\D+conv(?:2d)?_?(\d*)", name)
-        if match is not None and isinstance(item, h5py.Dataset):
-            position = int(match[1]), int(match[2] or 0)
-            found.setdefault(position, {})[item.ndim] = item[()]
-
-    try:
-        with h5py.File(path) as file:
-            file.visititems(visit)
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read as HDF5: {error}") from error
+    for name, array in read_keras_file(path).items():
+        match = re.match(r"block(\d+)_conv(\d+)\.", name)
+        if match is not None:
+            position = int(match[1]), int(match[2])
+            found.setdefault(position, {})[array.ndim] = array
     complete = all({1, 4} <= arrays.keys() for arrays in found.values())
     if not found or not complete:
         raise ValueError(f"{path} holds no convolutions named block1, block2, ...")

@@ -12,6 +12,8 @@ from jigsaw_shape.models import efficientnet_lite, vgg
 
 Table = tuple[tuple[str, ...], ...]
 KERAS = "keras"  # the library whose modules hold `kernel` and `bias`, laid out as ours
+# What its VGGs, Caffe's, expect: of RGB in [0, 1] this subtracted, times 255.
+CAFFE_MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
 
 _RESNET: Table = (
     ("conv1", "conv1"),

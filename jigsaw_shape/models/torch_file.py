@@ -21,6 +21,9 @@ import numpy as np
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_VERSION = 1001
 
+# Where training scripts put the state dict.
+_WRAPPERS = ("state_dict", "model_state_dict", "model")
+
 _STORAGE_DTYPES = {
     "DoubleStorage": np.float64,
     "FloatStorage": np.float32,
@@ -74,6 +77,12 @@ class _Tensor:
         return np.array(view, order="C")
 
 
+def _rebuild_parameter(tensor, *_) -> _Tensor:
+    if not isinstance(tensor, _Tensor):
+        raise ValueError("a parameter without a tensor")
+    return tensor
+
+
 def _rebuild_tensor(storage, offset, shape, strides, *_) -> _Tensor:
     if not isinstance(storage, _Storage):
         raise ValueError("a tensor without a storage")
@@ -83,6 +92,7 @@ def _rebuild_tensor(storage, offset, shape, strides, *_) -> _Tensor:
 _ALLOWED = {
     ("collections", "OrderedDict"): collections.OrderedDict,
     ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+    ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
     **{("torch", name): np.dtype(dtype) for name, dtype in _STORAGE_DTYPES.items()},
 }
 
@@ -109,7 +119,9 @@ def read_torch_file(path: str | Path) -> dict[str, np.ndarray]:
     """Returns the state dict of a `.pth` file, as arrays by PyTorch's names.
 
     Args:
-      path: A file that `torch.save(model.state_dict(), path)` wrote, in either format.
+      path: A file that `torch.save(model.state_dict(), path)` wrote, in either format;
+        or a training script's checkpoint, a dict with a state dict under `state_dict`,
+        `model_state_dict` or `model`, beside numbers, texts and other tensors.
 
     Raises:
       FileNotFoundError: There is no such file.
@@ -123,6 +135,7 @@ def read_torch_file(path: str | Path) -> dict[str, np.ndarray]:
             else:
                 file.seek(0)
                 content, storages = _read_legacy(file)
+            content = _unwrapped(content)
             if not isinstance(content, dict):
                 raise ValueError(f"expected a state dict, not {type(content).__name__}")
             strange = [
@@ -153,9 +166,21 @@ def _numbers(data: bytes, storage: _Storage, byteorder: str = "<") -> np.ndarray
     return numbers if byteorder == "<" else numbers.byteswap()
 
 
+def _unwrapped(content: Any) -> Any:
+    for key in _WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            return content[key]
+    return content
+
+
 def _storages_of(content: Any) -> dict[str, _Storage]:
-    values = content.values() if isinstance(content, dict) else ()
-    return {v.storage.key: v.storage for v in values if isinstance(v, _Tensor)}
+    """Returns every storage that anything in the file is a view of."""
+    if isinstance(content, _Tensor):
+        return {content.storage.key: content.storage}
+    values = content.values() if isinstance(content, dict) else content
+    if not isinstance(content, dict | list | tuple):
+        return {}
+    return {key: s for value in values for key, s in _storages_of(value).items()}
 
 
 def _read_zip(file: BinaryIO) -> tuple[Any, dict[str, np.ndarray]]:
@@ -172,7 +197,7 @@ def _read_zip(file: BinaryIO) -> tuple[Any, dict[str, np.ndarray]]:
             key: _numbers(
                 archive.read(f"{root}data/{key}"), storage, ">" if big else "<"
             )
-            for key, storage in _storages_of(content).items()
+            for key, storage in _storages_of(_unwrapped(content)).items()
         }
     return content, storages
 

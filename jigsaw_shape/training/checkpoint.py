@@ -92,6 +92,31 @@ class Checkpoints:
         self._checkpointer.close()  # waits for the last save
 
 
+def read_variables(directory: pathlib.Path, step: int) -> dict[str, Any]:
+    """Returns the variables to evaluate of a saved state, NumPy arrays.
+
+    Args:
+      directory: The checkpoints of a run; nothing in it is touched.
+      step: Of the checkpoint.
+
+    Raises:
+      ValueError: It is not there, or damaged.
+    """
+    folder = directory / str(step)
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: there is no such checkpoint")
+    try:
+        state = ocp.load_checkpointables(folder.absolute())["state"]
+    except Exception as error:  # tensorstore raises nearly any kind
+        message = " ".join(str(error).split())
+        raise ValueError(f"{folder} cannot be read: {message}") from error
+    variables = state["ema"] or {
+        "params": state["params"],
+        "batch_stats": state["batch_stats"],
+    }
+    return jax.tree.map(np.asarray, variables)
+
+
 def _to_arrays(state: TrainState) -> dict[str, Any]:
     fields = {name: getattr(state, name) for name in state.__dataclass_fields__}
     return fields | {"rng": jax.random.key_data(state.rng)}

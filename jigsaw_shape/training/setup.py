@@ -17,9 +17,11 @@ from jigsaw_shape.data.pipeline import ImageStore
 from jigsaw_shape.data.splits import Splits, split
 from jigsaw_shape.diversify import WITH_PAIR, mixstyle, pairs
 from jigsaw_shape.diversify.schedule import Styling
-from jigsaw_shape.models import ENCODERS, EncoderSpec, weights
+from jigsaw_shape.models import ENCODERS, EncoderSpec
 from jigsaw_shape.models.multitask import Multitask, reversal_at
+from jigsaw_shape.models.weights import Pretrained
 from jigsaw_shape.stylizing import pool
+from jigsaw_shape.training import initial
 from jigsaw_shape.training import step as step_lib
 from jigsaw_shape.training.losses import Sizes, Term, make_heads, make_losses
 from jigsaw_shape.training.view import View, make_view
@@ -180,10 +182,8 @@ def make_learner(config: ConfigDict, n_classes: int, n_domains: int = 0) -> Lear
     Raises:
       ValueError: An unknown encoder or loss.
     """
-    name = config.model.encoder
-    if name not in ENCODERS:
-        raise ValueError(f"config.model.encoder is {name!r}: {', '.join(ENCODERS)}")
-    spec = ENCODERS[name]
+    mean, std = initial.pixels(config)
+    spec = ENCODERS[config.model.encoder]
     losses = make_losses(config)
     permutations = jigsaw.permutation_set(
         config.jigsaw.grid, config.jigsaw.n_permutations, config.jigsaw.seed
@@ -196,8 +196,8 @@ def make_learner(config: ConfigDict, n_classes: int, n_domains: int = 0) -> Lear
             freeze_norm=config.model.freeze_norm,
         ),
         heads=heads,
-        mean=spec.mean,
-        std=spec.std,
+        mean=mean,
+        std=std,
     )
     view = make_view(config, permutations)
     reversal = None
@@ -224,22 +224,26 @@ def _make_edit(config: ConfigDict, spec: EncoderSpec) -> step_lib.MakeEdit | Non
     return mixstyle.make_edit(config.mixstyle, stages)
 
 
-def init_variables(config: ConfigDict, model: Multitask) -> dict:
-    """Returns the variables before the first step: random, or `config.model.init`'s.
+def init_variables(
+    config: ConfigDict, model: Multitask, pretrained: Pretrained | None
+) -> dict:
+    """Returns the variables before the first step.
 
-    Raises:
-      ValueError: The weights cannot be found or do not fit the encoder.
+    Args:
+      config: The run's.
+      model: Its model.
+      pretrained: The encoder's weights (`initial.load`), None for random ones. What
+        they lack, and the heads, are random.
     """
     init_rng = jax.random.fold_in(jax.random.key(config.seed), 0)
     variables = step_lib.init_variables(model, init_rng, config.data.image_size)
-    if config.model.init == "random":
+    if pretrained is None:
         return variables
-    encoder = {kind: tree["encoder"] for kind, tree in variables.items()}
-    encoder, _ = weights.load_pretrained(
-        config.model.init, config.model.encoder, encoder
-    )
+    encoder = {kind: tree.get("encoder", {}) for kind, tree in variables.items()}
+    merged = pretrained.merged(encoder)
     return {
-        kind: {**tree, "encoder": encoder[kind]} for kind, tree in variables.items()
+        kind: {**tree, "encoder": merged[kind]} if encoder[kind] else tree
+        for kind, tree in variables.items()
     }
 
 

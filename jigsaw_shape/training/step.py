@@ -22,8 +22,9 @@ from jigsaw_shape.training.view import View
 
 AXIS = "batch"
 
-# What is folded into a step's key for the features' edits: none of the view's splits.
-_EDIT = 2**16
+# What is folded into a step's key for the features' edits, and for the encoder's
+# dropout: none of the view's splits.
+_EDIT, _DROPOUT = 2**16, 2**16 + 1
 
 Batch = Mapping[str, jax.Array]
 # (rng, domain int32 [B]) -> edit(stage, features), see `models.stages`
@@ -174,6 +175,8 @@ def make_update(
             "order": seen.orders,
             "styled": seen.styled,
         }
+        dropout_rng = jax.random.fold_in(step_rng, _DROPOUT)
+        rngs = {"dropout": jax.random.fold_in(dropout_rng, device)}
         edit = None
         if make_edit is not None:
             edit_rng = jax.random.fold_in(step_rng, _EDIT)
@@ -187,6 +190,7 @@ def make_update(
                 train=True,
                 edit=edit,
                 reversal=reversal(progress) if reversal else 0.0,
+                rngs=rngs,
                 mutable=["batch_stats"],
             )
             total, sums = 0.0, {}

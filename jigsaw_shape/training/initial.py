@@ -1,0 +1,140 @@
+"""The weights that a run starts from: random, foreign, or those of another run."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flax import traverse_util
+from ml_collections import ConfigDict
+
+from jigsaw_shape import rows
+from jigsaw_shape.models import ENCODERS, weights
+from jigsaw_shape.training import checkpoint
+
+RANDOM = "random"
+_USUAL_RULE = "val"
+
+
+def load(config: ConfigDict) -> weights.Pretrained | None:
+    """Returns the weights that `config.model.init` names, None for random ones.
+
+    Sets `config.model.mean` and `config.model.std` where they are empty: to what the
+    weights expect, or else to the encoder's usual values; so that what a run stores
+    says it.
+
+    Args:
+      config: The run's.
+
+    Raises:
+      ValueError: An unknown encoder; or the weights cannot be found, do not fit it, or
+        know the target: a run that was trained on it, or selected by it.
+      OSError: A file cannot be read.
+    """
+    model, pretrained = config.model, None
+    mean, std = pixels(config)
+    skip = tuple(p.strip() for p in model.init_skip.split(",") if p.strip())
+    folder, rule = _as_run(model.init)
+    if folder is not None:
+        pretrained = _of_run(config, folder, rule, skip)
+    elif model.init != RANDOM:
+        pretrained = weights.load_pretrained(model.init, model.encoder, skip=skip)
+    if pretrained is not None and pretrained.mean is not None:
+        mean = tuple(model.mean) or pretrained.mean
+        std = tuple(model.std) or pretrained.std
+    model.mean, model.std = mean, std
+    return pretrained
+
+
+def pixels(config: ConfigDict) -> tuple[weights.Triple, weights.Triple]:
+    """Returns mean and standard deviation of the pixels that a run's encoder gets.
+
+    Raises:
+      ValueError: An unknown encoder.
+    """
+    name = config.model.encoder
+    if name not in ENCODERS:
+        raise ValueError(f"config.model.encoder is {name!r}: {', '.join(ENCODERS)}")
+    spec = ENCODERS[name]
+    return tuple(config.model.mean) or spec.mean, tuple(config.model.std) or spec.std
+
+
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """A run that others start from: its settings, and the step that a rule picked."""
+
+    config: Mapping[str, Any]
+    step: int
+
+
+def _as_run(init: str) -> tuple[Path | None, str]:
+    """Returns the folder of the run that `init` names, if it does, and the rule."""
+    folder, at, rule = init.rpartition("@")
+    if not at or rule not in rows.RULES:
+        folder, rule = init, _USUAL_RULE
+    path = Path(folder)
+    is_run = (path / "config.json").is_file() and (path / "checkpoints").is_dir()
+    return (path, rule) if is_run else (None, rule)
+
+
+def _of_run(
+    config: ConfigDict, folder: Path, rule: str, skip: tuple[str, ...]
+) -> weights.Pretrained:
+    init, encoder = config.model.init, config.model.encoder
+    run = _open(init, folder, rule)
+    theirs = run.config["model"]["encoder"]
+    if theirs != encoder:
+        raise ValueError(
+            f"config.model.init={init!r} is of {theirs!r}, not of config.model.encoder="
+            f"{encoder!r}: change one of them"
+        )
+    _refuse_target(config, run, rule)
+    variables = checkpoint.read_variables(folder / "checkpoints", run.step)
+    arrays = {}
+    for kind, tree in variables.items():
+        flat = traverse_util.flatten_dict(tree.get("encoder", {}), sep="/")
+        arrays |= {f"{kind}/{name}": array for name, array in flat.items()}
+    head = variables["params"].get("head_classification", {})
+    arrays |= {f"classifier/{name}": array for name, array in head.items()}
+    expected = tuple(
+        weights.triple(
+            run.config["model"].get(name) or getattr(ENCODERS[encoder], name),
+            f"{name} of {folder}",
+        )
+        for name in ("mean", "std")
+    )
+    return weights.fit(init, encoder, weights.own(arrays), expected, skip=skip)
+
+
+def _open(init: str, folder: Path, rule: str) -> _Run:
+    stored = folder / "config.json"
+    try:
+        config = json.loads(stored.read_text())
+        _ = config["model"]["encoder"], config["data"]["target"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{stored} is not a run's configuration: {error}") from error
+    evaluations = [row for row in rows.read(folder) if row["kind"] == "eval"]
+    if not evaluations:
+        raise ValueError(
+            f"config.model.init={init!r}: {folder} has no evaluation yet, so nothing "
+            "to select from"
+        )
+    return _Run(config, int(rows.select(evaluations, rule)["step"]))
+
+
+def _refuse_target(config: ConfigDict, run: _Run, rule: str) -> None:
+    theirs, ours = run.config["data"], config.data
+    if theirs["name"] != ours.name:
+        return
+    sources = [s.strip() for s in theirs["sources"].split(",") if s.strip()]
+    if theirs["target"] != ours.target and (not sources or ours.target in sources):
+        raise ValueError(
+            f"config.model.init={config.model.init!r} was trained on "
+            f"{ours.target}, which is config.data.target: choose a run that held it out"
+        )
+    if theirs["target"] == ours.target and rule == "oracle":
+        raise ValueError(
+            f"config.model.init={config.model.init!r} was selected by its accuracy on "
+            f"{ours.target}, which is config.data.target: choose @val or @last"
+        )

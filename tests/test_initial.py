@@ -1,0 +1,160 @@
+"""What runs start from: weights with their normalization, and other runs' encoders."""
+
+import json
+
+import jax
+import numpy as np
+import optax
+import pytest
+from tiny_encoders import shapes
+
+from jigsaw_shape import config as config_lib
+from jigsaw_shape.training import initial, setup
+from jigsaw_shape.training import step as step_lib
+from jigsaw_shape.training.checkpoint import Checkpoints
+
+# Step -> accuracy on the sources' validation images, and on the target.
+MEASURES = {1: (0.5, 0.9), 2: (0.8, 0.2), 3: (0.6, 0.3)}
+PICKED = {"oracle": 1, "val": 2, "last": 3}
+
+
+def make_config(init="random", encoder="convnet", **data):
+    config = config_lib.default_config()
+    config.model.init, config.model.encoder = init, encoder
+    config.data.update({"name": "shapes", "target": "sketch", "image_size": 24, **data})
+    return config
+
+
+def variables_of(step, n_classes=8):
+    """Returns a run's variables that are all its step."""
+    full = jax.tree.map(lambda x: np.full(x.shape, step, np.float32), shapes("convnet"))
+    variables = {kind: {"encoder": tree} for kind, tree in full.items()}
+    variables["params"]["head_classification"] = {
+        "kernel": np.full((256, n_classes), step, np.float32),
+        "bias": np.full(n_classes, step, np.float32),
+    }
+    return variables
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run's folder, of three evaluations, that held out the photos."""
+    folder = tmp_path_factory.mktemp("runs") / "before"
+    with Checkpoints(folder / "checkpoints") as checkpoints:
+        for step, (val, target) in MEASURES.items():
+            state = step_lib.init_state(
+                variables_of(step), optax.sgd(0.1), jax.random.key(0), keep_ema=False
+            )
+            state = state.replace(step=state.step + step)
+            measures = {"val/accuracy": val, "target/accuracy": target}
+            checkpoints.save(state, measures)
+            row = {"kind": "eval", "step": step, **measures}
+            with (folder / "metrics.jsonl").open("a") as file:
+                file.write(json.dumps(row) + "\n")
+    write_config(folder, make_config(target="photo"), mean=[0.1, 0.2, 0.3])
+    return folder
+
+
+def write_config(folder, config, mean=()):
+    config.model.mean, config.model.std = tuple(mean), (1.0, 1.0, 2.0) if mean else ()
+    (folder / "config.json").write_text(config_lib.to_json(config))
+
+
+@pytest.mark.parametrize("rule", [*PICKED, None])
+def test_a_run_starts_from_what_a_rule_picked_of_another(run, rule):
+    init = f"{run}@{rule}" if rule else str(run)
+    config = make_config(init, target="photo", name="elsewhere")
+    found = initial.load(config)
+    step = PICKED[rule or "val"]
+    arrays = jax.tree.leaves((found.variables, found.classifier))
+    assert {float(array.flat[0]) for array in arrays} == {step}
+    assert jax.tree.structure(found.variables) == jax.tree.structure(shapes("convnet"))
+    assert config.model.mean == (0.1, 0.2, 0.3)
+    assert config.model.std == (1.0, 1.0, 2.0)
+    learner = setup.make_learner(config, n_classes=5)
+    assert (learner.model.mean, learner.model.std) == (found.mean, found.std)
+    variables = setup.init_variables(config, learner.model, found)
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        {kind: tree["encoder"] for kind, tree in variables.items()},
+        found.variables,
+    )
+    # The heads are this run's own.
+    assert variables["params"]["head_classification"]["kernel"].shape == (256, 5)
+    random = setup.init_variables(make_config(), learner.model, None)
+    np.testing.assert_array_equal(
+        variables["params"]["head_classification"]["kernel"],
+        random["params"]["head_classification"]["kernel"],
+    )
+
+
+def test_what_is_not_read_stays_random(run):
+    config = make_config(str(run), name="elsewhere")
+    config.model.init_skip = "conv1/*, bn2/mean"
+    found = initial.load(config)
+    model = setup.make_learner(config, n_classes=8).model
+    variables = setup.init_variables(config, model, found)
+    random = setup.init_variables(make_config(), model, None)
+    for kind, leaf in (
+        ("params", ("conv1", "kernel")),
+        ("batch_stats", ("bn2", "mean")),
+    ):
+        ours, other = variables[kind]["encoder"], random[kind]["encoder"]
+        np.testing.assert_array_equal(ours[leaf[0]][leaf[1]], other[leaf[0]][leaf[1]])
+    assert np.all(variables["batch_stats"]["encoder"]["bn2"]["var"] == 2)
+
+
+def test_a_run_that_knew_the_target_is_refused(run):
+    with pytest.raises(ValueError, match=r"was trained on sketch, .*held it out"):
+        initial.load(make_config(str(run), target="sketch"))
+    with pytest.raises(ValueError, match="selected by its accuracy on photo"):
+        initial.load(make_config(f"{run}@oracle", target="photo"))
+    assert initial.load(make_config(f"{run}@last", target="photo")) is not None
+
+
+def test_runs_that_cannot_be_started_from_are_refused(run, tmp_path):
+    with pytest.raises(ValueError, match=r"is of 'convnet', not of config\.model"):
+        initial.load(make_config(str(run), "resnet18", target="photo"))
+    bare = tmp_path / "bare"
+    (bare / "checkpoints").mkdir(parents=True)
+    write_config(bare, make_config(target="photo"))
+    with pytest.raises(ValueError, match="has no evaluation yet"):
+        initial.load(make_config(str(bare), target="photo"))
+    (bare / "metrics.jsonl").write_text((run / "metrics.jsonl").read_text())
+    with pytest.raises(ValueError, match="there is no such checkpoint"):
+        initial.load(make_config(str(bare), target="photo"))
+    (bare / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match="is not a run's configuration"):
+        initial.load(make_config(str(bare), target="photo"))
+
+
+@pytest.mark.parametrize(
+    ("encoder", "mean"), [("convnet", 0.485), ("digits", 0.5), ("vgg16", 0.485)]
+)
+def test_random_weights_take_the_encoders_usual_pixels(encoder, mean):
+    config = make_config(encoder=encoder)
+    assert initial.load(config) is None
+    assert config.model.mean[0] == mean
+    assert json.loads(config_lib.to_json(config))["model"]["mean"][0] == mean
+
+
+def test_the_configuration_has_the_last_word_on_pixels(run):
+    config = make_config(str(run), name="elsewhere")
+    config.model.mean = (0.7, 0.8, 0.9)
+    found = initial.load(config)
+    assert found.mean == (0.1, 0.2, 0.3)
+    model = setup.make_learner(config, n_classes=8).model
+    assert (model.mean, model.std) == ((0.7, 0.8, 0.9), (1.0, 1.0, 2.0))
+
+
+@pytest.mark.parametrize("std", [(0.5,), (0.5, 0.0, 0.5), (0.5, -1.0, 0.5)])
+def test_a_deviation_that_cannot_divide_is_refused(std):
+    config = make_config()
+    config.model.std = std
+    with pytest.raises(ValueError, match=r"config\.model\.std is .*three numbers"):
+        config_lib.check(config, n_devices=1)
+
+
+def test_an_unknown_encoder_is_refused():
+    with pytest.raises(ValueError, match="encoder is 'resnet7': convnet, resnet18"):
+        initial.load(make_config(encoder="resnet7"))
