@@ -19,7 +19,11 @@ from jigsaw_shape.models.weights import load_pretrained
     [
         ("pretrained:resnet99", "resnet18", "change one of them"),
         ("nowhere.pth", "resnet18", "no such file"),
-        ("hub:nowhere", "vgg16", r"hub:OWNER/REPOSITORY\[@REVISION\], .*vgg16\."),
+        (
+            "hub:nowhere",
+            "vgg16",
+            r"random, pretrained:vgg16, torchvision:vgg16\.\w+, timm",
+        ),
         ("nowhere.pth", "resnet7", "unknown encoder 'resnet7'"),
     ],
 )

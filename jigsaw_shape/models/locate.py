@@ -97,10 +97,11 @@ def locate(init: str, encoder: str) -> Located:
     if Path(init).is_file():
         return Located(Path(init))
     names = [f"pretrained:{name}" for name in _PACKAGES] + list(URLS)
+    fitting = [n for n in names if n.partition(":")[2].split(".")[0] == encoder]
+    allowed = ", ".join([*fitting, "timm:NAME", "hub:OWNER/REPOSITORY[@REVISION]"])
     raise ValueError(
-        f"config.model.init={init!r}: no such file; a file of weights, a run's folder, "
-        "timm:NAME, hub:OWNER/REPOSITORY[@REVISION], or one of "
-        + ", ".join(name for name in names if name.split(":")[1].startswith(encoder))
+        f"config.model.init={init!r}: no such file; allowed are random, {allowed}, a "
+        "file of weights, a run's folder"
     )
 
 
