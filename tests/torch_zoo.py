@@ -215,10 +215,16 @@ _HEADS = dict.fromkeys(MODELS, "classifier.6") | {
 
 
 def stored():
-    """Returns all outputs as they are kept, of training statistics the last alone."""
+    """Returns all outputs as they are kept, of training statistics the last alone.
+
+    Of EfficientNet-Lite, training is kept of the smallest: the others differ from it in
+    depth and width, and take long to compile.
+    """
     kept = {}
     for encoder, library in MODELS:
         found = outputs(encoder, library)
+        if encoder in _LITES[1:]:
+            found = {n: a for n, a in found.items() if not n.startswith("train_")}
         statistics = [name for name in found if "running" in name]
         for name in statistics[:-2]:
             del found[name]
