@@ -1,20 +1,17 @@
 """Encoders: sizes, dtypes, and what BatchNorm does with statistics and devices."""
 
 import functools
-import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import linen as nn
 from tiny_encoders import seeded, shapes, tiny
 
+from jigsaw_shape import config as config_lib
 from jigsaw_shape.models import ENCODERS
-from jigsaw_shape.models.alexnet import local_response_norm
-from jigsaw_shape.models.layers import BatchNorm
 from jigsaw_shape.models.multitask import Multitask
-from jigsaw_shape.models.pooling import average_to
+from jigsaw_shape.training import setup
 
 # Published counts (torchvision, TensorFlow's tpu/efficientnet/lite), less the
 # classifier's F * 1000 + 1000; and F.
@@ -104,9 +101,11 @@ STYLED_ELSEWHERE = {
 @pytest.mark.parametrize("name", [name for name in ENCODERS if "vit" not in name])
 def test_stages_are_named_and_each_is_edited(name):
     images = jnp.zeros((1, 64, 64, 3))
-    spec, sides, rows = ENCODERS[name], {}, []
+    spec, sides, rows, flat = ENCODERS[name], {}, [], []
 
     def edit(stage, features):
+        if features.ndim == 2:
+            flat.append(stage)
         sides[stage] = features.shape[1]
         rows.append(len(features))
         return jnp.concatenate([features, features[:1]])
@@ -117,6 +116,7 @@ def test_stages_are_named_and_each_is_edited(name):
 
     features, sown = jax.eval_shape(run, _shapes(name))
     assert tuple(sides) == spec.stages
+    assert tuple(flat) == spec.flat_stages
     # Every stage hands on the row that its edit added, and sows what it hands on.
     n = len(spec.stages)
     assert [*rows, len(features)] == list(range(1, n + 2))
@@ -125,6 +125,15 @@ def test_stages_are_named_and_each_is_edited(name):
     assert [s for s in spec.stages if s in spec.style_stages] == [*spec.style_stages]
     styled = [sides[stage] for stage in spec.style_stages]
     assert styled == STYLED_ELSEWHERE.get(name, STYLED)
+
+
+def test_styles_are_not_mixed_where_there_are_no_maps():
+    config = config_lib.default_config()
+    config.model.encoder, config.mixstyle.stages = "digits", "stage2,fc3"
+    with pytest.raises(ValueError, match="'stage2,fc3': digits has stage1, stage2;"):
+        setup.make_learner(config, n_classes=3)
+    config.mixstyle.stages = "stage2"
+    assert setup.make_learner(config, n_classes=3).make_edit is not None
 
 
 def test_a_transformer_leaves_its_patches_as_maps_and_sees_their_edits():
@@ -188,27 +197,6 @@ def test_dropout_needs_a_key_in_training_and_keeps_the_mean(name):
     np.testing.assert_array_equal(evaluated, tiny(name).apply(variables, images, False))
     with pytest.raises(Exception, match="dropout"):
         tiny(name).apply(variables, images, True)
-
-
-@pytest.mark.parametrize("sides", [(9, 13), (7, 7), (3, 1), (14, 21)])
-def test_average_to_is_the_means_of_areas(sides):
-    x = np.random.default_rng(0).normal(size=(2, *sides, 3)).astype(np.float32)
-    expected = np.empty((2, 7, 7, 3))
-    (h, w), n = sides, 7
-    for i in range(n):
-        for j in range(n):
-            rows = slice(i * h // n, math.ceil((i + 1) * h / n))
-            columns = slice(j * w // n, math.ceil((j + 1) * w / n))
-            expected[:, i, j] = x[:, rows, columns].mean((1, 2))
-    np.testing.assert_allclose(average_to(jnp.asarray(x), n), expected, atol=1e-6)
-
-
-def test_local_response_norm_equals_its_formula():
-    x = np.random.default_rng(0).normal(0, 50, (2, 3, 4, 9)).astype(np.float32)
-    padded = np.pad(np.square(x), ((0, 0),) * 3 + ((2, 2),))
-    near = sum(padded[..., i : i + 9] for i in range(5))
-    expected = x / (1 + 1e-4 / 5 * near) ** 0.75
-    np.testing.assert_allclose(local_response_norm(x), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("train", [True, False])
@@ -323,86 +311,11 @@ def test_training_updates_statistics_unless_frozen():
     np.testing.assert_array_equal(features, evaluated)
 
 
-@pytest.mark.parametrize("train", [True, False])
-def test_batch_norm_equals_flax_and_its_derivatives(train):
-    x = 2 + 3 * jax.random.normal(jax.random.key(0), (4, 5, 6, 7))
-    ours = BatchNorm()
-    flax = nn.BatchNorm(use_running_average=not train, momentum=0.9)
-    variables = {
-        "params": {
-            "scale": jax.random.normal(jax.random.key(1), (7,)),
-            "bias": jax.random.normal(jax.random.key(2), (7,)),
-        },
-        "batch_stats": {"mean": jnp.arange(7.0), "var": 1 + jnp.arange(7.0)},
-    }
-
-    def loss(params, x, apply):
-        y, updated = apply({**variables, "params": params}, x)
-        return (jnp.sin(y) * jnp.arange(7)).mean(), (y, updated["batch_stats"])
-
-    def run(apply):
-        gradients = jax.grad(loss, argnums=(0, 1), has_aux=True)
-        return gradients(variables["params"], x, apply)
-
-    (a, (y_a, stats_a)), (b, (y_b, stats_b)) = (
-        run(lambda v, x: ours.apply(v, x, train, mutable=["batch_stats"])),
-        run(lambda v, x: flax.apply(v, x, mutable=["batch_stats"])),
-    )
-    np.testing.assert_allclose(y_a, y_b, atol=1e-5)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), a, b)
-    np.testing.assert_allclose(stats_a["mean"], stats_b["mean"], rtol=1e-5)
-    # PyTorch's running variance is the unbiased one: of 120 values, 120 / 119 of it.
-    kept = 0.9 * variables["batch_stats"]["var"]
-    correction = 120 / 119 if train else 1.0
-    np.testing.assert_allclose(
-        stats_a["var"] - kept, (stats_b["var"] - kept) * correction, rtol=1e-4
-    )
-
-
 @pytest.fixture
 def four_devices():
     if jax.device_count() < 4:
         pytest.skip("needs 4 devices: --xla_force_host_platform_device_count=4")
     return jax.devices()[:4]
-
-
-def test_synchronized_norm_on_four_devices_equals_one(four_devices):
-    x = 2 + 3 * jax.random.normal(jax.random.key(0), (8, 3, 4, 5))
-    variables = BatchNorm().init(jax.random.key(0), x, False)
-
-    def gradients(params, x, axis_name):
-        # Smooth: where a ReLU follows, the two may fall on either side of its kink.
-        def loss(params, x):
-            y, updated = BatchNorm(axis_name=axis_name).apply(
-                {**variables, "params": params}, x, True, mutable=["batch_stats"]
-            )
-            return (jnp.sin(y) * jnp.arange(5)).sum(), (y, updated)
-
-        (d_params, d_x), outputs = jax.grad(loss, argnums=(0, 1), has_aux=True)(
-            params, x
-        )
-        if axis_name is not None:
-            d_params = jax.lax.psum(d_params, axis_name)
-        return d_params, d_x, *outputs
-
-    d_params, d_x, y, updated = gradients(variables["params"], x, None)
-    sharded = jax.pmap(
-        functools.partial(gradients, axis_name="batch"),
-        axis_name="batch",
-        in_axes=(None, 0),
-        devices=four_devices,
-    )(variables["params"], x.reshape(4, 2, 3, 4, 5))
-    expected = (
-        jax.tree.map(lambda a: jnp.stack([a] * 4), d_params),
-        d_x.reshape(4, 2, 3, 4, 5),
-        y.reshape(4, 2, 3, 4, 5),
-        jax.tree.map(lambda a: jnp.stack([a] * 4), updated),
-    )
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=2e-5),
-        sharded,
-        expected,
-    )
 
 
 def test_encoders_synchronize_over_norm_axis(four_devices):

@@ -39,6 +39,8 @@ class EncoderSpec:
       stages: Their names, in order.
       style_stages: Those of them where MixStyle belongs, in order: layer1 to layer3 of
         a ResNet (Zhou et al., ICLR 2021, for PACS); elsewhere those of like depth.
+      flat_stages: Those of them that leave rows [B, F] instead of maps [B, h, w, C], in
+        which there is no style to mix.
       mean: What is subtracted from RGB in [0, 1], a channel, where the weights do not
         bring a normalization of their own.
       std: What the difference is divided by, a channel.
@@ -51,6 +53,7 @@ class EncoderSpec:
     build: Callable[..., nn.Module]
     stages: tuple[str, ...]
     style_stages: tuple[str, ...]
+    flat_stages: tuple[str, ...] = ()
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     family: str | None = None
@@ -88,6 +91,7 @@ def _alexnet(caffe: bool) -> EncoderSpec:
         stages=alexnet.STAGES,
         # At 1/8, 1/16 and 1/16 of the side: its first step is 8 already.
         style_stages=alexnet.STAGES[:3],
+        flat_stages=alexnet.STAGES[5:],
         family="caffenet" if caffe else "alexnet",
     )
 
@@ -97,6 +101,7 @@ def _vgg(name: str) -> EncoderSpec:
         functools.partial(vgg.VGG, **vgg.VARIANTS[name]),
         stages=vgg.STAGES,
         style_stages=("stage2", "stage3", "stage4"),
+        flat_stages=vgg.STAGES[5:],
         family=name,
         architecture=name,
     )
@@ -143,6 +148,7 @@ ENCODERS: dict[str, EncoderSpec] = {
         digits.DigitsNet,
         stages=digits.STAGES,
         style_stages=digits.STAGES[:2],
+        flat_stages=digits.STAGES[2:],
         mean=(0.5,) * 3,
         std=(0.5,) * 3,
         family="digits",

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 from flax import linen as nn
 
-# (stage, features [B, h, w, C]) -> features of the same shape
+# (stage, features) -> features of the same shape
 Edit = Callable[[str, jax.Array], jax.Array]
 
 
@@ -17,7 +17,7 @@ def leave(
     Args:
       encoder: The module whose stage it is.
       stage: Its name.
-      features: [B, h, w, C].
+      features: Maps [B, h, w, C], or [B, F] of a fully connected layer.
       edit: Changes the features, such as MixStyle in training; None leaves them.
     """
     if edit is not None:

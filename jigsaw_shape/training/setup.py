@@ -215,11 +215,11 @@ def _make_edit(config: ConfigDict, spec: EncoderSpec) -> step_lib.MakeEdit | Non
         return None
     if stages == ("usual",):
         stages = spec.style_stages
-    unknown = [stage for stage in stages if stage not in spec.stages]
-    if unknown:
+    allowed = [stage for stage in spec.stages if stage not in spec.flat_stages]
+    if not set(stages) <= set(allowed):
         raise ValueError(
             f"config.mixstyle.stages is {named!r}: {config.model.encoder} has "
-            f"{', '.join(spec.stages)}; or usual"
+            f"{', '.join(allowed)}; or usual"
         )
     return mixstyle.make_edit(config.mixstyle, stages)
 
