@@ -9,6 +9,7 @@ import pytest
 from tiny_encoders import shapes
 
 from jigsaw_shape import config as config_lib
+from jigsaw_shape import settings
 from jigsaw_shape.training import initial, setup
 from jigsaw_shape.training import step as step_lib
 from jigsaw_shape.training.checkpoint import Checkpoints
@@ -57,7 +58,7 @@ def run(tmp_path_factory):
 
 def write_config(folder, config, mean=()):
     config.model.mean, config.model.std = tuple(mean), (1.0, 1.0, 2.0) if mean else ()
-    (folder / "config.json").write_text(config_lib.to_json(config))
+    (folder / "config.json").write_text(settings.to_json(config))
 
 
 @pytest.mark.parametrize("rule", [*PICKED, None])
@@ -135,7 +136,7 @@ def test_random_weights_take_the_encoders_usual_pixels(encoder, mean):
     config = make_config(encoder=encoder)
     assert initial.load(config) is None
     assert config.model.mean[0] == mean
-    assert json.loads(config_lib.to_json(config))["model"]["mean"][0] == mean
+    assert json.loads(settings.to_json(config))["model"]["mean"][0] == mean
 
 
 def test_the_configuration_has_the_last_word_on_pixels(run):

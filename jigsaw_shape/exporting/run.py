@@ -5,8 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jigsaw_shape import config as config_lib
-from jigsaw_shape import rows
+from jigsaw_shape import rows, settings
 from jigsaw_shape.exporting.trained import Trained
 from jigsaw_shape.training import checkpoint, setup
 
@@ -66,7 +65,7 @@ def open_run(workdir: Path, selection: str, input_px: int = 0) -> Saved:
     if not stored.is_file():
         raise ValueError(f"{workdir} is not a run's directory: it has no config.json")
     try:
-        config = config_lib.from_json(stored.read_text())
+        config = settings.from_json(stored.read_text())
     except ValueError as error:
         raise ValueError(f"{stored}: {error}") from error
     evaluations = [row for row in rows.read(workdir) if row["kind"] == "eval"]
@@ -96,5 +95,5 @@ def open_run(workdir: Path, selection: str, input_px: int = 0) -> Saved:
         mean=model.mean,
         std=model.std,
     )
-    as_json = json.loads(config_lib.to_json(config))
+    as_json = json.loads(settings.to_json(config))
     return Saved(trained, as_json, evaluations, selection, chosen["step"])
