@@ -5,6 +5,7 @@ foreign styles, each tile in its own) against exploitation (rarely, weakly, in o
 Here it is one function of `config.diversify` and of the run's progress.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from jigsaw_shape.diversify import DIVERSIFIERS, Diversifier, bind
 from jigsaw_shape.diversify.adain import Pair
 from jigsaw_shape.diversify.pairing import partners
 
-_N_CHUNKS = 8  # of a device's images, of which those are computed that change
+_N_CHUNKS = 4  # of the images that are expected to change: what is computed at once
 
 
 class Styling(NamedTuple):
@@ -37,7 +38,11 @@ Schedule = Callable[..., jax.Array]
 
 
 def make_schedule(
-    settings: ConfigDict, grid: int, diversify: Diversifier | None = None
+    settings: ConfigDict,
+    grid: int,
+    diversify: Diversifier | None = None,
+    *,
+    bias_whole_image: float = 0.0,
 ) -> Schedule:
     """Returns what diversifies a device's part of a batch.
 
@@ -62,6 +67,7 @@ def make_schedule(
       settings: `config.diversify`.
       grid: Tiles per side.
       diversify: What changes the images, instead of the one that the settings name.
+      bias_whole_image: Share of the images that stay whole; decides the speed alone.
 
     Raises:
       ValueError: There is no diversifier of that name.
@@ -72,6 +78,10 @@ def make_schedule(
             "or empty for none"
         )
     has_tiles = any(settings.per_tile)
+    share_tiled = (1 - bias_whole_image) * max(settings.p_shuffled)
+    share_tiled *= max(settings.per_tile)
+    share_whole = bias_whole_image * max(settings.p_ordered)
+    share_whole += (1 - bias_whole_image) * max(settings.p_shuffled)
 
     def schedule(progress, shard_rng, rngs, images, orders, domain, styling):
         change = diversify or bind(settings.name, styling.pair)
@@ -95,7 +105,7 @@ def make_schedule(
             styles = _gather(chosen[i], images, styling)
             return change(keys[i, 1], images[i], styles, whole[i])
 
-        changed = _where_needed(stylize, whole, images)
+        changed = _where_needed(stylize, whole, images, share_whole)
         if not has_tiles:
             return changed
 
@@ -121,7 +131,7 @@ def make_schedule(
             stylized = _resize(stylized, (len(i), *flat.shape[1:]))
             return jnp.where(each[i][:, None, None, None] > 0, stylized, flat[i])
 
-        flat = _where_needed(stylize_tiles, each, flat)
+        flat = _where_needed(stylize_tiles, each, flat, share_tiled)
         return jigsaw.join_tiles(flat.reshape(tiles.shape))
 
     return schedule
@@ -163,13 +173,14 @@ def _resize(images, shape) -> jax.Array:
     return jax.image.resize(images, shape, "bilinear", antialias=True)
 
 
-def _where_needed(function, strengths, images) -> jax.Array:
+def _where_needed(function, strengths, images, share: float) -> jax.Array:
     """Returns `function(i)` for the examples i whose strength is above 0, else images.
 
-    They are computed in chunks of an eighth, as many as it takes: a stylizer costs more
-    than the rest of a step, and often few images change.
+    They are computed in chunks, as many as it takes: a stylizer costs more than the
+    rest of a step, and often few images change. A chunk is a quarter of the `share`
+    that is expected to, so that an eighth of that is computed in vain.
     """
-    size = -(-len(images) // _N_CHUNKS)
+    size = max(1, math.ceil(len(images) * min(share, 1.0) / _N_CHUNKS))
     order = jnp.argsort(strengths <= 0, stable=True)
     n_needed = jnp.count_nonzero(strengths > 0)
 

@@ -55,7 +55,9 @@ def make_view(config: ConfigDict, permutations: np.ndarray) -> View:
     in_both_styles = config.losses.consistency > 0
     diversify = None
     if config.diversify.name:
-        diversify = make_schedule(config.diversify, grid)
+        diversify = make_schedule(
+            config.diversify, grid, bias_whole_image=config.jigsaw.bias_whole_image
+        )
 
     def view(step_rng, progress, slots, images, domain, styling):
         image_rng, batch_rng, style_rng = jax.random.split(step_rng, 3)
