@@ -83,7 +83,11 @@ class Suite:
         asked (`condition`, `level`, `category`, whichever apply) and measures, shares
         in [0, 1]. `outputs` has each probe's `Outputs` by the probe's name, `label` is
         int32 [n], both over all images in their order; `classes` names labels and
-        scores alike. The runner adds the model, the data and the suite.
+        scores alike. The command adds the model, the data and the suite.
+      scores: `scores(outputs, label)` returns what each image contributes, float32 [n]
+        by condition, such as its share of right answers over a distortion's levels;
+        the mean over images is the condition's measure. Two models are compared on the
+        differences image by image. None: they are not.
     """
 
     name: str
@@ -91,3 +95,6 @@ class Suite:
     rows: Callable[
         [Mapping[str, Outputs], np.ndarray, tuple[str, ...]], Iterable[dict[str, Any]]
     ]
+    scores: (
+        Callable[[Mapping[str, Outputs], np.ndarray], dict[str, np.ndarray]] | None
+    ) = None
