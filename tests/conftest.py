@@ -23,3 +23,16 @@ def pacs_dir() -> pathlib.Path:
     if not folder.is_dir():
         pytest.skip(f"no PACS at {folder} (set PACS_DIR)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """Returns a function that names a folder of published data, or skips without."""
+
+    def folder(name: str) -> pathlib.Path:
+        path = REPOSITORY.parent / "shared" / "data" / name
+        if not path.exists():
+            pytest.skip(f"no published data at {path}")
+        return path
+
+    return folder

@@ -3,7 +3,11 @@
 Geirhos et al., "ImageNet-trained CNNs are biased towards texture", ICLR 2019, sec. 2.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
+
+from jigsaw_shape.evals import bootstrap
 
 
 def shape_bias(
@@ -17,9 +21,9 @@ def shape_bias(
     stand beside it. `shape_bias` is nan where nothing was decided for either cue.
 
     Args:
-      decisions: int [n], the class answered for each image.
-      shape: int [n], the class of its shape.
-      texture: int [n], the class of its texture.
+      decisions: [n], the class answered for each image, as a number or a name.
+      shape: [n], the class of its shape.
+      texture: [n], the class of its texture.
     """
     conflict = shape != texture
     n = int(conflict.sum())
@@ -32,3 +36,31 @@ def shape_bias(
         "texture_accuracy": by_texture / n if n else float("nan"),
         "n": n,
     }
+
+
+def shape_bias_rows(
+    decisions: np.ndarray, shape: np.ndarray, texture: np.ndarray, *, seed: int = 0
+) -> Iterator[dict]:
+    """Yields the measures of `shape_bias` over all images, then for each shape's class.
+
+    Each with `shape_bias_low` and `shape_bias_high`, the 95 % bootstrap interval over
+    images, and all but the first with `category`. Several observers of the same images
+    are pooled over trials; an image is then drawn with all of its trials.
+
+    Args:
+      decisions: str [n], or [observers, n].
+      shape: str [n].
+      texture: str [n].
+      seed: Of the bootstrap.
+    """
+    decisions = np.atleast_2d(decisions)
+    for category in (None, *np.unique(shape)):
+        chosen = np.ones(len(shape), bool) if category is None else shape == category
+        answers, s, t = decisions[:, chosen], shape[chosen], texture[chosen]
+        pooled = (np.tile(cue, len(answers)) for cue in (s, t))
+        row = shape_bias(answers.ravel(), *pooled)
+        by_shape = ((answers == s) & (s != t)).sum(0)
+        by_texture = ((answers == t) & (s != t)).sum(0)
+        low, high = bootstrap.interval(by_shape, by_shape + by_texture, seed=seed)
+        row |= {"shape_bias_low": low, "shape_bias_high": high}
+        yield row if category is None else {"category": str(category), **row}

@@ -1,0 +1,84 @@
+"""Intervals of measures, by drawing images again with replacement."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+N_RESAMPLES = 2000
+LEVEL = 0.95
+_CHUNK = 200  # resamples at a time, which bounds the memory
+
+
+def weights(n_images: int, *, seed: int = 0, n_resamples: int = N_RESAMPLES):
+    """Yields how often each image was drawn: float64 [r, n_images], in chunks.
+
+    The same for every measure with the same seed, so that measures stay paired.
+
+    Args:
+      n_images: Images to draw, and drawn, in each resample.
+      seed: Of the drawing.
+      n_resamples: Their number over all chunks.
+    """
+    rng = np.random.default_rng(seed)
+    for start in range(0, n_resamples, _CHUNK):
+        n = min(_CHUNK, n_resamples - start)
+        drawn = rng.integers(n_images, size=(n, n_images))
+        cells = drawn + n_images * np.arange(n)[:, None]
+        counts = np.bincount(cells.ravel(), minlength=n * n_images)
+        yield counts.reshape(n, n_images).astype(np.float64)
+
+
+def of_statistic(
+    statistic: Callable[[np.ndarray], np.ndarray], n_images: int, *, seed: int = 0
+) -> tuple[float, float]:
+    """Returns the 95 % percentile interval of a statistic of weighted images.
+
+    Resamples in which it is not a number are left out; (nan, nan) if there is no other.
+
+    Args:
+      statistic: Maps weights [r, n_images] to values [r].
+      n_images: Images.
+      seed: Of the drawing.
+    """
+    if n_images == 0:
+        return float("nan"), float("nan")
+    values = np.concatenate([statistic(w) for w in weights(n_images, seed=seed)])
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return float("nan"), float("nan")
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def interval(
+    numerator: np.ndarray, denominator: np.ndarray, *, seed: int = 0
+) -> tuple[float, float]:
+    """Returns the 95 % interval of `numerator.sum() / denominator.sum()`.
+
+    Args:
+      numerator: [n], what each image adds above, such as its right answers.
+      denominator: [n], and below, such as its answers.
+      seed: Of the drawing.
+    """
+    top, bottom = (np.asarray(part, np.float64) for part in (numerator, denominator))
+
+    def ratio(w):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return (w @ top) / (w @ bottom)
+
+    return of_statistic(ratio, len(top), seed=seed)
+
+
+def difference(
+    first: np.ndarray, second: np.ndarray, *, seed: int = 0
+) -> tuple[float, float, float]:
+    """Returns the mean of `first - second` over images and its 95 % interval.
+
+    Args:
+      first: [n], one model's measure of each image.
+      second: [n], another's of the same images.
+      seed: Of the drawing.
+    """
+    gaps = np.asarray(first, np.float64) - np.asarray(second, np.float64)
+    return float(gaps.mean()), *interval(gaps, np.ones(len(gaps)), seed=seed)

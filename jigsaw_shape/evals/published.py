@@ -1,0 +1,214 @@
+"""Folders of labelled images: published stimuli, one's own cue conflicts, others.
+
+`{category}/{name}`: the folder says what an image shows. Of a cue conflict the name
+says it, `{shape}{i}-{texture}{j}.png` from the last `_` on, or a line of the folder's
+`manifest.jsonl` with `output`, `shape` and `texture`.
+"""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+import re
+
+import numpy as np
+from PIL import Image
+
+from jigsaw_shape.data import files
+from jigsaw_shape.data.dataset import Dataset
+from jigsaw_shape.evals.decisions import experiment_of, image_key
+
+MANIFEST, SUMMARY = "manifest.jsonl", "cue_conflict.json"
+# Those by which Pillow knows a picture that is worth classifying.
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm")
+
+
+@dataclasses.dataclass(frozen=True)
+class Stimuli:
+    """The images of one experiment.
+
+    Attributes:
+      name: The folder's.
+      experiment: A key of `decisions.EXPERIMENTS`, or `"images"`.
+      images: Their names, each once, as in files of decisions.
+      paths: Their files.
+      category: str [n], what each shows; of a cue conflict its shape.
+      texture: str [n], the class of a cue conflict's texture; else None.
+      side_px: The side of the images where all are squares of one size, else 0.
+      made_by: How they were made, where that is known, in a sentence.
+      digest: Of the files' contents.
+    """
+
+    name: str
+    experiment: str
+    images: tuple[str, ...]
+    paths: tuple[pathlib.Path, ...]
+    category: np.ndarray
+    texture: np.ndarray | None
+    side_px: int
+    made_by: str
+    digest: str
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """What the images can show, alphabetically."""
+        named = set(self.category.tolist())
+        if self.texture is not None:
+            named |= set(self.texture.tolist())
+        return tuple(sorted(named))
+
+    def dataset(self, classes: tuple[str, ...], stored_px: int) -> Dataset:
+        """Returns the images as a data set of squares, squashed to `stored_px`.
+
+        Args:
+          classes: Of a model: they become the labels' numbers.
+          stored_px: The side.
+
+        Raises:
+          ValueError: A category is none of the classes.
+        """
+        missing = [name for name in self.categories if name not in classes]
+        if missing:
+            raise ValueError(
+                f"{self.name} shows {', '.join(missing)}, which the model cannot "
+                f"answer: its classes are {_shortened(classes)}"
+            )
+        label = np.array([classes.index(name) for name in self.category], np.int32)
+        return Dataset(
+            name=self.name,
+            classes=classes,
+            domains=(self.experiment,),
+            label=label,
+            domain=np.zeros(len(label), np.int32),
+            read=lambda i: files.decode(self.paths[i].read_bytes(), size_px=stored_px),
+            names=tuple(map(str, self.paths)),
+            version=self.digest,
+        )
+
+
+def read_folder(folder: pathlib.Path, experiment: str = "") -> Stimuli:
+    """Returns the labelled images of a folder, every one of which can be opened.
+
+    Args:
+      folder: With a folder a category; of a cue conflict, images at any depth.
+      experiment: What they are; `""`: what the folder's name or its files say, else
+        `"images"`.
+
+    Raises:
+      ValueError: There is no such folder or image, a name does not parse, one name is
+        twice there.
+      OSError: A file is no image, or cannot be read.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is not a folder")
+    paths = [
+        folder.joinpath(*parts)
+        for parts in sorted(files.list_files(folder))
+        if pathlib.Path(parts[-1]).suffix.lower() in _SUFFIXES
+    ]
+    if not paths:
+        raise ValueError(
+            f"{folder} holds no image: expected {folder}/CATEGORY/NAME.png"
+        )
+    if not experiment:
+        made_here = (folder / SUMMARY).is_file()
+        named = experiment_of(folder.name)
+        experiment = "cue_conflict" if made_here else named or "images"
+    texture, made_by = None, ""
+    if experiment == "cue_conflict":
+        listed = _read_manifest(folder)
+        cues = [listed.get(path) or cues_of(path) for path in paths]
+        category, texture = (np.array(names) for names in zip(*cues, strict=True))
+        made_by = _made_by(folder)
+        keys = [image_key(path.name) for path in paths]
+    else:
+        category = np.array([_folder_category(path, folder) for path in paths])
+        keys = [image_key(path.name) for path in paths]
+        if experiment == "images" or len(set(keys)) < len(keys):
+            keys = [str(path.relative_to(folder)) for path in paths]
+    if len(set(keys)) < len(keys):
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"{folder} holds two images called {twice}: names tell them")
+    side_px, digest = _look_at(paths)
+    return Stimuli(
+        name=folder.resolve().name,
+        experiment=experiment,
+        images=tuple(keys),
+        paths=tuple(paths),
+        category=category,
+        texture=texture,
+        side_px=side_px,
+        made_by=made_by,
+        digest=digest,
+    )
+
+
+def cues_of(path: pathlib.PurePath) -> tuple[str, str]:
+    """Returns shape and texture of a cue-conflict image by its name.
+
+    From the last `_` on it reads `{shape}{i}-{texture}{j}`; the numbers are dropped.
+
+    Raises:
+      ValueError: It does not.
+    """
+    stem = pathlib.PurePath(image_key(path.name)).stem
+    parts = [re.sub(r"\d", "", part) for part in stem.split("-")]
+    if len(parts) != 2 or not all(parts):
+        raise ValueError(
+            f"{path}: expected a name that ends in SHAPEi-TEXTUREj, such as "
+            f"cat1-boat2.png, or a line in {MANIFEST}"
+        )
+    return parts[0], parts[1]
+
+
+def _folder_category(path: pathlib.Path, folder: pathlib.Path) -> str:
+    if path.parent == folder:
+        raise ValueError(
+            f"{path} is in no category's folder: expected {folder}/CATEGORY/{path.name}"
+        )
+    return path.relative_to(folder).parts[0]
+
+
+def _read_manifest(folder: pathlib.Path) -> dict[pathlib.Path, tuple[str, str]]:
+    """Returns shape and texture of each file that the folder's manifest lists."""
+    path, cues = folder / MANIFEST, {}
+    if not path.is_file():
+        return cues
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        try:
+            row = json.loads(line)
+            cues[folder / row["output"]] = (row["shape"], row["texture"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path}, line {number}: expected a JSON object with output, shape and "
+                "texture"
+            ) from error
+    return cues
+
+
+def _made_by(folder: pathlib.Path) -> str:
+    path = folder / SUMMARY
+    if not path.is_file():
+        return ""
+    try:
+        return str(json.loads(path.read_text())["made_by"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: expected a JSON object with made_by") from error
+
+
+def _look_at(paths) -> tuple[int, str]:
+    """Returns the side that all images share, 0 if none, and a digest of the files."""
+    sides, digest = set(), hashlib.sha256()
+    for path in paths:
+        try:
+            with Image.open(path) as image:
+                sides |= set(image.size)
+        except Exception as error:  # Pillow raises nearly any kind
+            raise OSError(f"{path} is no readable image: {error}") from error
+        digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+    return (sides.pop() if len(sides) == 1 else 0), digest.hexdigest()[:16]
+
+
+def _shortened(names: tuple[str, ...]) -> str:
+    more = f", ... ({len(names)} in all)" if len(names) > 20 else ""
+    return ", ".join(names[:20]) + more

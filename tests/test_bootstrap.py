@@ -1,0 +1,52 @@
+"""Bootstrap intervals against known distributions."""
+
+import math
+
+import numpy as np
+import pytest
+
+from jigsaw_shape.evals import bootstrap
+
+
+def test_every_resample_draws_as_many_images_as_there_are():
+    chunks = list(bootstrap.weights(37, seed=3, n_resamples=450))
+    counts = np.concatenate(chunks)
+    assert counts.shape == (450, 37)
+    assert (counts.sum(1) == 37).all()
+    assert counts.mean() == 1
+    again = np.concatenate(list(bootstrap.weights(37, seed=3, n_resamples=450)))
+    assert (counts == again).all()
+    assert (counts != np.concatenate(list(bootstrap.weights(37, seed=4)))[:450]).any()
+
+
+def test_the_interval_of_a_share_is_the_binomial_one():
+    hits = np.arange(1000) < 300
+    low, high = bootstrap.interval(hits, np.ones(1000))
+    half = 1.96 * math.sqrt(0.3 * 0.7 / 1000)
+    assert (low, high) == pytest.approx((0.3 - half, 0.3 + half), abs=3e-3)
+
+
+def test_the_interval_of_a_ratio_counts_only_what_is_below():
+    above = np.array([1, 0] * 50 + [0] * 900)
+    below = np.array([1, 1] * 50 + [0] * 900)
+    low, high = bootstrap.interval(above, below)
+    half = 1.96 * math.sqrt(0.25 / 100)
+    assert (low, high) == pytest.approx((0.5 - half, 0.5 + half), abs=0.015)
+
+
+def test_what_is_certain_has_no_width_and_nothing_is_nan():
+    assert bootstrap.interval(np.ones(9), np.ones(9)) == (1, 1)
+    assert all(map(math.isnan, bootstrap.interval(np.zeros(9), np.zeros(9))))
+    assert all(map(math.isnan, bootstrap.interval([], [])))
+
+
+def test_a_paired_difference_is_tighter_than_two_intervals():
+    rng = np.random.default_rng(0)
+    hard = rng.random(500)
+    first, second = hard < 0.6, hard < 0.5
+    mean, low, high = bootstrap.difference(first, second)
+    assert mean == pytest.approx(first.mean() - second.mean())
+    assert low < mean < high
+    apart = bootstrap.interval(first, np.ones(500))
+    assert high - low < 0.8 * (apart[1] - apart[0])
+    assert bootstrap.difference(first, first) == (0, 0, 0)
