@@ -1,0 +1,88 @@
+"""The distortions' suite: probes shared, curves, areas, and eidolons' shared parts."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jigsaw_shape.evals import distortions, robustness
+from jigsaw_shape.evals.model import PLAIN
+
+AMPLITUDE = np.ones((16, 16), np.float32)
+SUITE = robustness.make_suite(AMPLITUDE)
+LABEL = np.array([0, 1, 1, 0, 1])
+RIGHT = {"classification": np.eye(2, dtype=np.float32)[LABEL]}
+WRONG = {"classification": np.eye(2, dtype=np.float32)[1 - LABEL]}
+
+
+def test_every_level_has_a_probe_and_undistorted_ones_share_theirs():
+    names = [probe.name for probe in SUITE.probes]
+    assert len(names) == len(set(names)) == 71 - 6 + 1  # six grey originals are one
+    assert SUITE.probes[names.index("grey")] is robustness.GREY
+    assert SUITE.probes[names.index("plain")] is PLAIN
+    assert "uniform_noise/0" in names  # its contrast is lowered
+    assert "eidolon_3/1" in names
+    assert not any("inf" in name for name in names)
+
+
+def test_areas_are_of_the_trapezoid_rule_over_the_levels_index():
+    correct = np.array([[1, 1, 0, 0], [1, 0, 1, 1], [0, 0, 0, 1]], bool)
+    expected = np.trapezoid(np.float64(correct), axis=1) / 3
+    np.testing.assert_allclose(robustness.areas(correct), expected)
+
+
+def test_rows_are_the_curve_and_the_area_under_it():
+    outputs = {
+        probe.name: WRONG if probe.name.startswith("contrast") else RIGHT
+        for probe in SUITE.probes
+    }
+    outputs["contrast/0.5"] = RIGHT
+    rows = list(SUITE.rows(outputs, LABEL, ("a", "b")))
+    curve = [row for row in rows if row["condition"] == "contrast"]
+    assert [row.get("level") for row in curve][:3] == [1, 0.5, 0.3]
+    assert [row["accuracy"] for row in curve[:-1]] == [1, 1, 0, 0, 0, 0, 0, 0]
+    assert curve[-1]["area"] == pytest.approx(1.5 / 7)
+    (weakest,) = [
+        row
+        for row in rows
+        if row["condition"] == "high_pass" and row.get("level") == "inf"
+    ]
+    assert weakest["accuracy"] == 1
+    assert sum("area" in row for row in rows) == 11
+    scores = SUITE.scores(outputs, LABEL)
+    assert scores["contrast"].shape == (5,)
+    assert scores["contrast"].mean() == pytest.approx(1.5 / 7)
+    assert scores["rotation"].mean() == 1
+
+
+def test_a_level_of_some_right_answers_has_an_interval_around_it():
+    half = {"classification": np.eye(2, dtype=np.float32)[[0, 1, 0, 1, 1]]}  # 3 of 5
+    outputs = {probe.name: half for probe in SUITE.probes}
+    for row in SUITE.rows(outputs, LABEL, ("a", "b")):
+        assert row.get("accuracy", row.get("area")) == pytest.approx(0.6)
+        assert 0 <= row["low"] < 0.6 < row["high"] <= 1
+
+
+def test_eidolons_share_their_parts_and_never_those_of_other_images():
+    probes = {probe.name: probe.make for probe in SUITE.probes}
+    rngs = jax.random.split(jax.random.key(0), 2)
+    rng = np.random.default_rng(0)
+    first, second = (jnp.float32(rng.random((2, 16, 16, 3))) for _ in range(2))
+    table = distortions.distortions()
+    results = {}
+    for name in ("eidolon_1/8", "eidolon_3/8", "eidolon_3/64"):
+        results[name] = [probes[name](rngs, x) for x in (first, first, second)]
+        np.testing.assert_array_equal(*results[name][:2])
+        assert np.abs(results[name][2] - results[name][0]).max() > 0.1
+    distort = jax.jit(table["eidolon_3"].distort)
+    for level in (8, 64):
+        for x, result in zip(
+            (first, second), results[f"eidolon_3/{level}"][1:], strict=True
+        ):
+            differs = np.abs(distort(rngs, x, float(level)) - result) > 1e-4
+            assert differs.mean() < 0.02
+    # A host array may have changed since: it is never taken for the last one.
+    host = np.array(first)
+    before = np.asarray(probes["eidolon_3/8"](rngs, host))
+    host[:] = 1
+    assert np.abs(np.asarray(probes["eidolon_3/8"](rngs, host)) - before).max() > 0.1
