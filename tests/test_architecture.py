@@ -30,6 +30,10 @@ ROOMS = {
     "bench": {"bench", "config", "settings", "presets", "rows", "data", "lock"},
     "reporting": {"reporting", "bench", "rows", "settings", "presets", "html"},
     "report": {"reporting", "rows", "figures", "cli"},
+    "evaluating": {
+        *("evaluating", "evals", "training", "models", "data"),
+        *("config", "settings", "rows", "augment"),
+    },
     "evals": {"evals", "data", "models", "jigsaw", "augment"},
     "training": {
         *("training", "evals", "models", "data", "diversify", "stylizing"),
@@ -44,6 +48,7 @@ WITHOUT_JAX = (
     "presets",
     "settings",
     "benchmark",
+    *("evaluating.predictions", "evaluating.html"),
 )
 
 

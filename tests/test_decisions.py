@@ -35,7 +35,7 @@ def test_humans_follow_the_shape(observers):
     row = _bias(decisions_lib.humans(observers, "cue_conflict"))
     assert round(100 * row["shape_bias"], 2) == 95.87
     assert row["n"] == 12_000  # ten humans, 1,200 images with a conflict
-    assert row["shape_bias_low"] < row["shape_bias"] < row["shape_bias_high"]
+    assert row["low"] < row["shape_bias"] < row["high"]
 
 
 @pytest.mark.parametrize(

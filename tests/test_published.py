@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.evals import published
 
 
@@ -74,12 +75,33 @@ def test_images_are_squares_with_the_models_labels(tmp_path):
     stimuli = published.read_folder(tmp_path / "mine")
     assert stimuli.images == ("cat/a.png", "dog/a.png")
     assert stimuli.side_px == 0
-    dataset = stimuli.dataset(("dog", "emu", "cat"), 6)
-    assert dataset.label.tolist() == [2, 0]
+    assert stimuli.labels(("dog", "emu", "cat"), "m").tolist() == [2, 0]
+    dataset = stimuli.dataset(6)
     assert dataset.read(0).shape == (6, 6, 3)
     assert (dataset.read(1) == 20).all()
-    with pytest.raises(ValueError, match="shows cat, which the model cannot answer"):
-        stimuli.dataset(("dog", "emu"), 6)
+    assert dataset.label.tolist() == [0, 1]
+    with pytest.raises(ValueError, match="shows cat, which m cannot answer"):
+        stimuli.labels(("dog", "emu"), "m")
+
+
+def test_images_of_a_data_set_are_stimuli_too():
+    dataset = Dataset(
+        name="made-up",
+        classes=("cat", "dog"),
+        domains=("x",),
+        label=np.array([0, 1, 1], np.int32),
+        domain=np.zeros(3, np.int32),
+        read=lambda i: np.full((4, 4, 3), i, np.uint8),
+        texture=np.array([1, 0, 0], np.int32),
+    )
+    stimuli = published.of_dataset(
+        dataset, np.array([2, 0]), name="made-up/x", side_px=4
+    )
+    assert stimuli.experiment == "cue_conflict"
+    assert stimuli.images == ("2", "0")
+    assert stimuli.category.tolist() == ["dog", "cat"]
+    assert stimuli.texture.tolist() == ["cat", "dog"]
+    assert (stimuli.dataset(4).read(0) == 2).all()
 
 
 def test_the_digest_follows_the_contents(tmp_path):

@@ -12,7 +12,7 @@ import numpy as np
 
 from jigsaw_shape.data.pipeline import ImageStore
 
-# (bank or None, {"order": ..., "index" or "image": ...}) -> {head: float32 [b, n]}
+# (bank or None, {"index" or "image": ..., perhaps "order": ...}) -> {head: [b, n]}
 PredictFn = Callable[
     [jax.Array | None, Mapping[str, np.ndarray]], dict[str, np.ndarray]
 ]
@@ -37,10 +37,11 @@ def make_predict_fn(
     """
 
     def predict_fn(bank, batch):
-        n = len(batch["order"])
-        padding = np.zeros(batch_size - n, np.int64)
-        rows = np.concatenate([np.arange(n), padding])
-        padded = {name: array[rows] for name, array in batch.items()}
+        n = len(next(iter(batch.values())))
+        padded = batch
+        if n < batch_size:
+            rows = np.concatenate([np.arange(n), np.zeros(batch_size - n, np.int64)])
+            padded = {name: array[rows] for name, array in batch.items()}
         outputs = predict(variables, bank, shard(padded))
         return {name: np.asarray(array)[:n] for name, array in outputs.items()}
 
@@ -64,13 +65,12 @@ def predict_all(
       batch_size: Images a call.
       orders: int32 [n], how each image is shuffled; None for not at all.
     """
-    if orders is None:
-        orders = np.zeros(len(indices), np.int32)
     starts = range(0, len(indices), batch_size)
     chunks = [indices[start : start + batch_size] for start in starts]
     parts = []
     for start, batch in zip(starts, store.batches(chunks), strict=True):
-        batch["order"] = orders[start : start + batch_size]
+        if orders is not None:
+            batch["order"] = orders[start : start + batch_size]
         parts.append(predict_fn(store.bank, batch))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 

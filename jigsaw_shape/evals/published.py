@@ -10,6 +10,7 @@ import hashlib
 import json
 import pathlib
 import re
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image
@@ -31,9 +32,10 @@ class Stimuli:
       name: The folder's.
       experiment: A key of `decisions.EXPERIMENTS`, or `"images"`.
       images: Their names, each once, as in files of decisions.
-      paths: Their files.
+      paths: Their files, or what else names them.
       category: str [n], what each shows; of a cue conflict its shape.
       texture: str [n], the class of a cue conflict's texture; else None.
+      read: `read(i, stored_px)` decodes image `i`: uint8 [S, S, 3], squashed.
       side_px: The side of the images where all are squares of one size, else 0.
       made_by: How they were made, where that is known, in a sentence.
       digest: Of the files' contents.
@@ -42,9 +44,10 @@ class Stimuli:
     name: str
     experiment: str
     images: tuple[str, ...]
-    paths: tuple[pathlib.Path, ...]
+    paths: tuple[pathlib.PurePath, ...]
     category: np.ndarray
     texture: np.ndarray | None
+    read: Callable[[int, int], np.ndarray]
     side_px: int
     made_by: str
     digest: str
@@ -57,33 +60,75 @@ class Stimuli:
             named |= set(self.texture.tolist())
         return tuple(sorted(named))
 
-    def dataset(self, classes: tuple[str, ...], stored_px: int) -> Dataset:
-        """Returns the images as a data set of squares, squashed to `stored_px`.
+    def labels(self, classes: Sequence[str], model: str) -> np.ndarray:
+        """Returns each image's category as a number of a model's classes: int32 [n].
 
         Args:
-          classes: Of a model: they become the labels' numbers.
-          stored_px: The side.
+          classes: The model's.
+          model: Its name.
 
         Raises:
-          ValueError: A category is none of the classes.
+          ValueError: A category is none of them.
         """
         missing = [name for name in self.categories if name not in classes]
         if missing:
             raise ValueError(
-                f"{self.name} shows {', '.join(missing)}, which the model cannot "
+                f"{self.name} shows {_shortened(missing)}, which {model} cannot "
                 f"answer: its classes are {_shortened(classes)}"
             )
-        label = np.array([classes.index(name) for name in self.category], np.int32)
+        return np.array([classes.index(name) for name in self.category], np.int32)
+
+    def subset(self, indices: np.ndarray) -> "Stimuli":
+        """Returns some of the images: int64 [n], in their order."""
+        return dataclasses.replace(
+            self,
+            images=tuple(self.images[i] for i in indices),
+            paths=tuple(self.paths[i] for i in indices),
+            category=self.category[indices],
+            texture=None if self.texture is None else self.texture[indices],
+            read=lambda i, stored_px: self.read(int(indices[i]), stored_px),
+        )
+
+    def dataset(self, stored_px: int) -> Dataset:
+        """Returns the images as a data set of squares of side `stored_px`."""
         return Dataset(
             name=self.name,
-            classes=classes,
+            classes=self.categories,
             domains=(self.experiment,),
-            label=label,
-            domain=np.zeros(len(label), np.int32),
-            read=lambda i: files.decode(self.paths[i].read_bytes(), size_px=stored_px),
+            label=self.labels(self.categories, self.name),
+            domain=np.zeros(len(self.images), np.int32),
+            read=lambda i: self.read(i, stored_px),
             names=tuple(map(str, self.paths)),
             version=self.digest,
         )
+
+
+def of_dataset(
+    dataset: Dataset, indices: np.ndarray, *, name: str, side_px: int
+) -> Stimuli:
+    """Returns images of a data set; with textures it is a cue conflict.
+
+    Args:
+      dataset: Whose `read` returns squares.
+      indices: int64 [n], which of its images.
+      name: For rows.
+      side_px: The side of the squares.
+    """
+    names = dataset.names or tuple(f"{i}" for i in range(len(dataset)))
+    classes = np.array(dataset.classes)
+    conflict = dataset.texture is not None
+    return Stimuli(
+        name=name,
+        experiment="cue_conflict" if conflict else "images",
+        images=tuple(names[i] for i in indices),
+        paths=tuple(pathlib.PurePath(names[i]) for i in indices),
+        category=classes[dataset.label[indices]],
+        texture=classes[dataset.texture[indices]] if conflict else None,
+        read=lambda i, stored_px: dataset.read(int(indices[i])),
+        side_px=side_px,
+        made_by="",
+        digest=dataset.digest(),
+    )
 
 
 def read_folder(folder: pathlib.Path, experiment: str = "") -> Stimuli:
@@ -137,6 +182,7 @@ def read_folder(folder: pathlib.Path, experiment: str = "") -> Stimuli:
         paths=tuple(paths),
         category=category,
         texture=texture,
+        read=lambda i, px: files.decode(paths[i].read_bytes(), size_px=px),
         side_px=side_px,
         made_by=made_by,
         digest=digest,
@@ -209,6 +255,6 @@ def _look_at(paths) -> tuple[int, str]:
     return (sides.pop() if len(sides) == 1 else 0), digest.hexdigest()[:16]
 
 
-def _shortened(names: tuple[str, ...]) -> str:
+def _shortened(names: Sequence[str]) -> str:
     more = f", ... ({len(names)} in all)" if len(names) > 20 else ""
     return ", ".join(names[:20]) + more

@@ -43,7 +43,7 @@ def shape_bias_rows(
 ) -> Iterator[dict]:
     """Yields the measures of `shape_bias` over all images, then for each shape's class.
 
-    Each with `shape_bias_low` and `shape_bias_high`, the 95 % bootstrap interval over
+    Each with `low` and `high`, the ends of the bias's 95 % bootstrap interval over
     images, and all but the first with `category`. Several observers of the same images
     are pooled over trials; an image is then drawn with all of its trials.
 
@@ -62,5 +62,5 @@ def shape_bias_rows(
         by_shape = ((answers == s) & (s != t)).sum(0)
         by_texture = ((answers == t) & (s != t)).sum(0)
         low, high = bootstrap.interval(by_shape, by_shape + by_texture, seed=seed)
-        row |= {"shape_bias_low": low, "shape_bias_high": high}
+        row |= {"low": low, "high": high}
         yield row if category is None else {"category": str(category), **row}

@@ -39,13 +39,21 @@ def evaluate_run(
       cue_conflict: Images with `dataset.texture`.
     """
     dataset = store.dataset
-    val = core.predict_all(predict_fn, store, splits.val, batch_size=batch_size)
+
+    def answers(store, indices):
+        # A model that is asked for shuffled images too compiles one program for both.
+        ordered = np.zeros(len(indices), np.int32) if n_orders else None
+        return core.predict_all(
+            predict_fn, store, indices, batch_size=batch_size, orders=ordered
+        )
+
+    val = answers(store, splits.val)
     decisions = val["classification"].argmax(-1)
     yield from _by_domain(dataset, splits.val, decisions)
     if n_orders:
         yield from _puzzle(predict_fn, store, splits.val, val, batch_size, n_orders)
 
-    target = core.predict_all(predict_fn, store, splits.target, batch_size=batch_size)
+    target = answers(store, splits.target)
     confusion = core.confusion_matrix(
         dataset.label[splits.target],
         target["classification"].argmax(-1),
@@ -59,10 +67,7 @@ def evaluate_run(
     yield "target/confusion", confusion.tolist()
 
     if cue_conflict is not None:
-        everything = np.arange(len(cue_conflict.dataset))
-        outputs = core.predict_all(
-            predict_fn, cue_conflict, everything, batch_size=batch_size
-        )
+        outputs = answers(cue_conflict, np.arange(len(cue_conflict.dataset)))
         measures = shape_bias(
             outputs["classification"].argmax(-1),
             cue_conflict.dataset.label,

@@ -93,28 +93,41 @@ class Checkpoints:
 
 
 def read_variables(directory: pathlib.Path, step: int) -> dict[str, Any]:
-    """Returns the variables to evaluate of a saved state, NumPy arrays.
+    """Returns the weights to evaluate of a checkpoint, and writes nothing.
+
+    `Checkpoints` opens a directory to save into it and clears what a killed save left;
+    this reads one checkpoint of a run that may be going on elsewhere.
 
     Args:
-      directory: The checkpoints of a run; nothing in it is touched.
+      directory: A run's `checkpoints`.
       step: Of the checkpoint.
 
+    Returns:
+      `params` and `batch_stats`, NumPy arrays; the moving averages where they are kept.
+
     Raises:
-      ValueError: It is not there, or damaged.
+      ValueError: There is no whole checkpoint of that step, and then it lists those
+        there are; or it is damaged.
     """
-    folder = directory / str(step)
-    if not folder.is_dir():
-        raise ValueError(f"{folder}: there is no such checkpoint")
+    there = sorted(
+        int(entry.name)
+        for entry in (directory.iterdir() if directory.is_dir() else ())
+        if entry.name.isdigit() and (entry / "state").is_dir()
+    )
+    if step not in there:
+        steps = ", ".join(map(str, there)) or "none"
+        raise ValueError(
+            f"{directory} has no checkpoint of step {step}: there are {steps}"
+        )
+    folder = directory.absolute() / str(step)
     try:
-        state = ocp.load_checkpointables(folder.absolute())["state"]
+        state = ocp.load_checkpointables(folder)["state"]
     except Exception as error:  # tensorstore raises nearly any kind
         message = " ".join(str(error).split())
         raise ValueError(f"{folder} cannot be read: {message}") from error
-    variables = state["ema"] or {
-        "params": state["params"],
-        "batch_stats": state["batch_stats"],
-    }
-    return jax.tree.map(np.asarray, variables)
+    weights = state.get("ema") or state
+    chosen = {kind: weights.get(kind) or {} for kind in ("params", "batch_stats")}
+    return jax.tree.map(np.asarray, chosen)
 
 
 def _to_arrays(state: TrainState) -> dict[str, Any]:

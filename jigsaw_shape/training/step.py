@@ -105,6 +105,7 @@ def shard(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
     Args:
       batch: Arrays [B, ...], the same in every process; B a multiple of the devices.
+        Those of JAX stay where they are until the step moves them.
 
     Returns:
       Arrays [local devices, B / devices, ...], in the order of `jax.devices()`.
@@ -116,7 +117,7 @@ def shard(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         split = array.reshape(n_devices, -1, *array.shape[1:])
         return split[first : first + n_local]
 
-    return {name: local(np.asarray(array)) for name, array in batch.items()}
+    return {name: local(array) for name, array in batch.items()}
 
 
 def make_update(
@@ -257,20 +258,27 @@ def _accuracies(losses, outputs, batch) -> dict[str, tuple[jax.Array, jax.Array]
 
 
 def make_predict(
-    model: Multitask, size_px: int, grid: int, permutations: np.ndarray
+    model: Multitask,
+    size_px: int,
+    grid: int = 0,
+    permutations: np.ndarray | None = None,
 ) -> Callable[..., dict[str, jax.Array]]:
     """Returns the pmapped prediction of whole, resized, perhaps shuffled images.
 
     `predict(variables, bank, batch)` returns the model's outputs for all B images on
     every device: `features` [B, F] and each head's logits [B, n], float32. `batch`
-    holds `order`, int32 [D, B / D], and `index` or `image` as in `make_update`.
+    holds `index` or `image` as in `make_update`, where images may be float32 in [0, 1]
+    too, and perhaps `order`, int32 [D, B / D]: without it nothing is cut or shuffled,
+    and `grid` and `permutations` are not needed.
     """
 
     def predict(variables, bank, batch):
         images = augment.resize(_stored_images(bank, batch), size_px)
-        tiles = jigsaw.cut_tiles(images, grid)
-        tiles = jigsaw.shuffle_tiles(tiles, batch["order"], permutations)
-        outputs = model.apply(variables, jigsaw.join_tiles(tiles), train=False)
+        if "order" in batch:
+            tiles = jigsaw.cut_tiles(images, grid)
+            tiles = jigsaw.shuffle_tiles(tiles, batch["order"], permutations)
+            images = jigsaw.join_tiles(tiles)
+        outputs = model.apply(variables, images, train=False)
         return jax.lax.all_gather(outputs, AXIS, tiled=True)
 
     return jax.pmap(predict, AXIS, in_axes=(None, None, 0), out_axes=None)

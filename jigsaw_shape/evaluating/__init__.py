@@ -1,0 +1,1 @@
+"""What `evaluate` is made of: models opened, suites run, results written."""

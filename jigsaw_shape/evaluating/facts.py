@@ -1,0 +1,57 @@
+"""What a reader needs to repeat an evaluation: command, versions, data, models."""
+
+import datetime
+import platform
+from collections.abc import Sequence
+from importlib import metadata
+from typing import Any
+
+import jax
+
+from jigsaw_shape.evaluating.findings import Findings
+from jigsaw_shape.evaluating.inputs import Opened
+
+_VERSIONS_OF = ("jigsaw_shape", "jax", "flax", "numpy", "pillow", "onnxruntime")
+
+
+def collect(argv: Sequence[str], opened: Opened, findings: Findings) -> dict[str, Any]:
+    """Returns the facts in JSON's types.
+
+    Args:
+      argv: The program's name and its arguments.
+      opened: What was evaluated.
+      findings: What was found.
+    """
+    versions = {"python": platform.python_version()}
+    for name in _VERSIONS_OF:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # an extra, or not installed at all
+            continue
+    devices = jax.devices()
+    return {
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": ["python", "-m", "jigsaw_shape.evaluate", *argv[1:]],
+        "versions": versions,
+        "devices": f"{len(devices)} x {devices[0].device_kind}",
+        "models": {
+            model.name: {**model.about, "classes": list(model.classes)}
+            for model in opened.models
+        }
+        | {
+            one.observer: {"weights": "a file of predictions"}
+            for one in opened.predicted
+        },
+        "data": {
+            name: {
+                "experiment": stimuli.experiment,
+                "n_images": len(stimuli.images),
+                "side_px": stimuli.side_px,
+                "digest": stimuli.digest,
+                "made_by": stimuli.made_by,
+            }
+            for name, stimuli in findings.stimuli.items()
+        },
+        "speed": findings.speed,
+        "notes": findings.notes,
+    }

@@ -1,0 +1,170 @@
+"""Which suite is run on which images."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from jigsaw_shape.data import sources
+from jigsaw_shape.evals import stimuli as made_stimuli
+from jigsaw_shape.evals.model import Model
+from jigsaw_shape.evals.published import Stimuli, of_dataset
+from jigsaw_shape.evaluating.inputs import Opened
+from jigsaw_shape.evaluating.session import Session
+from jigsaw_shape.training import setup
+
+_MADE = ("target", "experiments", "distortions", "puzzle")  # from labelled images
+_LABELLED = ("images", "original")
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A pass: what is asked of which models about which images.
+
+    Attributes:
+      suites: `("shape_bias",)` and `("experiments",)` of published images, or those
+        that are made from labelled images.
+      stimuli: The images.
+      models: Who is shown them; perhaps nobody.
+      published: Whether the images are scored as they are, beside observers.
+    """
+
+    suites: tuple[str, ...]
+    stimuli: Stimuli
+    models: tuple[Model, ...]
+    published: bool
+
+
+def plan(
+    opened: Opened, suites: Sequence[str], *, explicit: bool
+) -> tuple[list[Job], list[str]]:
+    """Returns the passes that the suites need, and notes on what they leave out.
+
+    Args:
+      opened: The models and images.
+      suites: Of `session.SUITES`.
+      explicit: Whether each suite was asked for by name: one without images to run on
+        is then refused, else left out with a note.
+
+    Raises:
+      ValueError: There are no images for a suite, or a model cannot answer them.
+    """
+    conflicts = _conflicts(opened) if "shape_bias" in suites else []
+    published = [
+        (stimuli, opened.models)
+        for stimuli in opened.data
+        if stimuli.experiment not in ("cue_conflict", "images")
+        and "experiments" in suites
+    ]
+    made = [suite for suite in _MADE if suite in suites]
+    # Published stimuli are not made once more, and a file cannot be asked again.
+    if published:
+        made.remove("experiments")
+    if not opened.models:
+        made = [suite for suite in made if suite == "target"]
+    labelled = _labelled(opened, suites) if made else []
+    jobs = [Job(("shape_bias",), s, tuple(m), True) for s, m in conflicts]
+    jobs += [Job(("experiments",), s, tuple(m), True) for s, m in published]
+    jobs += [Job(tuple(made), s, tuple(m), False) for s, m in labelled]
+    notes = []
+    for suite in suites:
+        if not any(suite in job.suites for job in jobs):
+            text = f"{suite} has no images: {_wanted(suite, opened)}"
+            if explicit:
+                raise ValueError(text)
+            notes.append(text)
+    for job in jobs:
+        for model in job.models:
+            job.stimuli.labels(model.classes, model.name)
+    if labelled and "experiments" in made:
+        made_stimuli.skimage()  # refuses where it is missing
+    return jobs, notes
+
+
+def run(session: Session, job: Job, opened: Opened) -> None:
+    """Does a job; what it finds is in `session.findings`.
+
+    Raises:
+      OSError: An image cannot be read.
+      session.NonFiniteError: A model's scores are no numbers.
+    """
+    if job.published:
+        decided = [*session.decide(job.models, job.stimuli), *opened.predicted]
+        session.score(job.suites[0], job.stimuli, decided, opened.observers)
+        return
+    if job.models:
+        session.probe(job.suites, job.models, job.stimuli)
+    if opened.predicted and "target" in job.suites:
+        session.score("target", job.stimuli, opened.predicted, ())
+
+
+def _wanted(suite: str, opened: Opened) -> str:
+    if suite == "shape_bias":
+        return "give --data with a folder whose name says cue-conflict"
+    if opened.predicted and not opened.models:
+        return "files of predictions answer shape_bias, experiments and target alone"
+    return "give --data with a folder CATEGORY/IMAGE, or --workdir with a run's own"
+
+
+def _conflicts(opened: Opened) -> list[tuple[Stimuli, Sequence[Model]]]:
+    """Returns cue conflicts and who is asked; without --data, the runs' own."""
+    found = [
+        (stimuli, opened.models)
+        for stimuli in opened.data
+        if stimuli.experiment == "cue_conflict"
+    ]
+    if opened.data:
+        return found
+    return _shared(opened, _own_conflict)
+
+
+def _labelled(
+    opened: Opened, suites: Sequence[str]
+) -> list[tuple[Stimuli, Sequence[Model]]]:
+    """Returns labelled images and who is asked; without --data, the runs' targets.
+
+    Any published stimuli will do where no experiment is asked for.
+    """
+    if not opened.data:
+        return _shared(opened, _own_target)
+    return [
+        (stimuli, opened.models)
+        for stimuli in opened.data
+        if stimuli.experiment in _LABELLED
+        or ("experiments" not in suites and stimuli.experiment != "cue_conflict")
+    ]
+
+
+def _shared(opened: Opened, own) -> list[tuple[Stimuli, list[Model]]]:
+    """Returns each of the runs' own sets once, with the runs whose it is."""
+    found: dict[tuple, tuple[Stimuli, list[Model]]] = {}
+    for model in opened.models:
+        if model.name not in opened.configs:
+            continue
+        stimuli = own(opened.configs[model.name])
+        if stimuli is not None:
+            key = (stimuli.name, stimuli.digest)
+            found.setdefault(key, (stimuli, []))[1].append(model)
+    return list(found.values())
+
+
+def _own_target(config) -> Stimuli:
+    dataset, splits = setup.load_data(config)
+    return of_dataset(
+        dataset,
+        splits.target,
+        name=f"{dataset.name}/{config.data.target}",
+        side_px=config.data.stored_px,
+    )
+
+
+def _own_conflict(config) -> Stimuli | None:
+    dataset = sources.load_cue_conflict(config.data)
+    if dataset is None:
+        return None
+    return of_dataset(
+        dataset,
+        np.arange(len(dataset)),
+        name=f"{config.data.name}/cue conflict",
+        side_px=config.data.stored_px,
+    )

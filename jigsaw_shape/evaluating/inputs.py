@@ -1,0 +1,181 @@
+"""From the command's flags to models, images and observers; refuses at the door."""
+
+import argparse
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+
+from ml_collections import ConfigDict
+
+from jigsaw_shape.evals import decisions as decisions_lib
+from jigsaw_shape.evals.decisions import EXPERIMENTS, Decisions
+from jigsaw_shape.evals.model import Model
+from jigsaw_shape.evals.published import Stimuli, read_folder
+from jigsaw_shape.evaluating import flax_models, onnx_model, session
+from jigsaw_shape.evaluating.predictions import read_predictions
+
+
+@dataclasses.dataclass(frozen=True)
+class Opened:
+    """What an evaluation is of.
+
+    Attributes:
+      models: Those that can be shown images.
+      configs: The configurations of training runs among them, by name.
+      predicted: Decisions read from files, on `data`'s one set of images.
+      data: Labelled images, each set once.
+      observers: Published decisions.
+    """
+
+    models: tuple[Model, ...]
+    configs: dict[str, ConfigDict]
+    predicted: tuple[Decisions, ...]
+    data: tuple[Stimuli, ...]
+    observers: tuple[Decisions, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every model's name, those of files of predictions last."""
+        predicted = tuple(one.observer for one in self.predicted)
+        return tuple(model.name for model in self.models) + predicted
+
+
+def suites_of(named: Sequence[str]) -> tuple[str, ...]:
+    """Returns the suites in their order; `all` is every one."""
+    if "all" in named:
+        return session.SUITES
+    return tuple(suite for suite in session.SUITES if suite in named)
+
+
+def open_all(args: argparse.Namespace, n_devices: int) -> Opened:
+    """Returns everything that the flags name, opened.
+
+    Raises:
+      ValueError: A flag's value cannot work; names it, and what is allowed.
+      OSError: A file cannot be read.
+    """
+    if args.batch_size < 1 or args.batch_size % n_devices:
+        raise ValueError(
+            f"--batch_size is {args.batch_size}: a multiple of the {n_devices} devices"
+        )
+    if args.n_images < 0 or not 0 <= args.seed < 2**32:
+        raise ValueError(
+            f"--n_images is {args.n_images} and --seed {args.seed}: 0 or more, and "
+            f"0 to {2**32 - 1}"
+        )
+    data = [stimuli for named in args.data for stimuli in _read_data(named)]
+    twice = _first_twice([stimuli.name for stimuli in data])
+    if twice:
+        raise ValueError(f"--data names two folders called {twice}: rename one")
+    observers = ()
+    if args.observers:
+        observers = decisions_lib.read_observers(pathlib.Path(args.observers))
+    models, configs = [], {}
+    for named in args.workdir:
+        label, path = _labelled(named)
+        run = flax_models.open_run(
+            pathlib.Path(path),
+            selection=args.checkpoint,
+            name=label or pathlib.Path(path).resolve().name,
+            batch_size=args.batch_size,
+        )
+        models.append(run.model)
+        configs[run.model.name] = run.config
+    for named in args.pretrained:
+        label, weights = _labelled(named)
+        models.append(
+            flax_models.open_pretrained(
+                weights, name=label or weights, batch_size=args.batch_size
+            )
+        )
+    models += _open_onnx(args)
+    if args.predictions and len(data) != 1:
+        raise ValueError(
+            f"--predictions answers one set of images, and --data names {len(data)}: "
+            "name the folder of those images, and it alone"
+        )
+    predicted = []
+    for named in args.predictions:
+        label, path = _labelled(named)
+        name = label or pathlib.Path(path).stem
+        predicted.append(read_predictions(pathlib.Path(path), data[0], name=name))
+    opened = Opened(
+        tuple(models), configs, tuple(predicted), tuple(data), tuple(observers)
+    )
+    if not opened.names:
+        raise ValueError(
+            "no model: give --workdir, --pretrained, --onnx or --predictions"
+        )
+    twice = _first_twice(opened.names)
+    if twice:
+        raise ValueError(f"two models are called {twice}: say LABEL={twice} for one")
+    return opened
+
+
+def _first_twice(names: Sequence[str]) -> str | None:
+    return next((name for name in names if list(names).count(name) > 1), None)
+
+
+def _labelled(named: str) -> tuple[str, str]:
+    """Returns label and rest of `LABEL=REST`; the label is empty without."""
+    label, equals, rest = named.partition("=")
+    return (label, rest) if equals and rest and "/" not in label else ("", named)
+
+
+def _read_data(named: str) -> list[Stimuli]:
+    """Returns the images of `[EXPERIMENT=]DIR`, or of each folder of experiments in it.
+
+    Folders by whose names no experiment is known are left out there.
+    """
+    label, path = _labelled(named)
+    folder = pathlib.Path(path)
+    if label and label not in (*EXPERIMENTS, "images"):
+        known = ", ".join((*EXPERIMENTS, "images"))
+        raise ValueError(f"--data {named}: {label} is no experiment; {known} are")
+    if not folder.is_dir():
+        raise ValueError(f"--data {folder} is not a folder")
+    if not label and decisions_lib.experiment_of(folder.resolve().name) is None:
+        below = [
+            entry
+            for entry in sorted(folder.iterdir())
+            if entry.is_dir()
+            and decisions_lib.experiment_of(entry.name)
+            and not any(entry.rglob("*.csv"))
+        ]
+        if below:
+            return [read_folder(entry) for entry in below]
+    return [read_folder(folder, label)]
+
+
+def _open_onnx(args: argparse.Namespace) -> list[Model]:
+    classes = ()
+    if args.classes:
+        text = pathlib.Path(args.classes).read_text()
+        classes = tuple(line.strip() for line in text.splitlines() if line.strip())
+    pixels = onnx_model.Pixels(
+        _numbers("--mean", args.mean), _numbers("--std", args.std), args.pixels
+    )
+    if not args.onnx and (args.mean or args.std or args.pixels or args.classes):
+        raise ValueError("--mean, --std, --pixels and --classes are of --onnx")
+    found = []
+    for named in args.onnx:
+        label, path = _labelled(named)
+        found.append(
+            onnx_model.open_onnx(
+                pathlib.Path(path),
+                name=label or pathlib.Path(path).stem,
+                batch_size=args.batch_size,
+                classes=classes,
+                pixels=pixels,
+            )
+        )
+    return found
+
+
+def _numbers(flag: str, text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise ValueError(f"{flag} is {text!r}: three numbers, as R,G,B") from error

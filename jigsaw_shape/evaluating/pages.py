@@ -1,0 +1,329 @@
+"""What is shown of an evaluation, in which order and words; drawn elsewhere. No JAX."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from jigsaw_shape.evaluating import figures, suite_figures, tables
+from jigsaw_shape.evaluating.findings import Findings
+from jigsaw_shape.evaluating.scoring import HUMANS
+from jigsaw_shape.evaluating.style import Looks
+
+_N_TILES = 12
+_THUMB_PX = 224
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """A model at a glance.
+
+    Attributes:
+      name: Of the model.
+      colour: As in the figures.
+      facts: `(number, what it is, share in [0, 1] or None)`, the most telling first.
+    """
+
+    name: str
+    colour: str
+    facts: tuple[tuple[str, str, float | None], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Tile:
+    """An image and what was said of it.
+
+    Attributes:
+      image: uint8 [H, W, 3].
+      title: Above it.
+      answers: `(who, what, kind)`; kind is `shape`, `texture`, or `other`.
+    """
+
+    image: np.ndarray
+    title: str
+    answers: tuple[tuple[str, str, str], ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """A part of the page.
+
+    Attributes:
+      suite: That it is of.
+      title: Heading.
+      lead: What one sees, in a few sentences.
+      figures: By file name.
+      tiles: Images to look at, in rows of a title each.
+    """
+
+    suite: str
+    title: str
+    lead: str
+    figures: dict[str, Figure]
+    tiles: tuple[tuple[str, tuple[Tile, ...]], ...] = ()
+
+
+def cards(findings: Findings, looks: Looks) -> list[Card]:
+    """Returns a card a model, with what was measured of it over all categories."""
+    rows = [
+        row
+        for row in findings.rows
+        if "category" not in row and "difference" not in row
+    ]
+    found = []
+    for name, (colour, _) in looks.items():
+        own = [row for row in rows if row["model"] == name]
+        facts = []
+        for row in own:
+            if "shape_bias" in row and row["shape_bias"] == row["shape_bias"]:
+                decided = row["shape_accuracy"] + row["texture_accuracy"]
+                what = (
+                    f"shape bias on {row['data']} ({tables.interval(row)}), over the "
+                    f"{tables.percent(decided, 0)} % that were decided"
+                )
+                facts.append(_fact(row["shape_bias"], what))
+            elif row["suite"] in ("target", "experiments") and "accuracy" in row:
+                what = figures.title_of(row["condition"])
+                what = row["data"] if what in ("images", row["data"]) else what
+                facts.append(_fact(row["accuracy"], f"right on {what}"))
+            elif row.get("versus") == HUMANS and row["suite"] == "shape_bias":
+                kappa = f"{row['error_consistency']:.3f}"
+                facts.append((kappa, "error consistency with humans", None))
+        areas = [row["area"] for row in own if "area" in row]
+        if areas:
+            what = f"right under distortions, mean over {len(areas)}"
+            facts.append(_fact(float(np.mean(areas)), what))
+        for row in own:
+            if row.get("condition") == "jigsaw" and "chance" in row:
+                what = (
+                    f"of shuffled puzzles solved (chance {100 * row['chance']:.1f} %)"
+                )
+                facts.append(_fact(row["shuffled_accuracy"], what))
+        found.append(Card(name, colour, tuple(facts)))
+    return found
+
+
+def _fact(share: float, what: str) -> tuple[str, str, float]:
+    return f"{100 * share:.1f} %", what, share
+
+
+def sections(findings: Findings, looks: Looks) -> list[Section]:
+    """Returns the page's parts, each with its figures drawn."""
+    makers = {
+        "shape_bias": _shape_bias,
+        "experiments": _experiments,
+        "target": _target,
+        "distortions": _distortions,
+        "puzzle": _puzzle,
+    }
+    found = []
+    for suite, make in makers.items():
+        rows = [row for row in findings.rows if row["suite"] == suite]
+        if suite == "experiments" and rows:
+            found.append(_experiments(findings, rows, "", looks))
+            continue
+        for data in dict.fromkeys(row["data"] for row in rows):
+            here = [row for row in rows if row["data"] == data]
+            found.append(make(findings, here, data, looks))
+    return found
+
+
+def _shape_bias(findings, rows, data, looks) -> Section:
+    stimuli = findings.stimuli[data]
+    conflict = stimuli.category != stimuli.texture
+    remark = f"{data}: {int(conflict.sum())} images with a conflict"
+    remark += f" (of {len(conflict)}). {stimuli.made_by}".rstrip()
+    if any(row["group"] != "model" for row in rows):
+        remark += " Humans and networks are scored on these same images."
+    drawn = {
+        f"shape_bias_{data}": figures.bias_by_category(rows, looks, remark),
+        f"shape_bias_ranking_{data}": figures.bias_ranking(rows, looks, remark),
+    }
+    kappas = figures.consistency(rows, looks, f"{data}: all {len(conflict)} images")
+    if kappas is not None:
+        drawn[f"error_consistency_{data}"] = kappas
+    overall = [r for r in rows if "shape_bias" in r and "category" not in r]
+    lead = " ".join(_said(row) for row in overall if row["group"] == "model")
+    people = [row for row in overall if row["model"] == HUMANS]
+    for row in people:
+        lead += f" {_said(row)}"
+    lead += (
+        " Of each image one thing has the shape and another the texture; images where "
+        "both are one category are left out."
+    )
+    tiles = ("What was shown, and what was answered", tuple(_tiles(findings, stimuli)))
+    return Section("shape_bias", f"Shape or texture: {data}", lead, drawn, (tiles,))
+
+
+def _said(row) -> str:
+    who = "The humans" if row["model"] == HUMANS else row["model"]
+    return (
+        f"{who} followed the shape in {tables.percent(row['shape_bias'])} % of the "
+        f"decisions for either cue (95 % interval {tables.interval(row)}): "
+        f"{tables.percent(row['shape_accuracy'])} % of all decisions named the shape, "
+        f"{tables.percent(row['texture_accuracy'])} % the texture."
+    )
+
+
+def _tiles(findings: Findings, stimuli) -> Iterator[Tile]:
+    """Yields some cue conflicts, of as many shapes as there are, with the answers."""
+    conflict = np.flatnonzero(stimuli.category != stimuli.texture)
+    order = np.random.default_rng(0).permutation(conflict)
+    chosen, used = [], []
+    for i in order:  # new shapes first, and new textures among those
+        cues = {("s", stimuli.category[i]), ("t", stimuli.texture[i])}
+        if len(chosen) < _N_TILES and not cues & set(used):
+            chosen.append(int(i))
+            used += cues
+    for i in order:
+        if len(chosen) < _N_TILES and int(i) not in chosen:
+            chosen.append(int(i))
+    for i in chosen:
+        shape, texture = str(stimuli.category[i]), str(stimuli.texture[i])
+        answers = []
+        for one in findings.decisions:
+            if one.experiment == "cue_conflict" and one.images == stimuli.images:
+                said = str(one.response[i])
+                answers.append((one.observer, said, _kind(said, shape, texture)))
+        people = [
+            str(o.response[i])
+            for o in findings.observers
+            if o.kind == "human" and o.images == stimuli.images
+        ]
+        if people:
+            said = max(sorted(set(people)), key=people.count)
+            text = f"{said} ({people.count(said)} of {len(people)})"
+            answers.append((HUMANS, text, _kind(said, shape, texture)))
+        image = stimuli.read(i, stimuli.side_px or _THUMB_PX)
+        yield Tile(image, f"{shape} in {texture}", tuple(answers))
+
+
+def _kind(said, shape, texture) -> str:
+    return {texture: "texture", shape: "shape"}.get(said, "other")
+
+
+def _experiments(findings, rows, data, looks) -> Section:
+    del data
+    sets = list(dict.fromkeys(row["data"] for row in rows))
+    drawn = {"experiments": figures.accuracies(rows, looks, ", ".join(sets))}
+    for name in sets:
+        kappas = figures.consistency(
+            [row for row in rows if row["data"] == name], looks, name
+        )
+        if kappas is not None:
+            drawn[f"error_consistency_{name}"] = kappas
+    lead = (
+        "One cue at a time: what is still recognized when colour, texture or inner "
+        "detail is gone."
+    )
+    return Section(
+        "experiments", "One cue at a time", lead, drawn, tuple(_strips(findings, rows))
+    )
+
+
+def _strips(findings: Findings, rows) -> Iterator[tuple[str, tuple[Tile, ...]]]:
+    """Yields an image of each published set, or one image in each version made."""
+    tiles = []
+    for data in dict.fromkeys(row["data"] for row in rows):
+        samples = findings.samples.get(data, {})
+        conditions = dict.fromkeys(
+            r["condition"]
+            for r in rows
+            if r["data"] == data and "condition" in r and "difference" not in r
+        )
+        shared = {"original": "plain", "greyscale": "grey"}
+        for condition in conditions:
+            name = condition if condition in samples else shared.get(condition, "plain")
+            if name in samples:
+                tiles.append(Tile(samples[name][0], figures.title_of(condition)))
+    if tiles:
+        yield "What was shown", tuple(tiles)
+
+
+def _target(findings, rows, data, looks) -> Section:
+    overall = [r for r in rows if "accuracy" in r and "category" not in r]
+    lead = " ".join(
+        f"{r['model']} is right on {tables.percent(r['accuracy'])} % of "
+        f"{r['n']:,} images (95 % interval {tables.interval(r)})."
+        for r in overall
+    )
+    drawn = {f"target_{data}": figures.by_class(rows, looks, data)}
+    return Section("target", f"Accuracy: {data}", lead, drawn)
+
+
+def _distortions(findings, rows, data, looks) -> Section:
+    classes = findings.stimuli[data].categories
+    drawn = {f"distortions_{data}": suite_figures.curves(rows, looks, 1 / len(classes))}
+    drawn |= dict(_difference_figures(rows, "distortions", data))
+    lead = (
+        "Accuracy as each distortion grows, from images as they are on the left. The "
+        "broken line is chance; shades are 95 % intervals over images."
+    )
+    return Section(
+        "distortions",
+        f"Distortions: {data}",
+        lead,
+        drawn,
+        tuple(_levels(findings.samples.get(data, {}), rows)),
+    )
+
+
+def _levels(samples, rows) -> Iterator[tuple[str, tuple[Tile, ...]]]:
+    """Yields one image at each level of each distortion, with the accuracies."""
+    rows = [row for row in rows if "level" in row]
+    for condition in dict.fromkeys(row["condition"] for row in rows):
+        here = [row for row in rows if row["condition"] == condition]
+        tiles = []
+        for level in dict.fromkeys(row["level"] for row in here):
+            text = f"{level:g}" if isinstance(level, int | float) else level
+            images = samples.get(f"{condition}/{text}")
+            if images is None:
+                images = samples.get("grey", samples.get("plain"))
+            answers = tuple(
+                (row["model"], f"{100 * row['accuracy']:.0f} %", "other")
+                for row in here
+                if row["level"] == level
+            )
+            if images is not None:
+                title = suite_figures.level_text(level)
+                tiles.append(Tile(images[0], title, answers))
+        title, unit = suite_figures.named(condition)
+        if tiles:
+            yield f"{title} ({unit})", tuple(tiles)
+
+
+def _puzzle(findings, rows, data, looks) -> Section:
+    classes = findings.stimuli[data].categories
+    drawn = {f"shuffled_{data}": suite_figures.shuffled(rows, looks, 1 / len(classes))}
+    heads = [r for r in rows if r.get("condition") == "jigsaw" and "chance" in r]
+    for row in heads:
+        name = f"jigsaw_{row['model']}_{data}"
+        drawn[name] = suite_figures.jigsaw_confusion(row)
+    lead = (
+        "Images cut into tiles that all change places keep their textures and lose "
+        "their shapes: who keeps the accuracy reads texture."
+    )
+    for row in heads:
+        lead += (
+            f" {row['model']}'s jigsaw head names the order of "
+            f"{tables.percent(row['shuffled_accuracy'])} % of shuffled images (chance "
+            f"{tables.percent(row['chance'])} %)."
+        )
+    samples = findings.samples.get(data, {})
+    tiles = tuple(
+        Tile(samples[name][0], name.removeprefix("puzzle/"))
+        for name in ("plain", *(n for n in samples if n.startswith("puzzle/")))
+        if name in samples and name != "puzzle/head"
+    )
+    shown = (("What was shown (tiles a side)", tiles),) if tiles else ()
+    return Section("puzzle", f"Puzzles: {data}", lead, drawn, shown)
+
+
+def _difference_figures(rows: Sequence[dict], suite: str, data: str):
+    rows = [row for row in rows if "difference" in row]
+    pairs = dict.fromkeys((row["model"], row["versus"]) for row in rows)
+    for first, second in pairs:
+        of_pair = [r for r in rows if (r["model"], r["versus"]) == (first, second)]
+        name = f"{suite}_{first}_minus_{second}_{data}"
+        yield name, suite_figures.differences(of_pair, data)

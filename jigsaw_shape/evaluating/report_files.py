@@ -1,0 +1,155 @@
+"""An evaluation's folder: rows, tables, figures, decisions, and a page to look at.
+
+`evaluation.jsonl` has the rows, `evaluation.json` the circumstances, `evaluation.md`
+the tables, `figures/` each figure as PNG and SVG, `decisions/` the models' decisions in
+the published format, and `report.html` all of it in one file.
+"""
+
+import json
+import math
+import pathlib
+import shlex
+import shutil
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from jigsaw_shape.evals.decisions import write_csv
+from jigsaw_shape.evaluating import html, style, tables
+from jigsaw_shape.evaluating.findings import Findings
+from jigsaw_shape.evaluating.pages import cards, sections
+
+ROWS, FACTS, MARKDOWN, HTML = (
+    *("evaluation.jsonl", "evaluation.json"),
+    *("evaluation.md", "report.html"),
+)
+_FIGURES, _DECISIONS = "figures", "decisions"
+_DPI = 160
+
+
+def claim(folder: pathlib.Path) -> pathlib.Path:
+    """Returns a folder that is new, empty, or of an earlier evaluation.
+
+    Raises:
+      ValueError: It holds something else, which is not overwritten.
+      OSError: It cannot be made.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--out {folder} is not a folder")
+    if folder.exists() and any(folder.iterdir()) and not (folder / ROWS).exists():
+        raise ValueError(
+            f"--out {folder} holds other files: name a new folder, or an earlier "
+            "evaluation's, which is replaced"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def write(
+    folder: pathlib.Path,
+    findings: Findings,
+    names: Sequence[str],
+    about: Mapping[str, Any],
+) -> None:
+    """Writes everything; what an earlier evaluation left goes.
+
+    Args:
+      folder: From `claim`.
+      findings: What was found.
+      names: Of the models, in their order.
+      about: See `facts.collect`.
+    """
+    for part in (_FIGURES, _DECISIONS):
+        shutil.rmtree(folder / part, ignore_errors=True)
+    identity = {name: dict(facts) for name, facts in about["models"].items()}
+    for facts in identity.values():
+        facts.pop("classes", None)
+    lines = []
+    for row in findings.rows:
+        of_model = identity.get(row["model"], {}) if row["group"] == "model" else {}
+        whole = {"kind": "evaluation", **row, "time": about["time"]}
+        whole |= {f"model/{key}": value for key, value in of_model.items()}
+        lines.append(json.dumps(_strict(whole), allow_nan=False) + "\n")
+    (folder / FACTS).write_text(json.dumps(_strict(about), indent=2) + "\n")
+    for decided in findings.decisions:
+        name = _file_name(f"{decided.experiment}_{decided.observer}_session_1")
+        parent = folder / _DECISIONS / _file_name(decided.experiment)
+        write_csv(decided, parent / f"{name}.csv")
+    looks = style.Looks(names)
+    found = sections(findings, looks)
+    for section in found:
+        for name, figure in section.figures.items():
+            _save(figure, folder / _FIGURES, _file_name(name))
+    all_tables = tables.all_tables(findings.rows)
+    (folder / MARKDOWN).write_text(_markdown(all_tables, about))
+    page = html.page(found, all_tables, cards(findings, looks), about)
+    (folder / HTML).write_text(page)
+    (folder / ROWS).write_text("".join(lines))  # last: says that the rest is there
+
+
+def print_summary(findings: Findings, console: Console) -> None:
+    """Prints the tables; those of more than a dozen columns are in the files alone."""
+    for table in tables.all_tables(findings.rows):
+        if len(table.columns) > 12:
+            continue
+        shown = RichTable(title=table.title, box=box.SIMPLE_HEAD, title_justify="left")
+        for number, column in enumerate(table.columns):
+            shown.add_column(column, justify="left" if number == 0 else "right")
+        for row in table.rows:
+            shown.add_row(*row)
+        console.print(shown)
+    for note in findings.notes:
+        console.print(f"note: {note}", markup=False, soft_wrap=True)
+    for passed in findings.speed:
+        console.print(
+            f"{passed['data']}: {passed['n_answers']} answers in "
+            f"{passed['total_s']:.1f} s, {passed['images_per_s']:.1f} images/s, "
+            f"{100 * passed['forward_share']:.0f} % of the time in the models",
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+def _save(figure: Figure, folder: pathlib.Path, name: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with style.look():
+        figure.savefig(folder / f"{name}.png", dpi=_DPI)
+        figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+
+
+def _markdown(all_tables: Sequence[tables.Table], about: Mapping[str, Any]) -> str:
+    lines = ["# Evaluation", "", f"{about['time']}, {about['devices']}", ""]
+    lines += ["```", shlex.join(about["command"]), "```", ""]
+    for table in all_tables:
+        lines += [f"**{table.title}**", ""]
+        cells = [table.columns, ["---"] * len(table.columns), *table.rows]
+        lines += ["| " + " | ".join(map(_escaped, row)) + " |" for row in cells] + [""]
+    if about["notes"]:
+        lines += ["Notes:", "", *(f"- {note}" for note in about["notes"]), ""]
+    for name, data in about["data"].items():
+        made = f"; {data['made_by']}" if data["made_by"] else ""
+        lines.append(f"- {name}: {data['n_images']} images, {data['digest']}{made}")
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(cell: str) -> str:
+    return cell.replace("|", "\\|")
+
+
+def _file_name(text: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in text).strip("-.")
+
+
+def _strict(value):
+    """Returns `value` with null for what JSON has no number for."""
+    if isinstance(value, Mapping):
+        return {name: _strict(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,83 @@
+"""How everyone looks in every figure: one colour and mark each, told apart by both."""
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# Okabe & Ito, which colour-blind readers tell apart; the first is kept for humans.
+HUMAN = "#D55E00"
+NETWORK = "#8C8C8C"
+_MODELS = ("#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#B8A800")
+_MARKS = ("D", "s", "^", "v", "P", "X", "h")
+INK, FAINT = "#222222", "#DDDDDD"
+
+_LOOK = {
+    "font.size": 9.5,
+    "axes.titlesize": 10.5,
+    "axes.labelsize": 9.5,
+    "axes.edgecolor": "#666666",
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlelocation": "left",
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "xtick.color": "#444444",
+    "ytick.color": "#444444",
+    "svg.fonttype": "path",
+    "svg.hashsalt": "jigsaw_shape",
+}
+
+
+def look():
+    """Returns the context in which figures are drawn."""
+    return matplotlib.rc_context(_LOOK)
+
+
+class Looks(dict):
+    """Colour and mark of each evaluated model by name, the same in all figures."""
+
+    def __init__(self, models: Sequence[str]):
+        """Gives the models their looks in their order; from the eighth on they repeat.
+
+        The marks go round one place further than the colours, so that no two models
+        below 50 look the same.
+        """
+        super().__init__(
+            (name, (_MODELS[n % 7], _MARKS[(n + n // 7) % 7]))
+            for n, name in enumerate(models)
+        )
+
+
+def of(row: Mapping, looks: Looks) -> tuple[str, str]:
+    """Returns colour and mark of a row's `model` and `group`."""
+    if row["group"] == "human":
+        return HUMAN, "o"
+    if row["group"] == "network":
+        return NETWORK, "d"
+    return looks[row["model"]]
+
+
+def number(value: float | None) -> float:
+    """Returns a row's number for drawing: nan, which is not drawn, for null."""
+    return math.nan if value is None else float(value)
+
+
+def caption(figure: Figure, text: str, width: int = 110) -> None:
+    """Writes a remark below everything."""
+    if text:
+        figure.supxlabel(
+            textwrap.fill(text, width), fontsize=8, color="#555555", x=0.01, ha="left"
+        )
+
+
+def legend_above(figure: Figure, axes: Axes, columns: int = 4) -> None:
+    """Puts the legend of some axes over the figure."""
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        columns = min(columns, len(handles))
+        figure.legend(handles, labels, loc="outside upper center", ncols=columns)
