@@ -1,15 +1,19 @@
 """Intervals of measures, by drawing images again with replacement."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 N_RESAMPLES = 2000
 LEVEL = 0.95
 _CHUNK = 200  # resamples at a time, which bounds the memory
+_KEPT = 4096  # images: draws of up to as many are kept, 16 MB at most each
 
 
-def weights(n_images: int, *, seed: int = 0, n_resamples: int = N_RESAMPLES):
+def weights(
+    n_images: int, *, seed: int = 0, n_resamples: int = N_RESAMPLES
+) -> Iterator[np.ndarray]:
     """Yields how often each image was drawn: float64 [r, n_images], in chunks.
 
     The same for every measure with the same seed, so that measures stay paired.
@@ -19,6 +23,20 @@ def weights(n_images: int, *, seed: int = 0, n_resamples: int = N_RESAMPLES):
       seed: Of the drawing.
       n_resamples: Their number over all chunks.
     """
+    if n_images <= _KEPT:
+        for chunk in _kept(n_images, seed, n_resamples):
+            yield chunk.astype(np.float64)
+    else:
+        yield from _draw(n_images, seed, n_resamples)
+
+
+@functools.lru_cache(maxsize=16)
+def _kept(n_images: int, seed: int, n_resamples: int) -> tuple[np.ndarray, ...]:
+    drawn = _draw(n_images, seed, n_resamples)
+    return tuple(chunk.astype(np.uint16) for chunk in drawn)
+
+
+def _draw(n_images: int, seed: int, n_resamples: int) -> Iterator[np.ndarray]:
     rng = np.random.default_rng(seed)
     for start in range(0, n_resamples, _CHUNK):
         n = min(_CHUNK, n_resamples - start)

@@ -14,7 +14,6 @@ from jigsaw_shape.evaluating.session import Session
 from jigsaw_shape.training import setup
 
 _MADE = ("target", "experiments", "distortions", "puzzle")  # from labelled images
-_LABELLED = ("images", "original")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,32 +106,35 @@ def _wanted(suite: str, opened: Opened) -> str:
 
 
 def _conflicts(opened: Opened) -> list[tuple[Stimuli, Sequence[Model]]]:
-    """Returns cue conflicts and who is asked; without --data, the runs' own."""
+    """Returns cue conflicts and who is asked; where none is given, the runs' own."""
     found = [
         (stimuli, opened.models)
         for stimuli in opened.data
         if stimuli.experiment == "cue_conflict"
     ]
-    if opened.data:
-        return found
-    return _shared(opened, _own_conflict)
+    return found or _shared(opened, _own_conflict)
 
 
 def _labelled(
     opened: Opened, suites: Sequence[str]
 ) -> list[tuple[Stimuli, Sequence[Model]]]:
-    """Returns labelled images and who is asked; without --data, the runs' targets.
+    """Returns labelled images and who is asked.
 
-    Any published stimuli will do where no experiment is asked for.
+    Those that are given; else the runs' targets, and for other models the published
+    originals, or any published stimuli where no experiment is asked for.
     """
-    if not opened.data:
-        return _shared(opened, _own_target)
-    return [
-        (stimuli, opened.models)
+    given = [s for s in opened.data if s.experiment == "images"]
+    if given:
+        return [(stimuli, opened.models) for stimuli in given]
+    others = [model for model in opened.models if model.name not in opened.configs]
+    published = [
+        (stimuli, others)
         for stimuli in opened.data
-        if stimuli.experiment in _LABELLED
+        if stimuli.experiment == "original"
         or ("experiments" not in suites and stimuli.experiment != "cue_conflict")
     ]
+    found = _shared(opened, _own_target)
+    return found + (published if others or opened.predicted else [])
 
 
 def _shared(opened: Opened, own) -> list[tuple[Stimuli, list[Model]]]:

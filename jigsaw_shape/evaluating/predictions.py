@@ -60,8 +60,9 @@ def read_predictions(path: pathlib.Path, stimuli: Stimuli, *, name: str) -> Deci
     unknown -= set(imagenet16.CATEGORIES) if _in_16(stimuli) else set()
     if unknown:
         where = next(n for n, answer in enumerate(response) if answer in unknown)
+        odd = str(response[where])
         raise ValueError(
-            f"{path}: the decision on {stimuli.images[where]} is {str(response[where])!r}, "
+            f"{path}: the decision on {stimuli.images[where]} is {odd!r}, "
             f"expected one of {', '.join(stimuli.categories)}, or {NO_ANSWER}"
         )
     return Decisions(

@@ -124,11 +124,11 @@ def shuffled(rows: Sequence[dict], looks: Looks, chance: float = 0.0) -> Figure:
         axes.axhline(chance, color="#888888", lw=0.9, ls=(0, (4, 3)))
         axes.annotate(
             "chance",
-            (len(levels) - 1, chance),
-            (0, 3),
-            fontsize=8,
+            (0, chance),
+            (0, -11),
             textcoords="offset points",
-            ha="right",
+            fontsize=8,
+            ha="center",
             color="#666666",
         )
         ticks = ["whole" if n == 1 else f"{n} × {n}" for n in levels]
@@ -153,7 +153,7 @@ def jigsaw_confusion(row: dict) -> Figure:
     with style.look():
         figure = Figure(figsize=(5.6, 4.9), layout="constrained")
         axes = figure.subplots()
-        picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        picture = axes.imshow(shares, cmap="Blues", vmin=0)
         axes.spines[:].set_visible(False)
         axes.set_xlabel("answered order (0: not shuffled)")
         axes.set_ylabel("true order")

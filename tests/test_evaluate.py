@@ -1,0 +1,299 @@
+"""The command, from flags to files: results, refusals, a page that fetches nothing."""
+
+import html.parser
+import json
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_flax_models import write_run
+
+from jigsaw_shape import evaluate
+from jigsaw_shape.data import shapes
+from jigsaw_shape.evals import decisions as decisions_lib
+from jigsaw_shape.evaluating import report_files
+
+CATEGORIES = ("cat", "dog", "oven")
+
+
+def _run(capsys, *arguments):
+    """Runs the command in this process; returns its exit code and what it printed."""
+    try:
+        code = evaluate.main(["evaluate", *map(str, arguments)])
+    except SystemExit as stop:
+        code = stop.code
+    return code, capsys.readouterr()
+
+
+@pytest.fixture(scope="module")
+def conflicts(tmp_path_factory):
+    """A cue conflict of 3 x 3 classes; six of its images have a conflict."""
+    folder = tmp_path_factory.mktemp("data") / "cue-conflict"
+    for n, shape in enumerate(CATEGORIES):
+        for m, texture in enumerate(CATEGORIES):
+            path = folder / shape / f"{shape}{n + 1}-{texture}{m + 1}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pixels = np.full((16, 16, 3), 40 * n + 9 * m, np.uint8)
+            Image.fromarray(pixels).save(path)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def observers(tmp_path_factory, conflicts):
+    """Two humans who follow the shape and a network that follows the texture."""
+    root = tmp_path_factory.mktemp("observers")
+    names = sorted(path.name for path in conflicts.rglob("*.png"))
+    cues = [pathlib.Path(name).stem.split("-") for name in names]
+    shape, texture = (np.array([c[k][:-1] for c in cues]) for k in (0, 1))
+    answers = {"subject-01": shape, "subject-02": shape.copy(), "net": texture}
+    answers["subject-02"][1] = decisions_lib.NO_ANSWER
+    for name, response in answers.items():
+        decided = decisions_lib.Decisions(
+            name, "x", "cue_conflict", tuple(names), shape, response
+        )
+        path = root / "cue-conflict-experiment" / f"{name}.csv"
+        decisions_lib.write_csv(decided, path)
+    return root
+
+
+def _predictions(folder, conflicts, texture_of=5):
+    """Follows the texture on the first images, then the shape."""
+    names = sorted(path.name for path in conflicts.rglob("*.png"))
+    lines = []
+    for n, name in enumerate(names):
+        shape, texture = (part[:-1] for part in pathlib.Path(name).stem.split("-"))
+        lines.append(f"{name},{texture if n < texture_of else shape}\n")
+    path = folder / "mine.csv"
+    path.write_text("image,decision\n" + "".join(lines))
+    return path
+
+
+class _Links(html.parser.HTMLParser):
+    """Collects what a page would fetch."""
+
+    def __init__(self):
+        super().__init__()
+        self.fetched, self.tags = [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        for name, value in attributes:
+            if name in ("src", "xlink:href") or (tag == "link" and name == "href"):
+                self.fetched.append(value)
+
+
+def test_predictions_beside_observers(tmp_path, conflicts, observers, capsys):
+    out = tmp_path / "out"
+    code, printed = _run(
+        capsys,
+        "--predictions",
+        _predictions(tmp_path, conflicts),
+        "--suite",
+        "shape_bias",
+        "--data",
+        conflicts,
+        "--observers",
+        observers,
+        "--out",
+        out,
+    )
+    assert code == 0, printed.err
+    rows = [json.loads(line) for line in (out / report_files.ROWS).open()]
+    overall = {r["model"]: r for r in rows if "shape_bias" in r and "category" not in r}
+    names = sorted(path.name for path in conflicts.rglob("*.png"))
+    conflict = [
+        n
+        for n, name in enumerate(names)
+        if len(set(part[:-1] for part in name[:-4].split("-"))) == 2
+    ]
+    by_texture = sum(n < 5 for n in conflict)
+    assert overall["mine"]["n"] == len(conflict) == 6
+    assert overall["mine"]["shape_bias"] == pytest.approx(1 - by_texture / 6)
+    assert overall["humans"]["shape_bias"] == 1
+    assert overall["humans"]["shape_accuracy"] == pytest.approx(11 / 12)
+    assert overall["net"]["shape_bias"] == 0
+    assert all(row["kind"] == "evaluation" for row in rows)
+    assert "mine" in printed.out
+    for name in (report_files.FACTS, report_files.MARKDOWN, report_files.HTML):
+        assert (out / name).stat().st_size > 100
+    figures = sorted(path.name for path in (out / "figures").iterdir())
+    assert len(figures) == 6  # three, each as PNG and SVG
+    assert {name.split(".")[-1] for name in figures} == {"png", "svg"}
+
+
+def test_what_is_written_is_published_format(tmp_path, conflicts, capsys):
+    out = tmp_path / "out"
+    path = _predictions(tmp_path, conflicts)
+    _run(
+        capsys,
+        "--predictions",
+        f"again={path}",
+        "--suite",
+        "shape_bias",
+        "--data",
+        conflicts,
+        "--out",
+        out,
+    )
+    (decided,) = decisions_lib.read_observers(out / "decisions")
+    assert decided.observer == "again"
+    assert len(decided.images) == 9
+    written = next((out / "decisions").rglob("*.csv"))
+    code, _ = _run(
+        capsys,
+        "--predictions",
+        written,
+        "--suite",
+        "shape_bias",
+        "--data",
+        conflicts,
+        "--out",
+        tmp_path / "second",
+    )
+    assert code == 0
+    rows = [
+        next(json.loads(line) for line in (folder / report_files.ROWS).open())
+        for folder in (out, tmp_path / "second")
+    ]
+    assert rows[0]["shape_bias"] == rows[1]["shape_bias"]
+
+
+def test_the_page_holds_everything_and_fetches_nothing(
+    tmp_path, conflicts, observers, capsys
+):
+    out = tmp_path / "out"
+    _run(
+        capsys,
+        "--predictions",
+        f"<b>&={_predictions(tmp_path, conflicts)}",
+        "--suite",
+        "shape_bias",
+        "--data",
+        conflicts,
+        "--observers",
+        observers,
+        "--out",
+        out,
+    )
+    page = (out / report_files.HTML).read_text()
+    links = _Links()
+    links.feed(page)
+    assert links.tags.count("svg") == 3
+    assert "script" not in links.tags
+    assert all(link.startswith(("data:", "#")) for link in links.fetched)
+    assert (
+        "http"
+        not in page.replace("http://www.w3.org/", "").replace(
+            "https://www.w3.org/", ""
+        )[page.index("<style") : page.index("</style")]
+    )
+    assert "&lt;b&gt;&amp;" in page
+    assert "<b>&" not in page
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Two runs of the embedded data set, as training leaves them."""
+    root = tmp_path_factory.mktemp("runs")
+    classes = shapes.CLASSES
+    write_run(root / "erm", classes, preset="erm", steps=(3,))
+    write_run(root / "jigen", classes, preset="jigen", steps=(3,))
+    return root
+
+
+def test_runs_share_their_own_images(tmp_path, runs, capsys):
+    out = tmp_path / "out"
+    code, printed = _run(
+        capsys,
+        "--workdir",
+        runs / "erm",
+        "--workdir",
+        runs / "jigen",
+        "--suite",
+        "target",
+        "--suite",
+        "shape_bias",
+        "--suite",
+        "puzzle",
+        "--n_images",
+        24,
+        "--out",
+        out,
+    )
+    assert code == 0, printed.err
+    rows = [json.loads(line) for line in (out / report_files.ROWS).open()]
+
+    def found(**wanted):
+        return [r for r in rows if wanted.items() <= r.items()]
+
+    for model in ("erm", "jigen"):
+        (target,) = [
+            r
+            for r in found(suite="target", model=model)
+            if "accuracy" in r and "category" not in r
+        ]
+        assert target["n"] == 6 * len(shapes.CLASSES)  # all, not only --n_images
+        assert target["model/preset"] == model
+        levels = found(suite="puzzle", model=model, condition="shuffled")
+        assert [r["n"] for r in levels if "accuracy" in r] == [24] * 3
+    assert [r["model"] for r in found(condition="jigsaw") if "chance" in r] == ["jigen"]
+    assert found(suite="puzzle", model="erm", versus="jigen")
+    assert found(suite="shape_bias", model="jigen")
+    assert any("seeded choice of 24" in line for line in printed.out.splitlines())
+    facts = json.loads((out / report_files.FACTS).read_text())
+    assert {passed["data"] for passed in facts["speed"]} == {
+        "shapes/sketch",
+        "shapes/cue conflict",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--suite", "shape_bias"), "no model: give --workdir"),
+        (("--suite", "target", "--batch_size", 3), "--batch_size is 3"),
+        (("--suite", "target", "--data", "absent"), "absent is not a folder"),
+        (("--suite", "target", "--data", "nonsense=x"), "nonsense is no experiment"),
+        (("--suite", "target", "--mean", "1,2,3"), "are of --onnx"),
+        (("--suite", "target", "--workdir", "absent"), "absent is no training run"),
+        (("--suite", "target", "--predictions", "x.csv"), "--data names 0"),
+        (("--suite", "target", "--observers", "absent"), "absent is not a folder"),
+        (("--suite", "target", "--pretrained", "x"), "--pretrained is 'x'"),
+    ],
+)
+def test_refusals_are_one_line_and_code_2(tmp_path, capsys, arguments, message):
+    code, printed = _run(capsys, *arguments, "--out", tmp_path / "out")
+    assert code == 2
+    assert message in printed.err
+    assert len(printed.err.splitlines()) == 1
+    assert printed.err.startswith("evaluate: ")
+
+
+def test_images_that_a_model_cannot_answer_are_refused(
+    tmp_path, runs, conflicts, capsys
+):
+    common = ("--workdir", runs / "erm", "--out", tmp_path / "out")
+    code, printed = _run(capsys, *common, "--suite", "shape_bias", "--data", conflicts)
+    assert code == 2
+    assert "shows cat, dog, oven, which erm cannot answer" in printed.err
+    code, printed = _run(
+        capsys,
+        *common,
+        "--suite",
+        "target",
+        "--checkpoint",
+        "oracle",
+        "--workdir",
+        f"erm={runs / 'jigen'}",
+    )
+    assert code == 2
+    assert "two models are called erm" in printed.err
+
+
+def test_other_peoples_folders_are_not_written_to(tmp_path, capsys):
+    (tmp_path / "thesis.tex").write_text("dear reader")
+    code, printed = _run(capsys, "--suite", "target", "--out", tmp_path)
+    assert code == 2
+    assert "holds other files" in printed.err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]

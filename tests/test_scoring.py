@@ -1,0 +1,110 @@
+"""Rows from decisions, against counts by hand."""
+
+import pathlib
+
+import numpy as np
+import pytest
+
+from jigsaw_shape.evals.decisions import Decisions
+from jigsaw_shape.evals.published import Stimuli
+from jigsaw_shape.evaluating import scoring
+
+NAMES = ("cat1-dog2.png", "cat2-dog1.png", "dog1-cat1.png", "dog2-dog2.png")
+CATEGORY = np.array(["cat", "cat", "dog", "dog"])
+STIMULI = Stimuli(
+    name="conflicts",
+    experiment="cue_conflict",
+    images=NAMES,
+    paths=tuple(map(pathlib.Path, NAMES)),
+    category=CATEGORY,
+    texture=np.array(["dog", "dog", "cat", "dog"]),
+    read=lambda i, px: np.zeros((px, px, 3), np.uint8),
+    side_px=8,
+    made_by="",
+    digest="0",
+)
+
+
+def _decisions(observer, kind, *response, images=NAMES):
+    return Decisions(
+        observer, kind, "cue_conflict", images, CATEGORY, np.array(response)
+    )
+
+
+MODEL = _decisions("m", "model", "cat", "dog", "cat", "dog")
+HUMANS = [
+    _decisions("subject-01", "human", "cat", "cat", "dog", "na"),
+    _decisions("subject-02", "human", "cat", "na", "cat", "dog"),
+]
+NETWORK = _decisions("net", "network", "dog", "dog", "cat", "cat")
+
+
+def _rows(**wanted):
+    rows = scoring.cue_conflict_rows(STIMULI, [MODEL], [*HUMANS, NETWORK])
+    return [r for r in rows if wanted.items() <= r.items()]
+
+
+def test_shape_bias_of_everyone_and_of_humans_pooled():
+    overall = {
+        r["model"]: r for r in _rows() if "shape_bias" in r and "category" not in r
+    }
+    assert list(overall) == ["m", "humans", "subject-01", "subject-02", "net"]
+    assert overall["m"]["shape_bias"] == pytest.approx(1 / 3)
+    assert overall["m"]["n"] == 3
+    # Of six human trials with a conflict four name the shape, one the texture.
+    assert overall["humans"]["shape_bias"] == pytest.approx(4 / 5)
+    assert overall["humans"]["shape_accuracy"] == pytest.approx(4 / 6)
+    assert (overall["humans"]["n"], overall["humans"]["observers"]) == (6, 2)
+    assert overall["net"]["shape_bias"] == 0
+    (cats,) = _rows(model="m", category="cat")
+    assert (cats["shape_bias"], cats["n"]) == (0.5, 2)
+    assert {r["group"] for r in _rows(model="net")} == {"network"}
+
+
+def test_consistency_counts_all_images_and_right_answers():
+    (row,) = [r for r in _rows(model="m", versus="humans")]
+    # The model is right on images 0 and 3; humans on 0, 1, 2 and on 0, 3.
+    first = (1 / 4 - (2 / 4 * 3 / 4 + 2 / 4 * 1 / 4)) / (1 - 0.5)
+    assert row["error_consistency"] == pytest.approx((first + 1) / 2)
+    assert (row["n"], row["pairs"]) == (4, 2)
+    assert _rows(model="humans", versus="humans")[0]["pairs"] == 1
+    assert _rows(model="m", versus="net")
+    assert not _rows(model="net", versus="m")
+
+
+def test_accuracies_with_intervals_and_categories():
+    rows = list(scoring.accuracy_rows(STIMULI, [MODEL], HUMANS, suite="experiments"))
+    overall = {r["model"]: r for r in rows if "accuracy" in r and "category" not in r}
+    assert overall["m"]["accuracy"] == 0.5
+    assert overall["humans"]["accuracy"] == 5 / 8
+    assert overall["humans"]["n"] == 8
+    assert overall["m"]["low"] <= 0.5 <= overall["m"]["high"]
+    by_category = {
+        r["category"]: r["accuracy"]
+        for r in rows
+        if r["model"] == "m" and "category" in r
+    }
+    assert by_category == {"cat": 0.5, "dog": 0.5}
+    assert all(r["condition"] == "cue_conflict" for r in rows)
+
+
+def test_observers_of_other_images_are_left_out():
+    more = _decisions("more", "network", "cat", "dog", "cat", "dog")
+    part = _decisions("part", "network", *MODEL.response, images=("x", *NAMES[1:]))
+    backwards = more.on(NAMES[::-1])
+    known, left_out = scoring.beside([backwards, part], STIMULI)
+    assert [one.observer for one in known] == ["more"]
+    assert known[0].images == NAMES
+    assert left_out == ["part"]
+
+
+def test_paired_differences_are_of_shared_conditions():
+    scores = {
+        "a": {"x": np.array([1.0, 1, 0, 1]), "only": np.ones(4)},
+        "b": {"x": np.array([0.0, 1, 0, 1])},
+        "c": {"x": np.array([0.0, 0, 0, 0])},
+    }
+    rows = list(scoring.paired_rows(scores, {"suite": "s", "data": "d"}))
+    found = {(r["model"], r["versus"]): r["difference"] for r in rows}
+    assert found == {("a", "b"): 0.25, ("a", "c"): 0.75, ("b", "c"): 0.5}
+    assert all(r["low"] <= r["difference"] <= r["high"] for r in rows)
