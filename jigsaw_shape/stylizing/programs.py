@@ -156,7 +156,14 @@ class Stylizer:
         Raises:
           Exception: It cannot be read, or is too small.
         """
-        pixels = self._settings.read(path, self._settings.style_size)
+        return self.keep_style(self._settings.read(path, self._settings.style_size))
+
+    def keep_style(self, pixels: np.ndarray) -> np.ndarray:
+        """Returns a style that is read, uint8 [H, W, 3], as `read_style` does.
+
+        Raises:
+          ValueError: It is too small.
+        """
         if self._encoder is None:
             return pixels
         self._refuse_small(pixels, self._least_px)

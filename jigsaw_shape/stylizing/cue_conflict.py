@@ -1,0 +1,226 @@
+"""A cue-conflict set of one's own classes: the shape of one, the texture of another.
+
+Geirhos et al., ICLR 2019, made theirs of 16 categories with iterative style transfer
+from hand-picked shapes and textures. Here both come from the images of a data set that
+no training saw, and a program mixes them:
+
+1. The *texture* is a square about the middle of a photograph, where its object mostly
+   is, half of the side, continued by its mirror images: the surface without the
+   outline.
+2. The *shape* is printed on it as light and shade: the luminance of the other image,
+   brought to one contrast, is added to the texture.
+3. AdaIN (`diversify.adain`) renders the print in the texture's own statistics, at full
+   strength, and `alpha` of what it gives is blended with the print, pixel by pixel. It
+   ties the two together; blended rather than mixed in features, since a decoder loses
+   the detail of a texture at any strength.
+
+AdaIN alone, of shape image and texture photo, is not enough: it moves means and
+deviations of features over the whole image, so that even ground stays even and colours
+change more than textures. A giraffe's coat on a guitar showed no spots. The whole photo
+as texture brings its object's outline along. Both were looked at on PACS.
+
+Three more sets are written beside, to say whether the test is fair: a plain model
+should read both cues where they are alone.
+
+- `original`: the shape's image as it is.
+- `greyscale`: the shape's print on even grey: all of the shape that is in a mix.
+- `texture`: the texture under AdaIN, without a shape.
+
+Images are the validation parts of their domains (`data.splits`), which depend on the
+split's method and seed alone. So no model with those in its configuration was trained
+on one of them, whatever domain it held out.
+"""
+
+import collections
+import dataclasses
+import itertools
+import math
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from jigsaw_shape.data.dataset import Dataset
+from jigsaw_shape.data.splits import split
+from jigsaw_shape.diversify import pairs
+
+_LETTERS = re.compile(r"[^\W\d_]+")
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What decides the set, besides the data.
+
+    Attributes:
+      n_images: Mixed images at least; as many for each pair of classes.
+      texture_domain: Where textures come from.
+      shape_domains: Where shapes come from.
+      crop: Side of the middle that is a texture, as a share of the photograph's.
+      relief: Weight of the shape's luminance.
+      alpha: Share of AdaIN's rendering, in [0, 1].
+      stylizer: A name for `pairs.load_pair`.
+      seed: Which shape meets which texture.
+      split: As in `config.data`.
+      split_seed: The same.
+    """
+
+    texture_domain: str
+    shape_domains: tuple[str, ...]
+    n_images: int = 1000
+    crop: float = 0.5
+    relief: float = 1.0
+    alpha: float = 0.5
+    stylizer: str = pairs.SHIPPED
+    seed: int = 0
+    split: str = "jigen"
+    split_seed: int = 0
+
+    def __post_init__(self):
+        """Refuses what cannot work, with a `ValueError`."""
+        if self.n_images < 1:
+            raise ValueError(f"--n_images is {self.n_images}: 1 or more")
+        if not 0 < self.crop <= 1:
+            raise ValueError(f"--crop is {self.crop}: above 0, at most 1")
+        if not self.relief > 0:
+            raise ValueError(f"--relief is {self.relief}: above 0")
+        if not 0 <= self.alpha <= 1:
+            raise ValueError(f"--alpha is {self.alpha}: 0 to 1")
+        if not self.shape_domains:
+            raise ValueError("--shape_domains names none")
+
+
+class Source(NamedTuple):
+    """An image of the data set that is used.
+
+    Attributes:
+      index: Its place in the data set.
+      number: Its own among those of its class, from 1, as in names of files.
+    """
+
+    index: int
+    number: int
+
+
+class Mix(NamedTuple):
+    """A mixed image to be made: sources, and labels of what they show."""
+
+    shape: int
+    content: Source
+    texture: int
+    style: Source
+
+
+def held_out(dataset: Dataset, domain: str, method: str, seed: int) -> np.ndarray:
+    """Returns a domain's images that no training sees: int64 [n], ascending.
+
+    Those that `splits.split` keeps for validation, whatever the target.
+
+    Raises:
+      ValueError: As `splits.split`; or there is no other domain.
+    """
+    dataset.domain_index(domain)
+    others = [name for name in dataset.domains if name != domain]
+    if not others:
+        raise ValueError(
+            f"{dataset.name} has no domain but {domain!r}: a split leaves one out"
+        )
+    parts = split(
+        dataset, target=others[0], sources=(domain,), method=method, seed=seed
+    )
+    return parts.val
+
+
+def plan(dataset: Dataset, recipe: Recipe) -> list[Mix]:
+    """Returns the mixed images, as many for each pair of classes that differ.
+
+    Sources of a class take turns in an order of the seed, so that each is used as often
+    as the others, nearly. No two images have the same two sources.
+
+    Raises:
+      ValueError: Unknown domains, a class without a held-out image of either kind, or
+        too few of them for so many different mixes.
+    """
+    by_domain = {
+        name: held_out(dataset, name, recipe.split, recipe.split_seed)
+        for name in {*recipe.shape_domains, recipe.texture_domain}
+    }
+    shapes = np.concatenate([by_domain[name] for name in recipe.shape_domains])
+    contents = _sources(dataset, np.sort(shapes), recipe.seed, "shape")
+    styles = _sources(dataset, by_domain[recipe.texture_domain], recipe.seed, "texture")
+    n_classes = len(dataset.classes)
+    if n_classes < 2:
+        raise ValueError(f"{dataset.name} has one class: no other texture than its own")
+    n_each = -(-recipe.n_images // (n_classes * (n_classes - 1)))
+    turns = collections.Counter()  # of each class as a shape and as a texture
+    mixes = []
+    for i, j in itertools.permutations(range(n_classes), 2):
+        n_shapes, n_textures = len(contents[i]), len(styles[j])
+        if n_each > n_shapes * n_textures:
+            raise ValueError(
+                f"--n_images is {recipe.n_images}, which needs {n_each} mixes of "
+                f"{dataset.classes[i]} with {dataset.classes[j]}: {n_shapes} times "
+                f"{n_textures} held-out images give fewer; lower it"
+            )
+        for m in range(n_each):
+            # A step aside after each round, in which a couple would meet again.
+            aside = m // math.lcm(n_shapes, n_textures)
+            content = contents[i][turns["shape", i] % n_shapes]
+            style = styles[j][(turns["texture", j] + aside) % n_textures]
+            turns["shape", i] += 1
+            turns["texture", j] += 1
+            mixes.append(Mix(i, content, j, style))
+    return mixes
+
+
+def _sources(
+    dataset: Dataset, indices: np.ndarray, seed: int, kind: str
+) -> list[list[Source]]:
+    """Returns the sources of each class in the order in which they take turns."""
+    found = []
+    for label, name in enumerate(dataset.classes):
+        members = indices[dataset.label[indices] == label]
+        if not len(members):
+            raise ValueError(
+                f"{dataset.name} has no held-out image of {name!r} for a {kind}: name "
+                f"other domains (--{kind}_domain{'s' if kind == 'shape' else ''}), or "
+                "a split that holds out more"
+            )
+        order = np.random.default_rng([seed, label, kind == "shape"])
+        places = order.permutation(len(members))
+        found.append([Source(int(members[n]), int(n) + 1) for n in places])
+    return found
+
+
+def file_words(classes: Sequence[str]) -> tuple[str, ...]:
+    """Returns what file names call the classes: their letters alone.
+
+    Published scripts drop digits and split at `_` and `-`.
+
+    Raises:
+      ValueError: A class has no letter, or two have the same ones.
+    """
+    words = tuple("".join(_LETTERS.findall(name)) for name in classes)
+    for name, word in zip(classes, words, strict=True):
+        if not word:
+            raise ValueError(
+                f"class {name!r} has no letter, by which names of cue-conflict images "
+                "tell classes: rename its folder"
+            )
+        alike = [other for other, w in zip(classes, words, strict=True) if w == word]
+        if len(alike) > 1:
+            raise ValueError(
+                f"classes {' and '.join(map(repr, alike))} have the same letters, by "
+                "which names of cue-conflict images tell them: rename a folder"
+            )
+    return words
+
+
+def made_by(recipe: Recipe, mixes: Sequence[Mix]) -> str:
+    """Returns how the set was made, in a sentence for figures."""
+    return (
+        f"{len(mixes)} images: luminance of held-out {', '.join(recipe.shape_domains)} "
+        f"images (weight {recipe.relief:g}) on mirrored middles of held-out "
+        f"{recipe.texture_domain} images, {recipe.alpha:.0%} of AdaIN's rendering; "
+        f"seed {recipe.seed}"
+    )
