@@ -151,6 +151,7 @@ def test_the_manifest_says_what_made_each_image(made):
         pixels = _pixels(out / "cue-conflict" / row["output"])
         assert row["sha256"]["output"] == cue_files._hash(pixels)
         assert row["stylizer"] == pair.digest
+        assert row["method"] == "print+adain"
         assert (row["alpha"], row["relief"], row["seed"]) == (0.5, 1, 0)
         assert row["shape_source"].startswith(row["shape_domain"])
         assert row["texture_domain"] == "photo"

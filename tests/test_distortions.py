@@ -239,9 +239,9 @@ def test_eidolons_are_displaced_slices_of_the_scale_space(name, reach):
 
 
 def test_displacements_are_blurred_noise_of_the_published_size():
-    n = 64
-    blank = jnp.zeros((24, n, n))
-    parts = jax.jit(eidolons.decompose)(_rngs(24), blank)
+    n, n_images = 48, 24
+    blank = jnp.zeros((n_images, n, n))
+    parts = jax.jit(eidolons.decompose)(_rngs(n_images), blank)
     deviation = lambda std: 127.5 / 4.71 / (2 * np.sqrt(np.pi) * std)  # noqa: E731
     own = np.asarray(parts.incoherent)
     np.testing.assert_allclose(own.std(), deviation(10), rtol=0.05)

@@ -29,6 +29,8 @@ from jigsaw_shape.stylizing.programs import Settings, Stylizer, Task
 
 MIXED, ORIGINAL, PRINT, TEXTURE = "cue-conflict", "original", "greyscale", "texture"
 SUMMARY = "cue_conflict.json"  # in the folder of the mixed ones: how they were made
+# What is done to the sources, by folder.
+_METHODS = {MIXED: "print+adain", ORIGINAL: "none", PRINT: "print", TEXTURE: "adain"}
 _DEVIATION = 0.22  # of luminance in a print, before its weight
 _LEAST_DEVIATION = 0.05  # an evener image is not stretched further
 _LUMA = np.float32([0.2125, 0.7154, 0.0721])
@@ -256,7 +258,7 @@ class _Work:
         called = self.words if job.folder == MIXED else self.dataset.classes
         return row | {
             "output": f"{called[label]}/{'-'.join(words)}.png",
-            "method": "original" if job.folder == ORIGINAL else "print",
+            "method": _METHODS[job.folder],
             "relief": self.recipe.relief if job.folder in (MIXED, PRINT) else None,
             "alpha": self.recipe.alpha if job.texture else None,
             "stylizer": self.digest if job.texture else None,
