@@ -43,7 +43,8 @@ def main(argv: Sequence[str]) -> int:
     console = report.make_console()
     with cli.refusals("evaluate"):
         suites = inputs.suites_of(args.suite)
-        out = report_files.claim(pathlib.Path(args.out))
+        out = pathlib.Path(args.out)
+        report_files.refuse_others(out)
         opened = inputs.open_all(args, jax.device_count())
         jobs, notes = gather.plan(opened, suites, explicit="all" not in args.suite)
     with _passes(console) as on_pass:

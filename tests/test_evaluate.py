@@ -268,6 +268,7 @@ def test_refusals_are_one_line_and_code_2(tmp_path, capsys, arguments, message):
     assert message in printed.err
     assert len(printed.err.splitlines()) == 1
     assert printed.err.startswith("evaluate: ")
+    assert not (tmp_path / "out").exists()
 
 
 def test_images_that_a_model_cannot_answer_are_refused(

@@ -57,7 +57,7 @@ def bias_by_category(rows: Sequence[dict], looks: Looks, remark: str = "") -> Fi
         above = axes.secondary_xaxis("top", functions=(lambda x: 1 - x,) * 2)
         above.set_xlabel("shape bias: share of shape decisions")
         above.spines["top"].set_color("#666666")
-        style.legend_above(figure, axes, 3)
+        style.legend_above(figure, axes)
         style.caption(figure, remark, 95)
     return figure
 
@@ -322,7 +322,7 @@ def accuracies(rows: Sequence[dict], looks: Looks, remark: str = "") -> Figure:
         axes.set_axisbelow(True)
         axes.tick_params(bottom=False)
         axes.set_ylabel("accuracy (95 % interval over images)")
-        style.legend_above(figure, axes, 3)
+        style.legend_above(figure, axes)
         style.caption(figure, remark, 90)
     return figure
 
@@ -383,6 +383,6 @@ def by_class(rows: Sequence[dict], looks: Looks, remark: str = "") -> Figure:
         axes.set_axisbelow(True)
         axes.tick_params(left=False)
         axes.set_xlabel("accuracy (95 % interval over images); lines: all classes")
-        style.legend_above(figure, axes, 3)
+        style.legend_above(figure, axes)
         style.caption(figure, remark, 95)
     return figure

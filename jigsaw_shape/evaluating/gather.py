@@ -87,14 +87,16 @@ def run(session: Session, job: Job, opened: Opened) -> None:
       OSError: An image cannot be read.
       session.NonFiniteError: A model's scores are no numbers.
     """
+    given = any(job.stimuli is stimuli for stimuli in opened.data)
+    predicted = opened.predicted if given else ()  # a file answers what is given alone
     if job.published:
-        decided = [*session.decide(job.models, job.stimuli), *opened.predicted]
+        decided = [*session.decide(job.models, job.stimuli), *predicted]
         session.score(job.suites[0], job.stimuli, decided, opened.observers)
         return
     if job.models:
         session.probe(job.suites, job.models, job.stimuli)
-    if opened.predicted and "target" in job.suites:
-        session.score("target", job.stimuli, opened.predicted, ())
+    if predicted and "target" in job.suites:
+        session.score("target", job.stimuli, predicted, ())
 
 
 def _wanted(suite: str, opened: Opened) -> str:

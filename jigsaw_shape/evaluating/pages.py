@@ -12,6 +12,7 @@ from jigsaw_shape.evaluating.scoring import HUMANS
 from jigsaw_shape.evaluating.style import Looks
 
 _N_TILES = 12
+_N_SHOWN = 8  # of a published set
 _THUMB_PX = 224
 
 
@@ -196,7 +197,7 @@ def _tiles(findings: Findings, stimuli) -> Iterator[Tile]:
             text = f"{said} ({people.count(said)} of {len(people)})"
             answers.append((HUMANS, text, _kind(said, shape, texture)))
         image = stimuli.read(i, stimuli.side_px or _THUMB_PX)
-        yield Tile(image, f"{shape} in {texture}", tuple(answers))
+        yield Tile(image, f"shape {shape}, texture {texture}", tuple(answers))
 
 
 def _kind(said, shape, texture) -> str:
@@ -223,22 +224,30 @@ def _experiments(findings, rows, data, looks) -> Section:
 
 
 def _strips(findings: Findings, rows) -> Iterator[tuple[str, tuple[Tile, ...]]]:
-    """Yields an image of each published set, or one image in each version made."""
-    tiles = []
+    """Yields some images of each published set, or one in each version made of it."""
+    rows = [row for row in rows if "condition" in row and "difference" not in row]
     for data in dict.fromkeys(row["data"] for row in rows):
+        conditions = dict.fromkeys(r["condition"] for r in rows if r["data"] == data)
+        stimuli = findings.stimuli[data]
+        if list(conditions) == [stimuli.experiment]:
+            spread = np.linspace(0, len(stimuli.images) - 1, _N_SHOWN).astype(int)
+            side_px = stimuli.side_px or _THUMB_PX
+            tiles = tuple(
+                Tile(stimuli.read(int(i), side_px), str(stimuli.category[i]))
+                for i in dict.fromkeys(spread)
+            )
+            yield data, tiles
+            continue
         samples = findings.samples.get(data, {})
-        conditions = dict.fromkeys(
-            r["condition"]
-            for r in rows
-            if r["data"] == data and "condition" in r and "difference" not in r
-        )
         shared = {"original": "plain", "greyscale": "grey"}
-        for condition in conditions:
-            name = condition if condition in samples else shared.get(condition, "plain")
-            if name in samples:
-                tiles.append(Tile(samples[name][0], figures.title_of(condition)))
-    if tiles:
-        yield "What was shown", tuple(tiles)
+        names = {c: shared.get(c, c) for c in conditions}
+        tiles = tuple(
+            Tile(samples[name][0], figures.title_of(condition))
+            for condition, name in names.items()
+            if name in samples
+        )
+        if tiles:
+            yield data, tiles
 
 
 def _target(findings, rows, data, looks) -> Section:

@@ -31,12 +31,11 @@ _FIGURES, _DECISIONS = "figures", "decisions"
 _DPI = 160
 
 
-def claim(folder: pathlib.Path) -> pathlib.Path:
-    """Returns a folder that is new, empty, or of an earlier evaluation.
+def refuse_others(folder: pathlib.Path) -> None:
+    """Refuses a folder that is neither new, nor empty, nor of an earlier evaluation.
 
     Raises:
       ValueError: It holds something else, which is not overwritten.
-      OSError: It cannot be made.
     """
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--out {folder} is not a folder")
@@ -45,8 +44,6 @@ def claim(folder: pathlib.Path) -> pathlib.Path:
             f"--out {folder} holds other files: name a new folder, or an earlier "
             "evaluation's, which is replaced"
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def write(
@@ -58,11 +55,12 @@ def write(
     """Writes everything; what an earlier evaluation left goes.
 
     Args:
-      folder: From `claim`.
+      folder: Made where it is missing.
       findings: What was found.
       names: Of the models, in their order.
       about: See `facts.collect`.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     for part in (_FIGURES, _DECISIONS):
         shutil.rmtree(folder / part, ignore_errors=True)
     identity = {name: dict(facts) for name, facts in about["models"].items()}

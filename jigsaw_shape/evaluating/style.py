@@ -75,9 +75,10 @@ def caption(figure: Figure, text: str, width: int = 110) -> None:
         )
 
 
-def legend_above(figure: Figure, axes: Axes, columns: int = 4) -> None:
-    """Puts the legend of some axes over the figure."""
+def legend_above(figure: Figure, axes: Axes) -> None:
+    """Puts the legend of some axes over the figure, as wide as fits."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
-        columns = min(columns, len(handles))
+        entry = 0.6 + 0.075 * max(map(len, labels))  # inches, about
+        columns = max(1, min(int(figure.get_figwidth() / entry), len(handles)))
         figure.legend(handles, labels, loc="outside upper center", ncols=columns)

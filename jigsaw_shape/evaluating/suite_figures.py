@@ -75,7 +75,7 @@ def curves(rows: Sequence[dict], looks: Looks, chance: float = 0.0) -> Figure:
             axes.set_ylabel("accuracy")
         for axes in list(grid.flat)[len(conditions) :]:
             axes.set_axis_off()
-        style.legend_above(figure, grid[0, 0], 4)
+        style.legend_above(figure, grid[0, 0])
     return figure
 
 
@@ -138,7 +138,7 @@ def shuffled(rows: Sequence[dict], looks: Looks, chance: float = 0.0) -> Figure:
         axes.set_axisbelow(True)
         axes.set_xlabel("grid of tiles, all of which change places")
         axes.set_ylabel("accuracy (95 % interval over images)")
-        style.legend_above(figure, axes, 3)
+        style.legend_above(figure, axes)
     return figure
 
 
