@@ -62,12 +62,21 @@ def plan(
     if not opened.models:
         made = [suite for suite in made if suite == "target"]
     labelled = _labelled(opened, suites) if made else []
+    notes, noted = [], set()
+    if labelled and "experiments" in made:
+        try:
+            made_stimuli.skimage()
+        except ValueError as error:
+            if explicit:
+                raise
+            made.remove("experiments")
+            notes.append(str(error))
+            noted.add("experiments")
     jobs = [Job(("shape_bias",), s, tuple(m), True) for s, m in conflicts]
     jobs += [Job(("experiments",), s, tuple(m), True) for s, m in published]
     jobs += [Job(tuple(made), s, tuple(m), False) for s, m in labelled]
-    notes = []
     for suite in suites:
-        if not any(suite in job.suites for job in jobs):
+        if suite not in noted and not any(suite in job.suites for job in jobs):
             text = f"{suite} has no images: {_wanted(suite, opened)}"
             if explicit:
                 raise ValueError(text)
@@ -75,8 +84,6 @@ def plan(
     for job in jobs:
         for model in job.models:
             job.stimuli.labels(model.classes, model.name)
-    if labelled and "experiments" in made:
-        made_stimuli.skimage()  # refuses where it is missing
     return jobs, notes
 
 

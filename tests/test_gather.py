@@ -1,0 +1,116 @@
+"""Which suite runs on which images, planned without a model that runs."""
+
+import pathlib
+
+import numpy as np
+import pytest
+
+from jigsaw_shape.evals import stimuli as made_stimuli
+from jigsaw_shape.evals.model import Model
+from jigsaw_shape.evals.published import Stimuli
+from jigsaw_shape.evaluating import gather
+from jigsaw_shape.evaluating.inputs import Opened
+from jigsaw_shape.evaluating.session import SUITES
+
+MADE = ("target", "experiments", "distortions", "puzzle")
+
+
+def _stimuli(name, experiment):
+    conflict = experiment == "cue_conflict"
+    return Stimuli(
+        name=name,
+        experiment=experiment,
+        images=("a.png", "b.png"),
+        paths=(pathlib.Path("cat/a.png"), pathlib.Path("dog/b.png")),
+        category=np.array(["cat", "dog"]),
+        texture=np.array(["dog", "cat"]) if conflict else None,
+        read=lambda i, px: np.zeros((px, px, 3), np.uint8),
+        side_px=8,
+        made_by="",
+        digest=name,
+    )
+
+
+CONFLICT = _stimuli("conflict", "cue_conflict")
+EDGES = _stimuli("edges", "edges")
+ORIGINAL = _stimuli("original", "original")
+IMAGES = _stimuli("mine", "images")
+OWN = _stimuli("own target", "images")
+MODEL = Model("m", ("cat", "dog"), 8, 4, None)
+RUN = Model("run", ("cat", "dog"), 8, 4, None)
+
+
+@pytest.fixture(autouse=True)
+def _stand_ins(monkeypatch):
+    """A run's own images, and scikit-image whether installed or not."""
+    monkeypatch.setattr(gather, "_own_target", lambda config: OWN)
+    monkeypatch.setattr(gather, "_own_conflict", lambda config: None)
+    monkeypatch.setattr(made_stimuli, "skimage", lambda: None)
+
+
+def _plan(*data, models=(MODEL,), suites=SUITES, explicit=False, predicted=()):
+    configs = {m.name: {} for m in models if m is RUN}
+    opened = Opened(models, configs, predicted, data, ())
+    jobs, notes = gather.plan(opened, suites, explicit=explicit)
+    return [(j.stimuli.name, j.suites, [m.name for m in j.models]) for j in jobs], notes
+
+
+def test_labelled_images_serve_every_suite_that_is_made_of_them():
+    jobs, notes = _plan(IMAGES, models=(MODEL, RUN))
+    assert jobs == [("mine", MADE, ["m", "run"])]
+    assert ["shape_bias has no images" in note for note in notes] == [True]
+
+
+def test_published_sets_are_scored_as_they_are_and_not_made_again():
+    jobs, _ = _plan(CONFLICT, EDGES, ORIGINAL)
+    rest = ("target", "distortions", "puzzle")
+    assert jobs == [
+        ("conflict", ("shape_bias",), ["m"]),
+        ("edges", ("experiments",), ["m"]),
+        ("original", ("experiments",), ["m"]),
+        ("original", rest, ["m"]),
+    ]
+
+
+def test_a_run_without_labelled_images_takes_its_own():
+    jobs, _ = _plan(CONFLICT, models=(RUN,))
+    assert jobs == [
+        ("conflict", ("shape_bias",), ["run"]),
+        ("own target", MADE, ["run"]),
+    ]
+    jobs, _ = _plan(models=(RUN,), suites=("target",), explicit=True)
+    assert jobs == [("own target", ("target",), ["run"])]
+
+
+def test_any_published_set_will_do_where_no_experiment_is_asked_for():
+    jobs, _ = _plan(EDGES, suites=("target", "puzzle"), explicit=True)
+    assert jobs == [("edges", ("target", "puzzle"), ["m"])]
+
+
+def test_a_suite_by_name_needs_images():
+    for suite in SUITES:
+        with pytest.raises(ValueError, match=f"{suite} has no images: give --data"):
+            _plan(suites=(suite,), explicit=True)
+    _, notes = _plan(EDGES)
+    assert len(notes) == 4  # all but experiments
+
+
+def test_a_file_of_predictions_cannot_be_asked_again():
+    predicted = (object(),)
+    jobs, _ = _plan(IMAGES, models=(), predicted=predicted, suites=("target",))
+    assert jobs == [("mine", ("target",), [])]
+    with pytest.raises(ValueError, match="predictions answer shape_bias"):
+        _plan(IMAGES, models=(), predicted=predicted, suites=("puzzle",), explicit=True)
+
+
+def test_without_scikit_image_all_goes_on_and_experiments_do_not(monkeypatch):
+    def absent():
+        raise ValueError("--suite experiments needs scikit-image")
+
+    monkeypatch.setattr(made_stimuli, "skimage", absent)
+    jobs, notes = _plan(IMAGES)
+    assert jobs == [("mine", ("target", "distortions", "puzzle"), ["m"])]
+    assert any("scikit-image" in note for note in notes)
+    assert not any("experiments has no images" in note for note in notes)
+    with pytest.raises(ValueError, match="scikit-image"):
+        _plan(IMAGES, suites=("experiments",), explicit=True)
