@@ -68,7 +68,6 @@ class Distortion:
       levels: The published ones, from the weakest to the strongest.
       none: The level of no distortion; the first of `levels` but for the eidolons,
         whose weakest published level is a distortion.
-      unit: What a level is, for the axis of a figure.
       base: What the images are at level `none`, where another distortion has the same:
         `"grey"`, `"plain"` or `""`.
       coherence: Of an eidolon.
@@ -77,7 +76,6 @@ class Distortion:
     distort: Distort
     levels: tuple[float, ...]
     none: float
-    unit: str
     base: str = "grey"
     coherence: float | None = None
 
@@ -258,32 +256,24 @@ def distortions(amplitude: np.ndarray | None = None) -> dict[str, Distortion]:
     """
     inf = float("inf")
     tables = {
-        "contrast": (contrast, (1, 0.5, 0.3, 0.15, 0.1, 0.05, 0.03, 0.01), "contrast"),
-        "low_pass": (low_pass, (0, 1, 3, 5, 7, 10, 15, 40), "blur [px]"),
-        "high_pass": (high_pass, (inf, 3, 1.5, 1, 0.7, 0.55, 0.45, 0.4), "blur [px]"),
-        "phase_scrambling": (
-            phase_scrambling,
-            (0, 30, 60, 90, 120, 150, 180),
-            "phase noise [degrees]",
-        ),
-        "rotation": (rotation, (0, 90, 180, 270), "turn [degrees]"),
+        "contrast": (contrast, (1, 0.5, 0.3, 0.15, 0.1, 0.05, 0.03, 0.01)),
+        "low_pass": (low_pass, (0, 1, 3, 5, 7, 10, 15, 40)),
+        "high_pass": (high_pass, (inf, 3, 1.5, 1, 0.7, 0.55, 0.45, 0.4)),
+        "phase_scrambling": (phase_scrambling, (0, 30, 60, 90, 120, 150, 180)),
+        "rotation": (rotation, (0, 90, 180, 270)),
     }
     if amplitude is not None:
-        equalise = equalise_power(amplitude)
-        tables["power_equalisation"] = equalise, (0, 1), "0: own, 1: mean spectrum"
+        tables["power_equalisation"] = equalise_power(amplitude), (0, 1)
     found = {
-        name: Distortion(distort, tuple(map(float, levels)), float(levels[0]), unit)
-        for name, (distort, levels, unit) in tables.items()
+        name: Distortion(distort, tuple(map(float, levels)), float(levels[0]))
+        for name, (distort, levels) in tables.items()
     }
     widths = (0.0, 0.03, 0.05, 0.1, 0.2, 0.35, 0.6, 0.9)
-    found["uniform_noise"] = Distortion(uniform_noise, widths, 0.0, "width", base="")
-    found["false_colour"] = Distortion(
-        false_colour, (0.0, 1.0), 0.0, "0: true, 1: opponent", base="plain"
-    )
+    found["uniform_noise"] = Distortion(uniform_noise, widths, 0.0, base="")
+    found["false_colour"] = Distortion(false_colour, (0.0, 1.0), 0.0, base="plain")
     for name, coherence in EIDOLONS.items():
-        found[name] = Distortion(
-            eidolon(coherence), _REACHES, 0.0, "reach [px]", coherence=coherence
-        )
+        distort = eidolon(coherence)
+        found[name] = Distortion(distort, _REACHES, 0.0, coherence=coherence)
     return found
 
 

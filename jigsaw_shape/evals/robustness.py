@@ -93,7 +93,8 @@ def _maker(distortion: Distortion, memory: "_Memory"):
 class _Memory:
     """The last batch's parts of eidolons, which all reaches and coherences share.
 
-    Used where the next call has the same arrays of JAX, not equal ones.
+    Used where the next call has the same arrays of JAX, not equal ones. They take 12 MB
+    an image of 224 px.
     """
 
     def __init__(self):
