@@ -9,7 +9,7 @@ from small_runs import TINY
 from test_weights import lite0_path
 
 from jigsaw_shape import config as config_lib
-from jigsaw_shape import rows
+from jigsaw_shape import rows, settings
 from jigsaw_shape.evals import imagenet16
 from jigsaw_shape.evaluating import flax_models
 from jigsaw_shape.models import ENCODERS, weights
@@ -39,9 +39,9 @@ def write_run(directory, classes=CLASSES, preset="jigen", steps=(3, 5, 8)):
     """Writes what a training run leaves; its weights grow with the step."""
     config = tiny_config(preset)
     directory.mkdir(parents=True)
-    (directory / "config.json").write_text(config_lib.to_json(config))
+    (directory / "config.json").write_text(settings.to_json(config))
     learner = setup.make_learner(config, len(classes))
-    variables = setup.init_variables(config, learner.model)
+    variables = setup.init_variables(config, learner.model, None)
     optimizer = optim.make_optimizer(config, 10)
     state = step_lib.init_state(variables, optimizer, jax.random.key(0), False)
     accuracies = {3: (0.5, 0.9), 5: (0.8, 0.2), 8: (0.6, 0.3)}

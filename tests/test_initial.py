@@ -124,8 +124,8 @@ def test_runs_that_cannot_be_started_from_are_refused(run, tmp_path):
     (bare / "metrics.jsonl").write_text((run / "metrics.jsonl").read_text())
     with pytest.raises(ValueError, match="has no checkpoint of step"):
         initial.load(make_config(str(bare), target="photo"))
-    (bare / "config.json").write_text("{}")
-    with pytest.raises(ValueError, match="is not a run's configuration"):
+    (bare / "config.json").write_text("[]")
+    with pytest.raises(ValueError, match="no configuration of a run"):
         initial.load(make_config(str(bare), target="photo"))
 
 

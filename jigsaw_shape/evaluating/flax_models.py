@@ -3,21 +3,17 @@
 import dataclasses
 import pathlib
 
-import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from jigsaw_shape import config as config_lib
-from jigsaw_shape import rows
 from jigsaw_shape.evals import core, imagenet16
 from jigsaw_shape.evals.model import Model
 from jigsaw_shape.models import ENCODERS, weights
 from jigsaw_shape.models.multitask import Multitask
-from jigsaw_shape.training import checkpoint, setup
+from jigsaw_shape.training import setup, stored
 from jigsaw_shape.training import step as step_lib
 
 IMAGENET_PX = 224
-_CLASS_PREFIX = "target/class/"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,53 +44,32 @@ def open_run(
       ValueError: It is no run, has no evaluation yet or no such checkpoint, or what is
         stored does not fit.
     """
-    stored = directory / "config.json"
-    if not stored.is_file():
-        raise ValueError(f"{directory} is no training run: it has no config.json")
-    try:
-        config = config_lib.from_json(stored.read_text())
-    except ValueError as error:
-        raise ValueError(f"{stored}: {error}") from error
-    evaluations = [row for row in rows.read(directory) if row["kind"] == "eval"]
-    if not evaluations:
-        raise ValueError(
-            f"{directory} has no evaluation yet, so no {selection} checkpoint"
-        )
-    row = rows.select(evaluations, selection)
-    # Rows list classes in the order of the labels.
-    classes = tuple(
-        key.removeprefix(_CLASS_PREFIX) for key in row if key.startswith(_CLASS_PREFIX)
-    )
-    learner = setup.make_learner(config, len(classes))
-    try:
-        variables = checkpoint.read_variables(directory / "checkpoints", row["step"])
-    except ValueError as error:
-        raise ValueError(f"--checkpoint {selection}: {error}") from error
-    _refuse_misfits(directory, learner.model, config.data.image_size, variables)
+    run = stored.open_run(directory, selection)
+    config, learner, step = run.config, run.learner, run.chosen["step"]
     predict_fn = core.make_predict_fn(
         setup.make_predict(config, learner),
         step_lib.shard,
-        step_lib.replicate(variables),
+        step_lib.replicate(run.variables),
         batch_size,
     )
     has_puzzle = learner.n_orders > 0
     model = Model(
         name=name,
-        classes=classes,
+        classes=run.classes,
         size_px=config.data.image_size,
         batch_size=batch_size,
         predict=_predict(predict_fn),
         permutations=learner.permutations if has_puzzle else None,
         grid=config.jigsaw.grid if has_puzzle else 0,
         about={
-            "weights": f"{directory.resolve().name}, step {row['step']} ({selection})",
+            "weights": f"{directory.resolve().name}, step {step} ({selection})",
             "encoder": config.model.encoder,
             "preset": config.preset,
             "dataset": config.data.name,
             "target": config.data.target,
             "seed": config.seed,
             "selection": selection,
-            "step": row["step"],
+            "step": step,
             "image_size": config.data.image_size,
         },
     )
@@ -120,25 +95,21 @@ def open_pretrained(weights_name: str, *, name: str, batch_size: int) -> Model:
     if encoder not in ENCODERS:
         known = ", ".join(n for n, spec in ENCODERS.items() if spec.family)
         raise ValueError(f"--pretrained is {weights_name!r}: {known} are encoders")
-    spec = ENCODERS[encoder]
-    net = Multitask(
-        encoder=spec.build(),
-        heads={"classification": imagenet16.N_CLASSES},
-        mean=spec.mean,
-        std=spec.std,
-    )
-    shapes = jax.eval_shape(
-        lambda: step_lib.init_variables(net, jax.random.key(0), IMAGENET_PX)
-    )
-    of_encoder = {kind: tree["encoder"] for kind, tree in shapes.items() if tree}
-    found, classifier = weights.load_pretrained(init, encoder, of_encoder)
-    wanted = shapes["params"]["head_classification"]["kernel"].shape
-    if classifier is None or classifier["kernel"].shape != wanted:
+    found = weights.load_pretrained(init, encoder)
+    classifier = found.classifier
+    if classifier is None or len(classifier["bias"]) != imagenet16.N_CLASSES:
         raise ValueError(
             f"--pretrained {weights_name}: the weights have no classifier of "
             f"ImageNet's {imagenet16.N_CLASSES} classes"
         )
-    variables = {kind: {"encoder": tree} for kind, tree in found.items()}
+    spec = ENCODERS[encoder]
+    net = Multitask(
+        encoder=spec.build(),
+        heads={"classification": imagenet16.N_CLASSES},
+        mean=found.mean or spec.mean,
+        std=found.std or spec.std,
+    )
+    variables = {kind: {"encoder": tree} for kind, tree in found.variables.items()}
     variables["params"]["head_classification"] = classifier
     predict_fn = core.make_predict_fn(
         step_lib.make_predict(net, IMAGENET_PX),
@@ -181,22 +152,3 @@ def _predict(predict_fn: core.PredictFn):
         return {head: outputs[head] for head in outputs if head != "features"}
 
     return predict
-
-
-def _refuse_misfits(directory, model, size_px, variables) -> None:
-    shapes = jax.eval_shape(
-        lambda: step_lib.init_variables(model, jax.random.key(0), size_px)
-    )
-    wanted, found = (
-        {
-            jax.tree_util.keystr(path): tuple(leaf.shape)
-            for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-        }
-        for tree in (dict(shapes), dict(variables))
-    )
-    odd = [key for key in {**wanted, **found} if wanted.get(key) != found.get(key)]
-    if odd:
-        raise ValueError(
-            f"{directory}: its checkpoint does not fit its config.json: {odd[0]} is "
-            f"{found.get(odd[0], 'missing')}, expected {wanted.get(odd[0], 'nothing')}"
-        )

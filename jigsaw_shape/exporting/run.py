@@ -5,11 +5,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jigsaw_shape import rows, settings
+from jigsaw_shape import settings
 from jigsaw_shape.exporting.trained import Trained
-from jigsaw_shape.training import checkpoint, setup
-
-_CLASS = "target/class/"  # how the measures begin that name the classes, in order
+from jigsaw_shape.training import stored
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,29 +55,10 @@ def open_run(workdir: Path, selection: str, input_px: int = 0) -> Saved:
       ValueError: It is no run, has no evaluation yet, or lacks that checkpoint.
       OSError: A file cannot be read.
     """
-    if selection not in rows.RULES:
-        raise ValueError(f"--selection is {selection!r}: {', '.join(rows.RULES)}")
     if input_px < 0:
         raise ValueError(f"--input-px is {input_px}: 1 or more; 0: as the run's images")
-    stored = workdir / "config.json"
-    if not stored.is_file():
-        raise ValueError(f"{workdir} is not a run's directory: it has no config.json")
-    try:
-        config = settings.from_json(stored.read_text())
-    except ValueError as error:
-        raise ValueError(f"{stored}: {error}") from error
-    evaluations = [row for row in rows.read(workdir) if row["kind"] == "eval"]
-    if not evaluations:
-        raise ValueError(f"{workdir} has no evaluation yet, so nothing to select from")
-    chosen = rows.select(evaluations, selection)
-    classes = tuple(
-        key.removeprefix(_CLASS) for key in chosen if key.startswith(_CLASS)
-    )
-    model = setup.make_learner(config, len(classes)).model
-    try:
-        variables = checkpoint.read_variables(workdir / "checkpoints", chosen["step"])
-    except ValueError as error:
-        raise ValueError(f"--selection {selection}: {error}") from error
+    run = stored.open_run(workdir, selection)
+    config, variables, model = run.config, run.variables, run.learner.model
     params = variables["params"]
     encoder = {"params": params["encoder"]}
     if variables["batch_stats"]:  # none without BatchNorm
@@ -89,11 +68,11 @@ def open_run(workdir: Path, selection: str, input_px: int = 0) -> Saved:
         encoder=config.model.encoder,
         variables=encoder,
         classifier=classifier,
-        classes=classes if classifier is not None else (),
+        classes=run.classes if classifier is not None else (),
         size_px=config.data.image_size,
         input_px=input_px or config.data.stored_px,
         mean=model.mean,
         std=model.std,
     )
     as_json = json.loads(settings.to_json(config))
-    return Saved(trained, as_json, evaluations, selection, chosen["step"])
+    return Saved(trained, as_json, run.evaluations, selection, run.chosen["step"])

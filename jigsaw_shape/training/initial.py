@@ -1,17 +1,15 @@
 """The weights that a run starts from: random, foreign, or those of another run."""
 
 import dataclasses
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from flax import traverse_util
 from ml_collections import ConfigDict
 
 from jigsaw_shape import rows
+from jigsaw_shape.config import source_names
 from jigsaw_shape.models import ENCODERS, weights
-from jigsaw_shape.training import checkpoint
+from jigsaw_shape.training import checkpoint, rundir
 
 RANDOM = "random"
 _USUAL_RULE = "val"
@@ -64,7 +62,7 @@ def pixels(config: ConfigDict) -> tuple[weights.Triple, weights.Triple]:
 class _Run:
     """A run that others start from: its settings, and the step that a rule picked."""
 
-    config: Mapping[str, Any]
+    config: ConfigDict
     step: int
 
 
@@ -83,7 +81,7 @@ def _of_run(
 ) -> weights.Pretrained:
     init, encoder = config.model.init, config.model.encoder
     run = _open(init, folder, rule)
-    theirs = run.config["model"]["encoder"]
+    theirs = run.config.model.encoder
     if theirs != encoder:
         raise ValueError(
             f"config.model.init={init!r} is of {theirs!r}, not of config.model.encoder="
@@ -99,7 +97,7 @@ def _of_run(
     arrays |= {f"classifier/{name}": array for name, array in head.items()}
     expected = tuple(
         weights.triple(
-            run.config["model"].get(name) or getattr(ENCODERS[encoder], name),
+            run.config.model[name] or getattr(ENCODERS[encoder], name),
             f"{name} of {folder}",
         )
         for name in ("mean", "std")
@@ -108,32 +106,25 @@ def _of_run(
 
 
 def _open(init: str, folder: Path, rule: str) -> _Run:
-    stored = folder / "config.json"
     try:
-        config = json.loads(stored.read_text())
-        _ = config["model"]["encoder"], config["data"]["target"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{stored} is not a run's configuration: {error}") from error
-    evaluations = [row for row in rows.read(folder) if row["kind"] == "eval"]
-    if not evaluations:
-        raise ValueError(
-            f"config.model.init={init!r}: {folder} has no evaluation yet, so nothing "
-            "to select from"
-        )
+        config = rundir.read_config(folder)
+        evaluations = rundir.read_evaluations(folder)
+    except ValueError as error:
+        raise ValueError(f"config.model.init={init!r}: {error}") from error
     return _Run(config, int(rows.select(evaluations, rule)["step"]))
 
 
 def _refuse_target(config: ConfigDict, run: _Run, rule: str) -> None:
-    theirs, ours = run.config["data"], config.data
-    if theirs["name"] != ours.name:
+    theirs, ours = run.config.data, config.data
+    if theirs.name != ours.name:
         return
-    sources = [s.strip() for s in theirs["sources"].split(",") if s.strip()]
-    if theirs["target"] != ours.target and (not sources or ours.target in sources):
+    sources = source_names(run.config)
+    if theirs.target != ours.target and (not sources or ours.target in sources):
         raise ValueError(
             f"config.model.init={config.model.init!r} was trained on "
             f"{ours.target}, which is config.data.target: choose a run that held it out"
         )
-    if theirs["target"] == ours.target and rule == "oracle":
+    if theirs.target == ours.target and rule == "oracle":
         raise ValueError(
             f"config.model.init={config.model.init!r} was selected by its accuracy on "
             f"{ours.target}, which is config.data.target: choose @val or @last"

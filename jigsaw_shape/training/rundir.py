@@ -13,7 +13,7 @@ import jax
 from ml_collections import ConfigDict
 
 from jigsaw_shape import config as config_lib
-from jigsaw_shape import settings
+from jigsaw_shape import rows, settings
 from jigsaw_shape.lock import lock
 from jigsaw_shape.training import logbook
 
@@ -48,6 +48,35 @@ def claim(config: ConfigDict, digests: Mapping[str, str]) -> Iterator[pathlib.Pa
             ) from error
         _record_start(config, digests, directory)
         yield directory
+
+
+def read_config(directory: pathlib.Path) -> ConfigDict:
+    """Returns a run's configuration; fields it was stored without are the defaults.
+
+    Raises:
+      ValueError: The directory is no run's.
+    """
+    path = directory / "config.json"
+    if not path.is_file():
+        raise ValueError(f"{directory} is no training run: it has no config.json")
+    try:
+        return settings.from_json(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def read_evaluations(directory: pathlib.Path) -> list[dict]:
+    """Returns a run's rows of kind `eval`, at least one.
+
+    Raises:
+      ValueError: It has none.
+    """
+    evaluations = [row for row in rows.read(directory) if row["kind"] == "eval"]
+    if not evaluations:
+        raise ValueError(
+            f"{directory} has no evaluation yet, so nothing to select from"
+        )
+    return evaluations
 
 
 def _record_start(
