@@ -22,13 +22,16 @@ SHAPES = str(REPOSITORY / "configs" / "shapes.py")
 
 # Stands for `train`: argv is what to do, the directory.
 FAKE = """
-import json, pathlib, signal, sys, time
+import json, os, pathlib, signal, sys, time
 what, directory = sys.argv[1], pathlib.Path(sys.argv[2])
 with (directory / "calls").open("a") as calls:
     calls.write(what + "\\n")
 if what == "crash":
     print("deep inside")
     raise RuntimeError("no memory left")
+if what == "die":
+    print("all is well", flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
 if what == "hang":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
     (directory / "ready").touch()
@@ -202,6 +205,12 @@ def test_a_crash_ends_one_run_and_is_shown(tmp_path):
     assert failure["code"] == 1
     assert failure["reason"] == "RuntimeError: no memory left"
     assert "deep inside" in (tmp_path / "run1" / record.LOG).read_text()
+
+
+def test_a_killed_run_is_said_to_be(tmp_path):
+    tally = _run_all(_runs(1), tmp_path, run0="die")
+    assert "killed by SIGKILL, perhaps for want of memory" in tally.failed["run0"]
+    assert record.read_failure(tmp_path / "run0")["code"] == -signal.SIGKILL
 
 
 def test_again_does_only_what_is_missing(tmp_path):

@@ -109,6 +109,10 @@ def _run_one(run, directory, command, console, stop, label) -> tuple[str, str]:
             return FINISHED, f"{_accuracies(directory)} ({minutes:.1f} min)"
         if code == INTERRUPTED or stop.came:
             return STOPPED, "stopped; the same command goes on"
+        if code < 0:  # the last line that it wrote says nothing about that
+            name = signal.Signals(-code).name
+            hint = ", perhaps for want of memory" * (name == "SIGKILL")
+            reason = f"killed by {name}{hint}"
         reason = reason or ("no result rows" if code == 0 else "it said nothing")
         record.write_failure(directory, code, reason)
         log = directory / record.LOG
