@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from jigsaw_shape import cli, figures, rows
-from jigsaw_shape.reporting import compare, formats, page, plots, records, tables
-from jigsaw_shape.reporting.compare import Benchmark
+from jigsaw_shape.reporting import formats, grouping, page, plots, records, tables
+from jigsaw_shape.reporting.grouping import Benchmark
 from jigsaw_shape.reporting.records import Record
 
 # Column of a table -> measure of a result row, shown in percent.
@@ -84,7 +84,7 @@ def print_runs(benchmark: Benchmark, selection: str, console: Console) -> None:
     """Prints one line a run: what it was and what `selection` picked.
 
     Args:
-      benchmark: See `compare.group`.
+      benchmark: See `grouping.group`.
       selection: A key of `rows.RULES`.
       console: Where to.
     """
@@ -202,7 +202,7 @@ def main(argv: Sequence[str]) -> int:
         found = [records.read(run) for run in records.find_runs(arguments.runs)]
         known = [r for r in found if r.preset]
         strangers = [r for r in found if not r.preset]
-        benchmarks = compare.group(known, arguments.apart)
+        benchmarks = grouping.group(known, arguments.apart)
     console = make_console()
     if arguments.format == "csv":
         print(formats.to_csv(benchmarks, arguments.baseline), end="")

@@ -11,7 +11,14 @@ from made_runs import evaluation, make_config, write_run
 from scipy import stats
 
 from jigsaw_shape import rows
-from jigsaw_shape.reporting import compare, formats, published, records, tables
+from jigsaw_shape.reporting import (
+    compare,
+    formats,
+    grouping,
+    published,
+    records,
+    tables,
+)
 
 TARGETS = ("photo", "sketch")
 
@@ -34,7 +41,7 @@ def _record(preset="erm", target="sketch", seed=0, accuracy=0.5, **changes):
 
 
 def _benchmark(*found, apart=False):
-    (made,) = compare.group(found, apart)
+    (made,) = grouping.group(found, apart)
     return made
 
 
@@ -161,8 +168,8 @@ def test_a_trial_is_selected_on_the_sources_whatever_the_target_says():
         _record(trial=3, accuracy=0.99, val=0.7),
         _record(trial=4, status=records.FAILED, results={}),
     ]
-    assert compare.select_trial(trials).trial == 1
-    assert compare.select_trial(trials[::-1]).trial == 1
+    assert grouping.select_trial(trials).trial == 1
+    assert grouping.select_trial(trials[::-1]).trial == 1
     rng = np.random.default_rng(0)
     for _ in range(20):
         changed = [
@@ -175,8 +182,8 @@ def test_a_trial_is_selected_on_the_sources_whatever_the_target_says():
             )
             for r in trials
         ]
-        assert compare.select_trial(changed).trial == 1
-    assert compare.select_trial(trials[4:]) is None
+        assert grouping.select_trial(changed).trial == 1
+    assert grouping.select_trial(trials[4:]) is None
     assert "5 trials" in " ".join(
         tables.accuracy_table(_benchmark(*trials), "val", "erm").notes
     )
@@ -201,8 +208,8 @@ def test_other_splits_or_images_are_never_averaged(key):
         for s, value in enumerate("aab")
     ]
     with pytest.raises(ValueError, match=rf"pacs differ in {key} .*a in 2.*b in 1"):
-        compare.group(runs)
-    made = compare.group(runs, apart=True)
+        grouping.group(runs)
+    made = grouping.group(runs, apart=True)
     assert [len(b.methods["erm"]["sketch"]) for b in made] == [2, 1]
 
 
@@ -214,9 +221,9 @@ def test_what_has_not_begun_stays_with_its_benchmark():
     waiting = _record(
         protocol=protocol, seed=9, status=records.MISSING, results={}, name="waiting"
     )
-    made = compare.group([waiting, seen[0]])
+    made = grouping.group([waiting, seen[0]])
     assert [len(b.records) for b in made] == [2]
-    made = compare.group([waiting, *seen], apart=True)
+    made = grouping.group([waiting, *seen], apart=True)
     assert [len(b.records) for b in made] == [2, 1]
 
 
@@ -226,15 +233,29 @@ def test_other_settings_of_a_method_are_never_averaged():
         _record(seed=1, method="y", fields={"optim.lr": 0.2, "data.name": "pacs"}),
     ]
     with pytest.raises(ValueError, match=r"erm .*optim.lr is 0.1 in 1.*0.2 in 1"):
-        compare.group(runs)
+        grouping.group(runs)
     made = _benchmark(*runs, apart=True)
     assert set(made.methods) == {"erm [lr=0.1]", "erm [lr=0.2]"}
+
+
+def test_what_was_left_unfinished_under_other_settings_is_left_out_and_said():
+    stale = _record(seed=1, method="old", status=records.UNFINISHED, results={})
+    made = _benchmark(_record(seed=0), stale)
+    assert list(made.methods) == ["erm"]
+    assert list(made.expected["erm"]) == [("sketch", 0)]
+    assert stale in made.records
+    assert "Left out" in made.notes[0]
+    assert stale.name in made.notes[0]
+    waiting = _benchmark(
+        _record(seed=1, method="new", status=records.MISSING, results={}), stale
+    )
+    assert set(waiting.methods) == {"erm [new]", "erm [old]"}
 
 
 def test_the_same_run_twice_is_refused():
     runs = [_record(), dataclasses.replace(_record(), name="copy")]
     with pytest.raises(ValueError, match="copy are the same run"):
-        compare.group(runs)
+        grouping.group(runs)
 
 
 def test_what_is_no_part_of_a_method_and_differs_is_said():

@@ -11,7 +11,8 @@ from rich.markup import escape
 
 from jigsaw_shape import rows
 from jigsaw_shape.reporting import compare
-from jigsaw_shape.reporting.compare import ACCURACY, Benchmark
+from jigsaw_shape.reporting.compare import ACCURACY
+from jigsaw_shape.reporting.grouping import Benchmark
 from jigsaw_shape.reporting.tables import EXTRAS, Table
 
 

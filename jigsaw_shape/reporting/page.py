@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from jigsaw_shape import html, rows
 from jigsaw_shape.reporting import compare, plots, records, tables
-from jigsaw_shape.reporting.compare import ACCURACY, SHAPE_BIAS, Benchmark
+from jigsaw_shape.reporting.compare import ACCURACY, SHAPE_BIAS
+from jigsaw_shape.reporting.grouping import Benchmark
 from jigsaw_shape.reporting.records import Record
 
 _KINDS = {
@@ -26,7 +27,7 @@ def make(
     """Returns the page: what came out, how sure that is, and what became of each run.
 
     Args:
-      benchmarks: See `compare.group`.
+      benchmarks: See `grouping.group`.
       name: Of the page.
       baseline: The method that others are compared with.
       with_published: Whether papers' numbers stand below.

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from jigsaw_shape.reporting import compare
-from jigsaw_shape.reporting.compare import ACCURACY, SHAPE_BIAS, Benchmark
+from jigsaw_shape.reporting.compare import ACCURACY, SHAPE_BIAS
+from jigsaw_shape.reporting.grouping import Benchmark
 
 # Okabe & Ito's colours, which colour-blind readers tell apart; black comes first, for
 # the baseline. Beyond them methods are told apart by marks too.

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from jigsaw_shape import rows
 from jigsaw_shape.reporting import compare, published
-from jigsaw_shape.reporting.compare import ACCURACY, SHAPE_BIAS, Benchmark
+from jigsaw_shape.reporting.compare import ACCURACY, SHAPE_BIAS
+from jigsaw_shape.reporting.grouping import Benchmark
 
 VAL = "val/accuracy"
 # Beside the accuracies: averages over targets, in %.
@@ -63,7 +64,7 @@ def accuracy_table(
     how many of how many.
 
     Args:
-      benchmark: See `compare.group`.
+      benchmark: See `grouping.group`.
       rule: A key of `rows.RULES`.
       baseline: The label of a method; without its runs there is no difference.
       with_published: Whether papers' numbers stand below.
@@ -132,7 +133,7 @@ def difference_table(
     None where there is nothing to compare.
 
     Args:
-      benchmark: See `compare.group`.
+      benchmark: See `grouping.group`.
       rule: A key of `rows.RULES`.
       baseline: The label of a method.
       with_intervals: Whether each target has one too, not only all together.
