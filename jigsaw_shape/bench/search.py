@@ -2,8 +2,9 @@
 
 Gulrajani & Lopez-Paz, ICLR 2021, appendix D: trial 0 is the configuration as it is, any
 other draws every range anew for each seed, and what is best on the *sources'*
-validation images stands for its seed (`reporting.grouping`). The draw of a field depends
-on (seed, trial, field) alone, so methods that share a field are given the same value.
+validation images stands for its cell (`reporting.grouping`). The draw of a field
+depends on (seed, trial, field) alone, so methods that share a field are given the same
+value.
 """
 
 import dataclasses
