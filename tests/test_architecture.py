@@ -23,11 +23,15 @@ ROOMS = {
     "html": set(),
     "download": set(),
     "lock": set(),
+    "atomic": set(),
     "diversify": {"diversify", "jigsaw", "models"},
     "stylizing": {"stylizing", "diversify", "jigsaw", "data", "lock"},
     "models": {"models", "download"},
     "data": {"data", "download", "lock"},
-    "bench": {"bench", "config", "settings", "presets", "rows", "data", "lock"},
+    "bench": {
+        *("bench", "data", "config", "settings", "presets", "rows"),
+        *("cli", "lock", "atomic"),
+    },
     "reporting": {"reporting", "bench", "rows", "settings", "presets", "html"},
     "report": {"reporting", "rows", "figures", "cli"},
     "evaluating": {
@@ -37,7 +41,7 @@ ROOMS = {
     "evals": {"evals", "data", "models", "jigsaw", "augment"},
     "training": {
         *("training", "evals", "models", "data", "diversify", "stylizing"),
-        *("jigsaw", "augment", "config", "settings", "rows", "lock"),
+        *("jigsaw", "augment", "config", "settings", "rows", "lock", "atomic"),
     },
 }
 WITHOUT_JAX = (

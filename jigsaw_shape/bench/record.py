@@ -10,7 +10,7 @@ import json
 import pathlib
 from collections.abc import Mapping
 
-from jigsaw_shape import rows
+from jigsaw_shape import atomic, rows
 
 PLAN, FAILED, LOG = "plan.json", "failed.json", "log.txt"
 LOCK, TRAIN_LOCK = ".benchmark.lock", ".lock"
@@ -53,7 +53,7 @@ def write_plan(run: Run, directory: pathlib.Path) -> None:
     text = json.dumps(dataclasses.asdict(run), indent=2) + "\n"
     path = directory / PLAN
     if not path.exists() or path.read_text() != text:
-        _write_whole(path, text)
+        atomic.write_text(path, text)
 
 
 def read_plan(directory: pathlib.Path) -> dict | None:
@@ -66,7 +66,7 @@ def write_failure(directory: pathlib.Path, code: int, reason: str) -> None:
     """Writes `failed.json`: the exit code, why, and when (UTC)."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     failure = {"code": code, "reason": reason, "time": now}
-    _write_whole(directory / FAILED, json.dumps(failure, indent=2) + "\n")
+    atomic.write_text(directory / FAILED, json.dumps(failure, indent=2) + "\n")
 
 
 def read_failure(directory: pathlib.Path) -> dict | None:
@@ -79,9 +79,3 @@ def is_finished(directory: pathlib.Path) -> bool:
     """Returns whether the run has its result rows, all of them."""
     found = {r["selection"] for r in rows.read(directory) if r["kind"] == "result"}
     return found >= set(rows.RULES)
-
-
-def _write_whole(path: pathlib.Path, text: str) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(text)
-    partial.replace(path)

@@ -14,12 +14,11 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from jigsaw_shape import rows
+from jigsaw_shape import cli, rows
 from jigsaw_shape.bench import record
 from jigsaw_shape.bench.record import Run
 from jigsaw_shape.lock import lock
 
-INTERRUPTED = 75  # `train`'s exit code for: stopped on request, saved
 _POLL_S = 0.1
 _SHOW_EVERY_S = 2.0
 _TAIL_BYTES = 4000
@@ -107,7 +106,7 @@ def _run_one(run, directory, command, console, stop, label) -> tuple[str, str]:
         minutes = (time.monotonic() - began_s) / 60
         if code == 0 and record.is_finished(directory):
             return FINISHED, f"{_accuracies(directory)} ({minutes:.1f} min)"
-        if code == INTERRUPTED or stop.came:
+        if code == cli.INTERRUPTED or stop.came:
             return STOPPED, "stopped; the same command goes on"
         if code < 0:  # the last line that it wrote says nothing about that
             name = signal.Signals(-code).name

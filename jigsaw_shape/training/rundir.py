@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 import jax
 from ml_collections import ConfigDict
 
+from jigsaw_shape import atomic, rows, settings
 from jigsaw_shape import config as config_lib
-from jigsaw_shape import rows, settings
 from jigsaw_shape.lock import lock
 from jigsaw_shape.training import logbook
 
@@ -100,12 +100,5 @@ def _record_start(
                     f"(digest {starts[0][name]}, now {digest}): choose another "
                     "--workdir"
                 )
-    _write_whole(facts, json.dumps({"starts": [*starts, start]}, indent=2) + "\n")
-    _write_whole(stored, settings.to_json(config))
-
-
-def _write_whole(path: pathlib.Path, text: str) -> None:
-    """Writes a file at once, so that a kill leaves the old one or the new one."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(text)
-    partial.replace(path)
+    atomic.write_text(facts, json.dumps({"starts": [*starts, start]}, indent=2) + "\n")
+    atomic.write_text(stored, settings.to_json(config))

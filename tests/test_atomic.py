@@ -1,0 +1,30 @@
+"""Files that are there whole, or as they were."""
+
+import pathlib
+
+import pytest
+
+from jigsaw_shape import atomic
+
+
+def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path):
+    path = tmp_path / "facts.json"
+    for text in ("first", "second"):
+        atomic.write_text(path, text)
+        assert path.read_text() == text
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_fails_on_the_way_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "facts.json"
+    atomic.write_text(path, "first")
+    whole = pathlib.Path.write_text
+
+    def half(self, text):
+        whole(self, text[: len(text) // 2])
+        raise OSError("no space left")
+
+    monkeypatch.setattr(pathlib.Path, "write_text", half)
+    with pytest.raises(OSError, match="no space"):
+        atomic.write_text(path, "second")
+    assert path.read_text() == "first"
