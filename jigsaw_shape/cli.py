@@ -12,6 +12,7 @@ from ml_collections import ConfigDict, config_flags
 OK = 0
 REFUSED = 2  # the request cannot be carried out as it stands
 NON_FINITE = 3  # a loss stopped being a number
+UNREAD = 141  # who was to read what is printed has gone, such as `head`
 KILLED = 130  # Ctrl-C where there is nothing to save
 INTERRUPTED = 75  # EX_TEMPFAIL: stopped on request, saved; run it again to go on
 
@@ -36,6 +37,10 @@ def run(main: Callable[[list[str]], int], argv: list[str]) -> NoReturn:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(KILLED)
+    except BrokenPipeError:
+        # What is still in the buffer would raise once more at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(UNREAD)
 
 
 def refuse(command: str, reason: object) -> None:

@@ -1,8 +1,11 @@
 """The report's command: what is printed, written, and refused."""
 
 import json
+import subprocess
+import sys
 
 import pytest
+from conftest import REPOSITORY
 from made_runs import DOMAINS, evaluation, make_config, write_run
 from rich.console import Console
 from test_html import balanced
@@ -199,6 +202,20 @@ def test_formats_are_printed_alone(name, words, tmp_path, capsys):
     assert code == 0
     assert words in printed.out
     assert printed.out.startswith(("### pacs", "\\begin{table}", "dataset,encoder"))
+
+
+def test_a_reader_that_goes_is_no_fault(tmp_path):
+    _benchmark(tmp_path)
+    command = [sys.executable, "-m", "jigsaw_shape.report", str(tmp_path)]
+    process = subprocess.Popen(
+        [*command, "--format", "markdown"],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdout.close()
+    assert process.wait(timeout=120) == 141
+    assert process.stderr.read() == b""
 
 
 def test_one_run_has_its_rules_classes_and_legend():
