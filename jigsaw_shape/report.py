@@ -33,6 +33,7 @@ _MEASURES = {
     "domain": "train/domain_accuracy",
 }
 _ONE_RUN_ONLY = ("jigsaw, ordered",)
+_BASELINE = "erm"  # what others are compared with, where it is there
 _FORMATS = ("terminal", "markdown", "latex", "csv")
 
 
@@ -113,10 +114,9 @@ def print_runs(benchmark: Benchmark, selection: str, console: Console) -> None:
 def print_statuses(runs: Sequence[Record], console: Console) -> None:
     """Prints a line for each run that is not finished."""
     for r in runs:
-        if r.status == records.UNFINISHED:
-            console.print(f"{r.name}: not finished, {r.note}", soft_wrap=True)
-        elif r.status != records.FINISHED:
-            text = f"{r.name}: {r.status}, {r.note}"
+        if r.status != records.FINISHED:
+            status = "not finished" if r.status == records.UNFINISHED else r.status
+            text = f"{r.name}: {status}, {r.note}"
             console.print(text, soft_wrap=True, markup=False)
 
 
@@ -138,7 +138,11 @@ def write_files(
 ) -> list[pathlib.Path]:
     """Writes the page, tables in Markdown, LaTeX and CSV, and figures; returns them."""
     out.mkdir(parents=True, exist_ok=True)
-    made = [t for b in benchmarks for t in all_tables(b, baseline, with_published)]
+    made = [
+        t
+        for b in benchmarks
+        for t in all_tables(b, list(rows.RULES), baseline, with_published)
+    ]
     texts = {
         "report.html": page.make(
             benchmarks,
@@ -171,11 +175,11 @@ def write_files(
 
 
 def all_tables(
-    benchmark: Benchmark, baseline: str, with_published: bool
+    benchmark: Benchmark, rules: Sequence[str], baseline: str, with_published: bool
 ) -> list[tables.Table]:
     """Returns each rule's table, and each one's differences to the baseline."""
     made = []
-    for rule in rows.RULES:
+    for rule in rules:
         made.append(
             tables.accuracy_table(
                 benchmark, rule, baseline, with_published=with_published
@@ -203,40 +207,49 @@ def main(argv: Sequence[str]) -> int:
         known = [r for r in found if r.preset]
         strangers = [r for r in found if not r.preset]
         benchmarks = grouping.group(known, arguments.apart)
+        _check_baseline(arguments.baseline, benchmarks)
     console = make_console()
+    rules = [arguments.selection] if arguments.selection else list(rows.RULES)
     if arguments.format == "csv":
         print(formats.to_csv(benchmarks, arguments.baseline), end="")
     elif arguments.format != "terminal":
         write = {"markdown": formats.to_markdown, "latex": formats.to_latex}
         for benchmark in benchmarks:
             options = arguments.baseline, arguments.published
-            for table in all_tables(benchmark, *options):
+            for table in all_tables(benchmark, rules, *options):
                 print(write[arguments.format](table))
     else:
         print_statuses(found, console)
         for benchmark in benchmarks:
-            _print_benchmark(benchmark, arguments, console)
+            _print_benchmark(benchmark, arguments, rules, console)
     if arguments.out:
-        written = write_files(
-            arguments.out,
-            benchmarks,
-            name=", ".join(path.name or str(path) for path in arguments.runs),
-            baseline=arguments.baseline,
-            with_published=arguments.published,
-            strangers=strangers,
-        )
+        with cli.refusals("report"):
+            written = write_files(
+                arguments.out,
+                benchmarks,
+                name=", ".join(path.name or str(path) for path in arguments.runs),
+                baseline=arguments.baseline,
+                with_published=arguments.published,
+                strangers=strangers,
+            )
         if arguments.format == "terminal":
             console.print(f"wrote {written[0]} and {len(written) - 1} files beside it")
     return cli.OK
 
 
-def _print_benchmark(benchmark, arguments, console) -> None:
+def _check_baseline(baseline: str, benchmarks: Sequence[Benchmark]) -> None:
+    methods = sorted({label for b in benchmarks for label in b.methods})
+    if baseline != _BASELINE and baseline not in methods:
+        raise ValueError(f"--baseline {baseline}: {', '.join(methods) or 'no methods'}")
+
+
+def _print_benchmark(benchmark, arguments, rules, console) -> None:
     if not any(benchmark.methods.values()):
         return
     if arguments.list or not is_repeated(benchmark):
         print_runs(benchmark, arguments.selection or "val", console)
         return
-    for rule in [arguments.selection] if arguments.selection else rows.RULES:
+    for rule in rules:
         _print_table(
             tables.accuracy_table(
                 benchmark,
@@ -276,7 +289,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--selection", choices=list(rows.RULES), help="one rule instead of all")
     add("--list", action="store_true", help="a line a run, nothing averaged")
     add("--apart", action="store_true", help="set other splits and settings apart")
-    add("--baseline", default="erm", metavar="METHOD", help="erm by default")
+    add("--baseline", default=_BASELINE, metavar="METHOD", help="erm by default")
     add("--published", action="store_true", help="papers' numbers below the measured")
     add("--format", choices=_FORMATS, default="terminal", help="what is printed")
     add("--out", type=pathlib.Path, metavar="DIR", help="a page, tables, figures there")

@@ -204,6 +204,18 @@ def test_formats_are_printed_alone(name, words, tmp_path, capsys):
     assert printed.out.startswith(("### pacs", "\\begin{table}", "dataset,encoder"))
 
 
+def test_baseline_and_selection_are_heeded(tmp_path, capsys):
+    _benchmark(tmp_path)
+    arguments = tmp_path, "--format", "markdown", "--selection", "last"
+    _, printed = _printed(capsys, *arguments, "--baseline", "ddec")
+    assert "vs ddec" in printed.out
+    assert printed.out.count("### ") == 2
+    assert "; last, in %" in printed.out
+    code, printed = _printed(capsys, tmp_path, "--baseline", "ermm")
+    assert code == 2
+    assert "--baseline ermm: ddec, erm" in printed.err
+
+
 def test_a_reader_that_goes_is_no_fault(tmp_path):
     _benchmark(tmp_path)
     command = [sys.executable, "-m", "jigsaw_shape.report", str(tmp_path)]
