@@ -11,6 +11,7 @@ import time
 
 import pytest
 from conftest import REPOSITORY
+from PIL import Image
 from rich.console import Console
 from small_runs import TINY, finish, start
 
@@ -92,6 +93,31 @@ def test_all_targets_are_those_that_are_not_learned_from():
     assert {r.target for r in runs} == {"painting", "cartoon", "sketch"}
 
 
+def test_targets_of_a_data_set_of_one_s_own_need_it_for_all_alone(tmp_path):
+    folder = str(REPOSITORY / "configs" / "folder.py")
+    where = [f"--config.data.data_dir={tmp_path}"]
+
+    def targets(*named):
+        runs = plan.enumerate_runs(
+            benchmark._load,
+            folder,
+            presets=["erm"],
+            targets=named,
+            seeds=[0],
+            overrides=[*where, f"--config.data.source_dir={tmp_path / 'mine'}"],
+        )
+        return [run.target for run in runs]
+
+    assert targets("clipart", "photo") == ["clipart", "photo"]
+    with pytest.raises(ValueError, match="mine"):
+        targets("all")
+    for domain in ("clipart", "photo"):
+        (tmp_path / "mine" / domain / "cat").mkdir(parents=True)
+        picture = Image.new("RGB", (9, 9), "red" if domain == "photo" else "blue")
+        picture.save(tmp_path / "mine" / domain / "cat" / "0.png")
+    assert targets("all") == ["clipart", "photo"]
+
+
 def test_a_changed_configuration_is_another_run_in_another_directory():
     before, after = _enumerate(), _enumerate(overrides=["--config.optim.lr=0.5"])
     assert not {run.name for run in before} & {run.name for run in after}
@@ -154,6 +180,9 @@ def test_a_search_draws_from_its_ranges_and_again_the_same():
         assert max(values) <= span.high * 1.01
     logs = [d["optim.lr"] for d in draws]
     assert 0.3 < sum(lr < 3e-3 for lr in logs) / len(logs) < 0.7  # the middle, in log
+    still = benchmark._load([f"--config={REPOSITORY / 'configs' / 'digits.py'}:erm"])
+    of_still = search.draw(still, search.RANGES, seed=0, trial=1)
+    assert set(of_still) == {"optim.lr", "data.batch_size"}
     assert "diversify.p_ordered" not in draws[0]  # jigen diversifies nothing
     erm = benchmark._load([f"--config={SHAPES}:erm"])
     of_erm = search.draw(erm, search.RANGES, seed=0, trial=1)

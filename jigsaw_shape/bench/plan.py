@@ -122,12 +122,13 @@ def _refuse_own(overrides: Sequence[str]) -> None:
 
 
 def _targets(config: ConfigDict, named: Sequence[str]) -> list[str]:
-    domains = sources.domain_names(config.data)
+    domains = sources.known_domains(config.data)
     learned = config_lib.source_names(config)
     if list(named) == ["all"]:
+        domains = domains or sources.load_dataset(config.data).domains
         return [domain for domain in domains if domain not in learned]
     for name in named:
-        if name not in domains:
+        if domains and name not in domains:
             raise ValueError(
                 f"--targets {name}: {config.data.name} has {', '.join(domains)}; or all"
             )

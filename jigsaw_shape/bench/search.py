@@ -71,7 +71,7 @@ RANGES: dict[str, Range] = {
     "mixstyle.alpha": Choice((0.1, 0.2, 0.3)),
 }
 # What a field is where a method does without it, other than 0.
-_OFF = {"jigsaw.bias_whole_image": 1.0}
+_OFF = {"jigsaw.bias_whole_image": 1.0, "augment.crop_scale": 1.0}
 _SWITCH = {"diversify": "name", "mixstyle": "stages"}  # empty: the section is off
 
 

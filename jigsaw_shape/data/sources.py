@@ -89,15 +89,11 @@ def load_cue_conflict(data: ConfigDict) -> Dataset | None:
     return CUE_CONFLICT[data.name](data) if data.name in CUE_CONFLICT else None
 
 
-def domain_names(data: ConfigDict) -> tuple[str, ...]:
-    """Returns the domains of the data set that `config.data` names.
+def known_domains(data: ConfigDict) -> tuple[str, ...]:
+    """Returns the domains of the data set that `config.data` names, without its images.
 
-    Those of the embedded set and of known ones without looking at an image; a user's
-    own is loaded, and prepared if needed.
-
-    Raises:
-      ValueError: It cannot be loaded; the message says what to do.
+    None for a user's own, whose folders have to be looked at.
     """
     if data.name in DOMAINS:
         return DOMAINS[data.name]
-    return tuple(layouts.find_spec(data.name).domains) or load_dataset(data).domains
+    return tuple(layouts.find_spec(data.name).domains)
