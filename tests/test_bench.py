@@ -319,6 +319,33 @@ def test_print_and_slurm_run_nothing(tmp_path, capsys):
     assert "#SBATCH --array=0\n" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("deed", ["train", "crash"])
+def test_the_command_sums_up_and_its_code_says_whether_all_is_there(
+    deed, tmp_path, capsys, monkeypatch
+):
+    out, fake = tmp_path / "out", tmp_path / "fake.py"
+    fake.write_text(FAKE)
+
+    def command(run, out, python):
+        what = deed if run.preset == "jigen" else "train"
+        return [python, str(fake), what, str(out / run.name)]
+
+    monkeypatch.setattr(plan, "command", command)
+    arguments = ["--config", SHAPES, "--targets=sketch", "--seeds=0", "--out", str(out)]
+    code = benchmark.main([*arguments, "--presets=erm,jigen"])
+    printed = capsys.readouterr().out
+    assert code == (1 if deed == "crash" else 0)
+    assert f"2 runs in {out}, 2 to do" in printed
+    assert ("1 finished, 1 failed" if code else "2 finished") in printed
+    assert printed.count("no memory left") == (2 if code else 0)  # at once, at the end
+    assert benchmark.main([*arguments, "--presets=erm", "--config.optim.lr=0.5"]) == 0
+    printed = capsys.readouterr().out
+    assert f"1 run in {out}, 1 to do" in printed
+    assert "it also holds 2 runs not of this call, such as erm-sketch-s0-" in printed
+    assert benchmark.main([*arguments, "--presets=erm", "--config.optim.lr=0.5"]) == 0
+    assert f"1 run in {out}, 0 to do" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("argument", "words"),
     [
