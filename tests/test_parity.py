@@ -14,7 +14,12 @@ from jigsaw_shape.models.renames import from_foreign
 
 # Of efficientnet_lite_pytorch the published weights themselves, in test_weights.
 WITHOUT_MODEL = (KERAS, "efficientnet_lite_pytorch")
-MODELS = [pair for pair in NAMED if pair[1] not in WITHOUT_MODEL]
+# Lite2 differs from Lite0 in whatever Lite1 does.
+MODELS = [
+    (encoder, library)
+    for encoder, library in NAMED
+    if library not in WITHOUT_MODEL and encoder != "efficientnet_lite1"
+]
 
 
 @functools.cache

@@ -183,7 +183,7 @@ def _efficientnet_lite(name):
     return build
 
 
-_LITES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
+_LITES = ("efficientnet_lite0", "efficientnet_lite2")
 _BUILDERS = {
     ("resnet18", "torchvision"): lambda _: _resnet(
         torchvision.models.resnet.BasicBlock, (2, 2, 2, 2)
