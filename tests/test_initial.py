@@ -130,7 +130,7 @@ def test_runs_that_cannot_be_started_from_are_refused(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("encoder", "mean"), [("convnet", 0.485), ("digits", 0.5), ("vgg16", 0.485)]
+    ("encoder", "mean"), [("convnet", 0.485), ("digits", 0.5), ("vit_small_16", 0.5)]
 )
 def test_random_weights_take_the_encoders_usual_pixels(encoder, mean):
     config = make_config(encoder=encoder)

@@ -126,6 +126,8 @@ def _vit(name: str) -> EncoderSpec:
         stages=("stem", *(f"block{i}" for i in range(1, depth + 1))),
         # All have the same side; at a quarter, half and three quarters of the depth.
         style_stages=tuple(f"block{i * depth // 4}" for i in (1, 2, 3)),
+        mean=(0.5,) * 3,
+        std=(0.5,) * 3,
         family="vit",
         architecture="vit_small_patch16_224",
     )
