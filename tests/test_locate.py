@@ -90,7 +90,11 @@ def test_a_repository_put_here_by_hand_brings_its_normalization(monkeypatch, tmp
     place = tmp_path / "jigsaw_shape" / "hub"
     _hub_folder(place / "someone--digits", pretrained_cfg=pixels)
     _hub_folder(place / "timm--digits.x", **pixels)
-    for init in ("hub:someone/digits", "timm:digits.x", str(place / "timm--digits.x")):
+    _hub_folder(place / "someone--digits@v1", **pixels)
+    for init in (
+        *("hub:someone/digits", "hub:someone/digits@v1", "timm:digits.x"),
+        str(place / "timm--digits.x"),
+    ):
         found = load_digits(init)
         check_digits(found)
         assert (found.mean, found.std) == ((0.5, 0.4, 0.3), (0.1, 0.2, 0.3))

@@ -162,13 +162,14 @@ def _from_hub(init: str, repository: str, revision: str | None) -> Located:
 
     That library resumes, keeps and checks what it fetches.
     """
-    folder = cache_dir() / "hub" / repository.replace("/", "--")
-    if folder.is_dir() and revision is None:
+    name = repository if revision is None else f"{repository}@{revision}"
+    folder = cache_dir() / "hub" / name.replace("/", "--")
+    if folder.is_dir():
         return _from_folder(init, folder)
-    by_hand = (
-        f"put {_HUB_FILES[0]} and {_HUB_CONFIG} of https://huggingface.co/{repository} "
-        f"into {folder}"
-    )
+    page = f"https://huggingface.co/{repository}"
+    if revision is not None:
+        page += f"/tree/{revision}"
+    by_hand = f"put {_HUB_FILES[0]} and {_HUB_CONFIG} of {page} into {folder}"
     try:
         import huggingface_hub
         from huggingface_hub import errors
