@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> int:
     """Runs the command and returns its exit code."""
     args = _parser().parse_args(argv[1:])
     formats = folder.FORMATS if args.format == "all" else args.format.split(",")
-    options = folder.Options(tuple(formats), args.input, args.batch_size)
+    options = folder.Options(tuple(formats), args.input, args.batch_size, args.names)
     out = pathlib.Path(args.out)
     console = report.make_console()
     with cli.refusals("export"):
@@ -112,6 +112,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="of the StableHLO program for one batch size, which older JAX reads too "
         "(default 1)",
+    )
+    add(
+        "--names",
+        default="",
+        metavar="LIBRARY",
+        help="whose names the weights have, where several libraries have the encoder, "
+        "such as timm (default: the first of them)",
     )
     return parser
 

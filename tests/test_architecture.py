@@ -38,6 +38,13 @@ ROOMS = {
         *("evaluating", "evals", "training", "models", "data"),
         *("config", "settings", "rows", "augment"),
     },
+    "exporting": {
+        *("exporting", "training", "models", "augment"),
+        *("config", "settings", "rows"),
+    },
+    "embedding": {
+        *("embedding", "exporting", "evals", "models", "data", "stylizing"),
+    },
     "evals": {"evals", "data", "models", "jigsaw", "augment"},
     "training": {
         *("training", "evals", "models", "data", "diversify", "stylizing"),
@@ -104,7 +111,8 @@ def test_what_reads_rows_runs_without_jax():
 
 def test_training_and_evaluating_load_no_tensorflow():
     code = (
-        "import sys, jigsaw_shape.train, jigsaw_shape.preview, jigsaw_shape.prepare; "
+        "import sys, jigsaw_shape.train, jigsaw_shape.preview, jigsaw_shape.prepare, "
+        "jigsaw_shape.export, jigsaw_shape.embed; "
         "sys.exit('tensorflow' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

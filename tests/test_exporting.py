@@ -33,7 +33,7 @@ ABOUT = {
     "step": 20,
 }
 
-WRITTEN_BY = {"input": "uint8", "jax": "1", "jigsaw_shape": "2"}
+WRITTEN_BY = {"input": "uint8", "names": "timm", "jax": "1", "jigsaw_shape": "2"}
 
 
 def make_trained(encoder="convnet", classes=CLASSES, size_px=24, input_px=32):
@@ -403,7 +403,8 @@ def make_evaluations():
 def test_a_card_has_the_measures_of_every_rule(trained):
     config = {
         "preset": "erm",
-        "data": {"name": "shapes", "target": "sketch"},
+        "workdir": "/home/someone/run",
+        "data": {"name": "shapes", "target": "sketch", "source_dir": "/home/data"},
         "model": {"init": "random"},
     }
     facts = trained.facts() | ABOUT | WRITTEN_BY
@@ -420,6 +421,37 @@ def test_a_card_has_the_measures_of_every_rule(trained):
     assert "| shape bias on cue-conflict images | 25.0 | 25.0 | 25.0 |" in body
     assert "`model.safetensors` | 1,234,567" in body
     assert "drawn by jigsaw_shape" in body
+    assert "/home" not in text
+
+
+@pytest.mark.parametrize(
+    ("encoder", "names", "line"),
+    [
+        ("resnet18", "torchvision", "torchvision.models.resnet18(num_classes=3)"),
+        ("vit_small_16", "timm", 'timm.create_model("vit_small_patch16_224", num_'),
+        ("efficientnet_lite0", "timm", 'timm.create_model("tf_efficientnet_lite0"'),
+        ("caffenet", "jigen", "has jigen's names"),
+        ("convnet", "jigsaw_shape", "has Flax's names"),
+    ],
+)
+def test_a_card_says_how_the_weights_are_loaded(trained, encoder, names, line):
+    config = {
+        "preset": "erm",
+        "data": {"name": "shapes", "target": "sketch"},
+        "model": {"init": "random"},
+    }
+    facts = trained.facts() | ABOUT | WRITTEN_BY
+    facts |= {"encoder": encoder, "names": names}
+    written = [folder.Written("model.safetensors", 1, 0.0, 1.0)]
+    assert line in card.make_card(facts, config, make_evaluations(), written)
+
+
+def test_names_are_those_of_the_library_that_is_named():
+    assert safetensors_file.library_of("efficientnet_lite0", "timm") == "timm"
+    assert safetensors_file.library_of("resnet18") == "torchvision"
+    assert safetensors_file.library_of("convnet") == "jigsaw_shape"
+    with pytest.raises(ValueError, match="--names is 'keras': vgg16 has the names of"):
+        safetensors_file.library_of("vgg16", "keras")
 
 
 def test_a_card_says_what_is_not_known(trained):

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from jigsaw_shape import figures
 from jigsaw_shape.evals import retrieval
 
 
@@ -172,6 +173,29 @@ def test_rows_are_of_every_pair_of_domains():
     }
     assert less["photo", "sketch"] > 0.9
     assert sum(less.values()) == pytest.approx(1)
+
+
+def test_a_figure_shows_every_model_and_number(tmp_path):
+    features, labels = make_data()
+    domains = np.repeat([0, 1], 20)
+    names = ("photo", "sketch")
+    models = {
+        name: list(retrieval.rows(features * scale, labels, domains, names))
+        for name, scale in (("erm", 1), ("ddec", np.arange(1, 5)))
+    }
+    figure = figures.retrieval_figure(models)
+    figures.save(figure, tmp_path / "retrieval.png")
+    titles = [axes.get_title() for axes in figure.axes]
+    for name, rows in models.items():
+        axes = figure.axes[titles.index(name)]
+        texts = [text.get_text() for text in axes.texts]
+        expected = [
+            f"{100 * r['map']:.0f}" for r in rows if r["measure"] == "retrieval"
+        ]
+        assert texts == expected
+    bars = figure.axes[2].patches
+    norms = [r["relative"] for r in models["erm"] if r["measure"] == "norm"]
+    assert [bar.get_height() for bar in bars] == pytest.approx(norms)
 
 
 def test_what_cannot_be_searched_is_refused():

@@ -2,7 +2,7 @@
 
 The index is FAISS' HNSW graph (Malkov & Yashunin, 2018) over vectors of length 1, whose
 inner product is the cosine. It finds nearly all of the nearest without a look at each
-vector; below a million of them exact search answers in well under a second.
+vector.
 """
 
 import importlib.util
@@ -14,7 +14,7 @@ import numpy as np
 from jigsaw_shape.evals.retrieval import unit
 
 _BLOCK = 2**25  # similarities at a time, 128 MB
-_NEIGHBOURS, _CANDIDATES = 32, 128  # HNSW's M and efSearch: over 99 % found
+_NEIGHBOURS, _CANDIDATES = 32, 128  # HNSW's M and efSearch
 
 
 def nearest(

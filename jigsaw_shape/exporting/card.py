@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jigsaw_shape import rows
-from jigsaw_shape.exporting import folder
+from jigsaw_shape.exporting import folder, safetensors_file
 from jigsaw_shape.models import ENCODERS
-from jigsaw_shape.models.rename_tables import RENAMES
 
 # What is known of a data set's terms, by `config.data.name`. Others are the user's.
 DATA_TERMS = {
@@ -29,7 +28,8 @@ _UNKNOWN_TERMS = "not recorded; look where they come from"
 _BUILDS = {
     "torchvision": "import torchvision\n\n"
     "model = torchvision.models.{encoder}(num_classes={n})",
-    "timm": 'import timm\n\nmodel = timm.create_model("{encoder}", num_classes={n})',
+    "timm": "import timm\n\n"
+    'model = timm.create_model("{architecture}", num_classes={n})',
     "efficientnet_lite_pytorch": "from efficientnet_lite_pytorch import EfficientNet"
     '\n\nmodel = EfficientNet.from_name("{dashed}", num_classes={n})',
 }
@@ -78,10 +78,16 @@ def make_card(
         f"- Data: {of_data}.\n- Initial weights (`{config['model']['init']}`): "
         f"{of_init}.\n\nWhat these allow limits what may be done with the weights.",
         "## Configuration\n\n```json\n"
-        + json.dumps(config, indent=2, sort_keys=True)
+        + json.dumps(_public(config), indent=2, sort_keys=True)
         + "\n```",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _public(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a configuration without the places of a machine."""
+    data = {k: v for k, v in config["data"].items() if not k.endswith("_dir")}
+    return {k: v for k, v in config.items() if k != "workdir"} | {"data": data}
 
 
 def _front_matter(title, facts, config, chosen) -> str:
@@ -129,13 +135,17 @@ def _interface(facts) -> str:
         f"{px}, {px}, 3]: whole pictures squashed to {px} x {px}{resized}. They "
         "normalize by themselves.",
         f"- Weights expect {size} x {size} pixels, RGB in [0, 1], minus "
-        f"{facts['mean']}, divided by {facts['std']}.",
+        f"{_triple(facts['mean'])}, divided by {_triple(facts['std'])}.",
         "- `features`: float32 [batch, F], pooled; compare them by cosine similarity.",
     ]
     if facts["classes"]:
         names = ", ".join(f"`{name}`" for name in facts["classes"])
         lines.append(f"- `logits`: float32 [batch, {len(facts['classes'])}]: {names}.")
     return "\n".join(lines)
+
+
+def _triple(values) -> str:
+    return "(" + ", ".join(f"{value:.7g}" for value in values) + ")"
 
 
 def _measures(evaluations, facts) -> str:
@@ -194,17 +204,13 @@ def _files(written: Sequence["folder.Written"], facts) -> str:
 
 def _weights_usage(facts) -> str:
     """Returns the lines that load the weights in the library whose names they have."""
-    family = ENCODERS[facts["encoder"]].family
-    if family is None:
-        return (
-            f"`{folder.SAFETENSORS}` has Flax's names and layouts: no other library "
-            f"has a {facts['encoder']}."
-        )
-    library = next(iter(RENAMES[family]))
+    library = facts["names"]
     if library not in _BUILDS:
-        return f"`{folder.SAFETENSORS}` has the names of {library}."
+        whose = "Flax's" if library == safetensors_file.OWN else f"{library}'s"
+        return f"`{folder.SAFETENSORS}` has {whose} names."
     build = _BUILDS[library].format(
         encoder=facts["encoder"],
+        architecture=ENCODERS[facts["encoder"]].architecture,
         dashed=facts["encoder"].replace("_", "-"),
         n=len(facts["classes"]),
     )

@@ -1,6 +1,7 @@
 """A folder of exported files: written, checked against the run, then given its name."""
 
 import dataclasses
+import importlib.metadata
 import json
 import os
 import shutil
@@ -12,7 +13,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from jigsaw_shape import __version__
 from jigsaw_shape.exporting import (
     onnx_file,
     orbax_folder,
@@ -60,11 +60,13 @@ class Options:
       formats: Of `FORMATS`.
       input: A key of `INPUTS`: what programs, ONNX and StableHLO, take.
       batch_size: Of the StableHLO program for one batch size.
+      names: The library whose names weights are written under; "" for the encoder's.
     """
 
     formats: Sequence[str] = FORMATS
     input: str = "uint8"
     batch_size: int = 1
+    names: str = ""
 
 
 def export(
@@ -91,8 +93,10 @@ def export(
       CheckError: A file differs from the checkpoint; nothing is left.
     """
     check(out, options)
-    facts = trained.facts() | {"input": options.input} | dict(about)
-    facts["jigsaw_shape"], facts["jax"] = __version__, jax.__version__
+    library = safetensors_file.library_of(trained.encoder, options.names)
+    facts = trained.facts() | {"input": options.input, "names": library} | dict(about)
+    facts["jigsaw_shape"] = importlib.metadata.version("jigsaw_shape")
+    facts["jax"] = jax.__version__
     part = out.absolute().with_name(f".{out.absolute().name}.partial")
     shutil.rmtree(part, ignore_errors=True)  # of an export that was killed
     part.mkdir(parents=True)

@@ -4,6 +4,7 @@ The encoder's own computation, traced, is what becomes nodes (`tracing`). Needs 
 extra `[onnx]`.
 """
 
+import importlib.metadata
 import importlib.util
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from jigsaw_shape import __version__
 from jigsaw_shape.exporting.graph import Graph
 from jigsaw_shape.exporting.primitives import OPSET
 from jigsaw_shape.exporting.simplify import simplify
@@ -99,7 +99,7 @@ def _to_onnx(graph: Graph, shape: tuple[int, int, int], dtype: Any):
     return helper.make_model(
         helper.make_graph(nodes, "jigsaw_shape", [image], outputs, constants),
         producer_name="jigsaw_shape",
-        producer_version=__version__,
+        producer_version=importlib.metadata.version("jigsaw_shape"),
         ir_version=_IR_VERSION,
         opset_imports=[helper.make_opsetid("", OPSET)],
     )

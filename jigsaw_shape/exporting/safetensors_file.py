@@ -16,10 +16,33 @@ from jigsaw_shape.exporting.trained import (
     to_metadata,
 )
 from jigsaw_shape.models import ENCODERS
+from jigsaw_shape.models.rename_tables import KERAS, RENAMES
 from jigsaw_shape.models.renames import from_foreign, to_foreign
 
-# Of an encoder that no other library has: its own paths, `/` between their parts.
+OWN = "jigsaw_shape"  # whose names an encoder has that no other library has
+# Then arrays are called by their paths, `/` between the parts.
 _OWN_CLASSIFIER = "classifier"
+
+
+def library_of(encoder: str, named: str = "") -> str:
+    """Returns the library whose names an encoder's weights are written under.
+
+    Args:
+      encoder: A name in `ENCODERS`.
+      named: The library that the user wants; "" for the encoder's first one.
+
+    Raises:
+      ValueError: That library has no names for it; lists those that have.
+    """
+    family = ENCODERS[encoder].family
+    tables = RENAMES.get(family, {})
+    # Keras' names are for reading: no PyTorch model has them.
+    known = [name for name in tables if name != KERAS] or [OWN]
+    if named and named not in known:
+        raise ValueError(
+            f"--names is {named!r}: {encoder} has the names of {', '.join(known)}"
+        )
+    return named or known[0]
 
 
 def write(path: Path, trained: Trained, facts: Mapping[str, Any]) -> None:
@@ -31,11 +54,13 @@ def write(path: Path, trained: Trained, facts: Mapping[str, Any]) -> None:
     Args:
       path: The file.
       trained: What is written.
-      facts: Become the file's metadata, each as JSON.
+      facts: Become the file's metadata, each as JSON; `names`, if it is there, is the
+        library whose names are written.
     """
     family = ENCODERS[trained.encoder].family
-    if family is not None:
-        state = to_foreign(family, trained.variables, trained.classifier)
+    library = library_of(trained.encoder, facts.get("names", ""))
+    if library != OWN:
+        state = to_foreign(family, trained.variables, trained.classifier, library)
     else:
         tree = dict(trained.variables)
         if trained.classifier is not None:
