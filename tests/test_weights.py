@@ -161,6 +161,20 @@ def test_weights_of_another_family_are_refused():
         load_pretrained(LITE0, "resnet18")
 
 
+@pytest.mark.parametrize("encoder", ["vit_small_16", "alexnet"])
+def test_a_file_of_another_architecture_is_refused(tmp_path, encoder):
+    path = write_digits(tmp_path / "digits.npz")
+    with pytest.raises(ValueError, match="does not fit") as error:
+        load_pretrained(path, encoder, shapes(encoder))
+    assert "missing params/" in str(error.value)
+    # Some of AlexNet's names are the digits network's too, of other shapes.
+    listed = {
+        "vit_small_16": "extra features.0.weight",
+        "alexnet": "misshapen params/conv1/kernel: (5, 5, 3, 4), expected (11, 11, 3",
+    }
+    assert listed[encoder] in str(error.value)
+
+
 def test_a_checkpoint_without_classifier_gives_none(tmp_path):
     nothing = {"class_classifier.weight": None, "class_classifier.bias": None}
     found = load_digits(write_digits(tmp_path / "encoder.npz", **nothing))

@@ -9,14 +9,13 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jigsaw_shape.models.layers import Conv, DepthwiseConv, Dtype
+from jigsaw_shape.models.layers import Conv, DepthwiseConv, Dtype, layer_norm
 from jigsaw_shape.models.stages import Edit, leave
 
 VARIANTS = {
     "convnext_tiny": {"depths": (3, 3, 9, 3), "widths": (96, 192, 384, 768)},
 }
 
-_EPSILON = 1e-6
 _FIRST_GAMMA = 1e-6
 _init = nn.initializers.truncated_normal(0.02)
 
@@ -38,7 +37,7 @@ class Block(nn.Module):
         y = DepthwiseConv(
             7, use_bias=True, kernel_init=_init, dtype=self.dtype, name="conv_dw"
         )(x)
-        y = _norm(self.dtype, "norm")(y)
+        y = layer_norm(self.dtype, "norm")(y)
         y = nn.gelu(dense(4 * c, name="fc1")(y), approximate=False)
         y = dense(c, name="fc2")(y)
         gamma = self.param("gamma", nn.initializers.constant(_FIRST_GAMMA), (c,))
@@ -77,21 +76,16 @@ class ConvNeXt(nn.Module):
             Conv, padding=0, use_bias=True, kernel_init=_init, dtype=self.dtype
         )
         x = conv(self.widths[0], 4, 4, name="stem_conv")(images)
-        x = _norm(self.dtype, "stem_norm")(x)
+        x = layer_norm(self.dtype, "stem_norm")(x)
         x = leave(self, "stem", x, edit)
         for stage, (depth, width) in enumerate(
             zip(self.depths, self.widths, strict=True)
         ):
             if stage > 0:
-                x = _norm(self.dtype, f"downsample{stage}_norm")(x)
+                x = layer_norm(self.dtype, f"downsample{stage}_norm")(x)
                 x = conv(width, 2, 2, name=f"downsample{stage}_conv")(x)
             for i in range(depth):
                 x = Block(self.dtype, name=f"blocks{stage}_{i}")(x)
             x = leave(self, f"stage{stage + 1}", x, edit)
         pooled = x.astype(jnp.float32).mean((1, 2))
-        return _norm(jnp.float32, "head_norm")(pooled)
-
-
-def _norm(dtype: Dtype, name: str) -> nn.Module:
-    # The other variance, a mean of squares less a squared mean, loses digits.
-    return nn.LayerNorm(_EPSILON, dtype=dtype, use_fast_variance=False, name=name)
+        return layer_norm(jnp.float32, "head_norm")(pooled)

@@ -148,6 +148,12 @@ class BatchNorm(nn.Module):
         return y.astype(self.dtype)
 
 
+def layer_norm(dtype: Dtype, name: str) -> nn.Module:
+    """Returns the transformers' normalization over channels, epsilon 1e-6."""
+    # The other variance, a mean of squares less a squared mean, loses digits.
+    return nn.LayerNorm(1e-6, dtype=dtype, use_fast_variance=False, name=name)
+
+
 @jax.custom_vjp
 def _moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Returns the mean [C] of `x` [B, H, W, C] and that of its square."""

@@ -10,14 +10,13 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jigsaw_shape.models.layers import Conv, Dtype
+from jigsaw_shape.models.layers import Conv, Dtype, layer_norm
 from jigsaw_shape.models.stages import Edit, leave
 
 VARIANTS = {
     "vit_small_16": {"patch_px": 16, "width": 384, "depth": 12, "n_heads": 6},
 }
 
-_EPSILON = 1e-6
 _init = nn.initializers.truncated_normal(0.02)
 
 
@@ -37,11 +36,11 @@ class Block(nn.Module):
         """Maps tokens [B, N, C] to the same shape."""
         b, n, c = x.shape
         dense = functools.partial(nn.Dense, kernel_init=_init, dtype=self.dtype)
-        qkv = dense(3 * c, name="qkv")(_norm(self.dtype, "norm1")(x))
+        qkv = dense(3 * c, name="qkv")(layer_norm(self.dtype, "norm1")(x))
         q, k, v = jnp.moveaxis(qkv.reshape(b, n, 3, self.n_heads, -1), 2, 0)
         y = jax.nn.dot_product_attention(q, k, v).reshape(b, n, c)
         x = x + dense(c, name="proj")(y)
-        y = dense(4 * c, name="fc1")(_norm(self.dtype, "norm2")(x))
+        y = dense(4 * c, name="fc1")(layer_norm(self.dtype, "norm2")(x))
         return x + dense(c, name="fc2")(nn.gelu(y, approximate=False))
 
 
@@ -114,9 +113,4 @@ class ViT(nn.Module):
             x = Block(self.n_heads, self.dtype, name=f"blocks_{i - 1}")(x)
             token, patches = x[:, :1], x[:, 1:].reshape(b, h, w, c)
             patches = leave(self, f"block{i}", patches, edit)
-        return _norm(jnp.float32, "norm")(token[:, 0].astype(jnp.float32))
-
-
-def _norm(dtype: Dtype, name: str) -> nn.Module:
-    # The other variance, a mean of squares less a squared mean, loses digits.
-    return nn.LayerNorm(_EPSILON, dtype=dtype, use_fast_variance=False, name=name)
+        return layer_norm(jnp.float32, "norm")(token[:, 0].astype(jnp.float32))
