@@ -118,11 +118,16 @@ def _embed(paths, n_left_out, encoder: Encoder, args, facts, console):
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:
         task = bar.add_task("compiling", total=len(paths))
+        n_tenths = 0
 
         def on_image(n_done, n_total):
+            nonlocal n_tenths
             rate = n_done / (time.perf_counter() - since)
             text = f"{rate:.1f} images/s" if n_done else "compiling"
             bar.update(task, completed=n_done, total=n_total, description=text)
+            if not console.is_terminal and 10 * n_done // n_total > n_tenths:
+                n_tenths = 10 * n_done // n_total
+                console.print(f"image {n_done}/{n_total}  {text}", markup=False)
 
         found = embed(encoder, paths, background=args.background, on_image=on_image)
     time_s = time.perf_counter() - since

@@ -8,7 +8,8 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
-from test_exporting import ABOUT, make_card, make_trained
+from test_export_folder import ABOUT, make_card
+from test_exporting import make_trained
 
 from jigsaw_shape import embed as command
 from jigsaw_shape.data import files
@@ -275,6 +276,7 @@ def test_the_command_embeds_then_queries(folder, exported, tmp_path, capsys):
     assert run(folder, *model, "--out", out) == command.SOME_FAILED
     printed = capsys.readouterr().out
     assert f"failed: {folder}/a/broken.jpg: not an image" in printed
+    assert "image 9/9" in printed
     assert "7 images embedded, 2 files failed" in printed
     stored = features_file.read(out)
     assert len(stored.paths) == 7

@@ -114,7 +114,7 @@ Rule = Callable[[Graph, Sequence[Value], Mapping[str, Any], tuple[int, ...]], st
 
 def to_graph_layout(array: np.ndarray) -> np.ndarray:
     """Returns an array of JAX's axes with the graph's."""
-    return array.transpose(NCHW) if array.ndim == 4 else array
+    return array.transpose(graph_axes(array.ndim))
 
 
 def _smallest(array: np.ndarray) -> np.ndarray:
@@ -124,3 +124,8 @@ def _smallest(array: np.ndarray) -> np.ndarray:
         if n > 1 and (array == first).all():
             array = first
     return array
+
+
+def graph_axes(rank: int) -> Sequence[int]:
+    """Returns which of JAX's axes each of the graph's is."""
+    return NCHW if rank == 4 else range(rank)

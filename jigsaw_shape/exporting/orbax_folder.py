@@ -16,7 +16,7 @@ def write(path: Path, variables: Mapping[str, Any]) -> None:
       path: The folder, which does not exist yet.
       variables: Trees of arrays.
     """
-    ocp.save_pytree(path.absolute(), jax.tree.map(np.asarray, dict(variables)))
+    ocp.save(path.absolute(), jax.tree.map(np.asarray, dict(variables)))
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def read(path: Path) -> dict[str, Any]:
       ValueError: The folder holds no such checkpoint.
     """
     try:
-        loaded = ocp.load_pytree(path.absolute())
+        loaded = ocp.load(path.absolute())
     except Exception as error:  # tensorstore raises nearly any kind
         message = " ".join(str(error).split())
         raise ValueError(f"{path} cannot be read: {message}") from error

@@ -5,20 +5,19 @@ output's shape, and returns the output's name. See `graph` for the two conventio
 """
 
 import functools
-import math
 from collections.abc import Mapping, Sequence
-from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
 
+from jigsaw_shape.exporting import products
 from jigsaw_shape.exporting.graph import (
     NCHW,
     NHWC,
     Graph,
     Rule,
     Tensor,
-    Value,
+    graph_axes,
     to_graph_layout,
 )
 
@@ -27,14 +26,9 @@ OPSET = 17
 _TYPES = {"float32": 1, "uint8": 2, "int32": 6, "int64": 7, "bool": 9}
 
 
-def _places(rank: int) -> Sequence[int]:
-    """Returns which of JAX's axes each of the graph's is."""
-    return NCHW if rank == 4 else range(rank)
-
-
 def _axis(axis: int, rank: int) -> int:
     """Returns which of the graph's axes one of JAX's is."""
-    return _places(rank).index(axis)
+    return graph_axes(rank).index(axis)
 
 
 def _integers(graph: Graph, values: Sequence[int]) -> str:
@@ -102,8 +96,8 @@ def _reduction(op: str) -> Rule:
             name = graph.add(op, values[0].name, axes, keepdims=0)
         else:
             name = graph.add(op, values[0].name, axes=axes, keepdims=0)
-        kept = [axis for axis in _places(rank) if axis not in params["axes"]]
-        wanted = [sorted(kept)[axis] for axis in _places(len(shape))]
+        kept = [axis for axis in graph_axes(rank) if axis not in params["axes"]]
+        wanted = [sorted(kept)[axis] for axis in graph_axes(len(shape))]
         if kept == wanted:
             return name
         return graph.add("Transpose", name, perm=[kept.index(axis) for axis in wanted])
@@ -158,7 +152,7 @@ def _broadcast(graph: Graph, values, params, shape) -> str:
     if narrow == list(shape):
         return name
     # An axis of 1 in the target, as the batch's is, is left as it comes.
-    target = [shape[axis] for axis in _places(len(shape))]
+    target = [shape[axis] for axis in graph_axes(len(shape))]
     return graph.add("Expand", name, _integers(graph, target))
 
 
@@ -205,8 +199,8 @@ def _pad(graph: Graph, values, params, shape) -> str:
     config = params["padding_config"]
     if any(min(low, high) < 0 or inner for low, high, inner in config):
         raise ValueError("a padding that cuts or dilates has no ONNX form here")
-    places = _places(len(shape))
-    ends = [int(config[axis][side]) for side in (0, 1) for axis in places]
+    order = graph_axes(len(shape))
+    ends = [int(config[axis][side]) for side in (0, 1) for axis in order]
     return graph.add("Pad", value.name, _integers(graph, ends), graph.constant(fill))
 
 
@@ -225,150 +219,6 @@ def _concatenate(graph: Graph, values, params, shape) -> str:
         names.append(graph.add("Expand", graph.constant(array), target))
     axis = _axis(params["dimension"], len(shape))
     return graph.add("Concat", *names, axis=axis)
-
-
-def _convolution(graph: Graph, values, params, shape) -> str:
-    image, kernel = values
-    numbers = params["dimension_numbers"]
-    layout = (numbers.lhs_spec, numbers.rhs_spec, numbers.out_spec)
-    if layout != (NCHW, (3, 2, 0, 1), NCHW) or not isinstance(image, Tensor):
-        raise ValueError(f"a convolution of layout {layout} has no ONNX form here")
-    if isinstance(kernel, Tensor) or set(params["lhs_dilation"]) != {1}:
-        raise ValueError("a convolution with computed weights has no ONNX form here")
-    return graph.add(
-        "Conv",
-        image.name,
-        graph.constant(kernel.transpose(3, 2, 0, 1)),
-        kernel_shape=list(kernel.shape[:2]),
-        strides=list(params["window_strides"]),
-        dilations=list(params["rhs_dilation"]),
-        pads=_pads(params["padding"]),
-        group=params["feature_group_count"],
-    )
-
-
-def _pads(padding: Sequence[tuple[int, int]]) -> list[int]:
-    return [low for low, _ in padding] + [high for _, high in padding]
-
-
-def _product(graph: Graph, values, params, shape) -> str:
-    left, right = values
-    (left_sum, right_sum), batches = params["dimension_numbers"]
-    is_dense = (
-        isinstance(left, Tensor)
-        and not isinstance(right, Tensor)
-        and right.ndim == 2
-        and batches == ((), ())
-        and (left_sum, right_sum) == ((len(left.shape) - 1,), (0,))
-    )
-    if is_dense and len(left.shape) == 4:  # a matrix for each pixel
-        kernel = graph.constant(right.T[:, :, None, None])
-        return graph.add("Conv", left.name, kernel, kernel_shape=[1, 1])
-    if is_dense:
-        return graph.add("MatMul", left.name, graph.constant(right))
-    return _einsum(graph, values, params["dimension_numbers"], len(shape))
-
-
-def product_batches(values: Sequence[Value], dimension_numbers) -> set[int]:
-    """Returns where the batch of each tensor is in a product; nowhere if it is summed.
-
-    Args:
-      values: Left and right.
-      dimension_numbers: Of `dot_general`.
-    """
-    sums, batches = dimension_numbers
-    places, n_before = set(), len(batches[0])
-    for value, summed, shared in zip(values, sums, batches, strict=True):
-        is_tensor = isinstance(value, Tensor)
-        rank = len(value.shape)
-        free = [axis for axis in range(rank) if axis not in (*summed, *shared)]
-        if is_tensor and value.batch in shared:
-            places.add(tuple(shared).index(value.batch))
-        elif is_tensor and value.batch in free:
-            places.add(n_before + free.index(value.batch))
-        elif is_tensor:
-            places.add(-1)
-        n_before += len(free)
-    return places - {-1}
-
-
-def _einsum(graph: Graph, values, dimension_numbers, rank: int) -> str:
-    sums, batches = dimension_numbers
-    letters = iter(ascii_lowercase)
-    subscripts = [["" for _ in value.shape] for value in values]
-    for pairs in (zip(*batches, strict=True), zip(*sums, strict=True)):
-        for pair in pairs:
-            letter = next(letters)
-            for axes, axis in zip(subscripts, pair, strict=True):
-                axes[axis] = letter
-    free = [[], []]
-    for side, axes in enumerate(subscripts):
-        for axis, letter in enumerate(axes):
-            if not letter:
-                axes[axis] = next(letters)
-                free[side].append(axes[axis])
-    out = [subscripts[0][axis] for axis in batches[0]] + free[0] + free[1]
-    images = {
-        axes[value.batch]
-        for value, axes in zip(values, subscripts, strict=True)
-        if isinstance(value, Tensor)
-    }
-    terms, names = [], []
-    for value, axes in zip(values, subscripts, strict=True):
-        if isinstance(value, Tensor):
-            names.append(value.name)
-        else:  # it has the batch of the trace, one image, where it has any
-            ones = tuple(axis for axis, letter in enumerate(axes) if letter in images)
-            value = value.squeeze(ones)
-            axes = [letter for letter in axes if letter not in images]
-            names.append(graph.constant(to_graph_layout(value)))
-        terms.append(_in_graph_order(axes))
-    equation = f"{','.join(terms)}->{_in_graph_order(out)}"
-    return graph.add("Einsum", *names, equation=equation)
-
-
-def _in_graph_order(letters: Sequence[str]) -> str:
-    return "".join(letters[axis] for axis in _places(len(letters)))
-
-
-def _pool(graph: Graph, values, params, shape, *, op: str) -> str:
-    window, strides = params["window_dimensions"], params["window_strides"]
-    padding = params["padding"]
-    dilations = set(params["base_dilation"]) | set(params["window_dilation"])
-    spatial = len(shape) == 4 and window[::3] == (1, 1) and strides[::3] == (1, 1)
-    if not spatial or dilations != {1}:
-        return _pool_channels(graph, values[0], params, op)
-    attributes = {
-        "kernel_shape": list(window[1:3]),
-        "strides": list(strides[1:3]),
-        "pads": _pads(padding[1:3]),
-    }
-    if op == "MaxPool":
-        return graph.add(op, values[0].name, **attributes)
-    mean = graph.add(op, values[0].name, count_include_pad=1, **attributes)
-    size = graph.constant(np.float32(math.prod(window)))
-    return graph.add("Mul", mean, size)
-
-
-def _pool_channels(graph: Graph, value: Tensor, params, op: str) -> str:
-    """Returns sums over neighbouring channels: a product with a band of ones."""
-    window, padding = params["window_dimensions"], params["padding"]
-    low, high = padding[-1]
-    n = value.shape[-1]
-    over_channels = (
-        op == "AveragePool"
-        and len(value.shape) == 4
-        and window[:3] == (1, 1, 1)
-        and set(params["window_strides"]) == {1}
-        and low + high == window[3] - 1
-        and all(pair == (0, 0) for pair in padding[:3])
-    )
-    if not over_channels:
-        raise ValueError(f"a window of {window} has no ONNX form here")
-    distance = np.arange(n)[None, :] - np.arange(n)[:, None]  # of input from output
-    band = ((distance >= -low) & (distance <= high)).astype(np.float32)
-    kernel = graph.constant(band[:, :, None, None])
-    return graph.add("Conv", value.name, kernel, kernel_shape=[1, 1])
 
 
 _ELEMENTWISE = {
@@ -422,10 +272,10 @@ RULES: Mapping[str, Rule] = {
     "split": _split,
     "pad": _pad,
     "concatenate": _concatenate,
-    "conv_general_dilated": _convolution,
-    "dot_general": _product,
-    "reduce_window_max": functools.partial(_pool, op="MaxPool"),
-    "reduce_window_sum": functools.partial(_pool, op="AveragePool"),
+    "conv_general_dilated": products.convolution,
+    "dot_general": products.product,
+    "reduce_window_max": functools.partial(products.pool, op="MaxPool"),
+    "reduce_window_sum": functools.partial(products.pool, op="AveragePool"),
 }
 
 # The primitives that have the batch on whatever axis it comes; others on the first.

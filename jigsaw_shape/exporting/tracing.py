@@ -15,12 +15,8 @@ from jax.extend import core
 
 from jigsaw_shape.exporting import constants
 from jigsaw_shape.exporting.graph import NCHW, NHWC, Graph, Tensor, Value
-from jigsaw_shape.exporting.primitives import (
-    ANY_BATCH,
-    REDUCTIONS,
-    RULES,
-    product_batches,
-)
+from jigsaw_shape.exporting.primitives import ANY_BATCH, REDUCTIONS, RULES
+from jigsaw_shape.exporting.products import product_batches
 
 INPUT = "images"  # the name of the graph's input
 

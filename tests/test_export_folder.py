@@ -1,0 +1,229 @@
+"""An export's folder is whole, checked and described, or not there."""
+
+import dataclasses
+import json
+import os
+
+import jax
+import numpy as np
+import pytest
+import yaml
+from test_exporting import CLASSES, make_trained
+
+from jigsaw_shape.exporting import (
+    card,
+    folder,
+    onnx_file,
+    orbax_folder,
+    safetensors_file,
+    stablehlo_file,
+)
+from jigsaw_shape.exporting.folder import Options, export
+
+ABOUT = {
+    "dataset": "shapes",
+    "target": "sketch",
+    "preset": "erm",
+    "seed": 0,
+    "init": "random",
+    "selection": "val",
+    "step": 20,
+}
+
+WRITTEN_BY = {"input": "uint8", "names": "timm", "jax": "1", "jigsaw_shape": "2"}
+
+
+def make_card(written, facts):
+    return f"{len(written)} files of {facts['encoder']}"
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return make_trained()
+
+
+def test_an_export_is_whole_and_says_what_it_is(trained, tmp_path):
+    out = tmp_path / "out"
+    seen = []
+    written = export(
+        trained,
+        out,
+        Options(("safetensors", "orbax")),
+        about=ABOUT,
+        card=make_card,
+        on_file=seen.append,
+    )
+    assert seen == written
+    assert [file.name for file in written] == ["model.safetensors", "orbax"]
+    assert all(file.difference == 0 and file.n_bytes > 0 for file in written)
+    assert written[0].n_bytes == (out / "model.safetensors").stat().st_size
+    facts = json.loads((out / "export.json").read_text())
+    assert facts["classes"] == list(CLASSES)
+    assert facts["selection"] == "val"
+    assert (out / "README.md").read_text() == "2 files of convnet"
+    assert sorted(os.listdir(tmp_path)) == ["out"]
+
+
+def test_an_empty_folder_may_be_named(trained, tmp_path):
+    export(trained, tmp_path, Options(("safetensors",)), about=ABOUT, card=make_card)
+    assert (tmp_path / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("file_format", folder.FORMATS)
+def test_a_file_that_differs_leaves_nothing(
+    trained, tmp_path, monkeypatch, file_format
+):
+    if file_format == "onnx":
+        pytest.importorskip("onnx")
+        pytest.importorskip("onnxruntime")
+    module, kind = {
+        "safetensors": (safetensors_file, "trained"),
+        "orbax": (orbax_folder, "variables"),
+        "onnx": (onnx_file, "function"),
+        "stablehlo": (stablehlo_file, "function"),
+    }[file_format]
+    kernel = trained.variables["params"]["conv1"]["kernel"] * np.float32(1.01)
+    params = {**trained.variables["params"], "conv1": {"kernel": kernel}}
+    wrong = dataclasses.replace(
+        trained, variables={**trained.variables, "params": params}
+    )
+    argument = {
+        "trained": wrong,
+        "variables": wrong.variables,
+        "function": wrong.function,
+    }[kind]
+    write = module.write
+    monkeypatch.setattr(
+        module, "write", lambda path, _, *rest, **kw: write(path, argument, *rest, **kw)
+    )
+    with pytest.raises(folder.CheckError, match="differs from the checkpoint"):
+        export(
+            trained,
+            tmp_path / "out",
+            Options((file_format,)),
+            about=ABOUT,
+            card=make_card,
+        )
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_encoder_without_a_classifier_gives_features_alone(tmp_path):
+    images = np.zeros((2, 32, 32, 3), np.uint8)
+    trained = make_trained(classes=())
+    outputs = jax.eval_shape(trained.apply, trained.tree(), images)
+    assert list(outputs) == ["features"]
+    export(trained, tmp_path, Options(("safetensors",)), about=ABOUT, card=make_card)
+    found = safetensors_file.read(tmp_path / "model.safetensors")
+    assert found.classifier is None
+    assert found.classes == ()
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"formats": ("tflite",)}, "--format is 'tflite': safetensors, onnx"),
+        ({"formats": ()}, "--format"),
+        ({"formats": ("orbax",), "input": "int8"}, "--input is 'int8': uint8, float"),
+        ({"formats": ("orbax",), "batch_size": 0}, "--batch-size is 0"),
+    ],
+)
+def test_what_cannot_be_written_is_refused(tmp_path, options, reason):
+    with pytest.raises(ValueError, match=reason):
+        folder.check(tmp_path / "out", Options(**options))
+
+
+def test_a_folder_with_files_is_refused(trained, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="is there already"):
+        export(trained, tmp_path, Options(), about=ABOUT, card=make_card)
+    assert os.listdir(tmp_path) == ["notes.txt"]
+
+
+def test_onnx_without_its_packages_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_file.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"pip install 'jigsaw_shape\[onnx\]'"):
+        folder.check(tmp_path / "out", Options())
+
+
+def make_evaluations():
+    return [
+        {
+            "kind": "eval",
+            "step": step,
+            "val/accuracy": val,
+            "val/photo/accuracy": val,
+            "target/accuracy": target,
+            "target/class/bird": target,
+            "cue_conflict/shape_bias": 0.25,
+        }
+        for step, val, target in ((10, 0.5, 0.4), (20, 0.75, 0.3), (30, 0.7, 0.2))
+    ]
+
+
+def test_a_card_has_the_measures_of_every_rule(trained):
+    config = {
+        "preset": "erm",
+        "workdir": "/home/someone/run",
+        "data": {"name": "shapes", "target": "sketch", "source_dir": "/home/data"},
+        "model": {"init": "random"},
+    }
+    facts = trained.facts() | ABOUT | WRITTEN_BY
+    written = [folder.Written("model.safetensors", 1234567, 0.0, 1.0)]
+    text = card.make_card(facts, config, make_evaluations(), written)
+    _, front, body = text.split("---\n", 2)
+    front = yaml.safe_load(front)
+    metric = front["model-index"][0]["results"][0]["metrics"][0]
+    assert metric["value"] == 0.3  # the target's, of the step that val picks
+    assert front["datasets"] == ["shapes"]
+    assert "| accuracy, held-out domain | 20.0 | 30.0 | 40.0 |" in body
+    assert "| accuracy, photo, validation images | 70.0 | 75.0 | 50.0 |" in body
+    assert "**val** (these weights)" in body
+    assert "| shape bias on cue-conflict images | 25.0 | 25.0 | 25.0 |" in body
+    assert "`model.safetensors` | 1,234,567" in body
+    assert "drawn by jigsaw_shape" in body
+    assert "/home" not in text
+
+
+@pytest.mark.parametrize(
+    ("encoder", "names", "line"),
+    [
+        ("resnet18", "torchvision", "torchvision.models.resnet18(num_classes=3)"),
+        ("vit_small_16", "timm", 'timm.create_model("vit_small_patch16_224", num_'),
+        ("efficientnet_lite0", "timm", 'timm.create_model("tf_efficientnet_lite0"'),
+        ("caffenet", "jigen", "has jigen's names"),
+        ("convnet", "jigsaw_shape", "has Flax's names"),
+    ],
+)
+def test_a_card_says_how_the_weights_are_loaded(trained, encoder, names, line):
+    config = {
+        "preset": "erm",
+        "data": {"name": "shapes", "target": "sketch"},
+        "model": {"init": "random"},
+    }
+    facts = trained.facts() | ABOUT | WRITTEN_BY
+    facts |= {"encoder": encoder, "names": names}
+    written = [folder.Written("model.safetensors", 1, 0.0, 1.0)]
+    assert line in card.make_card(facts, config, make_evaluations(), written)
+
+
+def test_names_are_those_of_the_library_that_is_named():
+    assert safetensors_file.library_of("efficientnet_lite0", "timm") == "timm"
+    assert safetensors_file.library_of("resnet18") == "torchvision"
+    assert safetensors_file.library_of("convnet") == "jigsaw_shape"
+    with pytest.raises(ValueError, match="--names is 'keras': vgg16 has the names of"):
+        safetensors_file.library_of("vgg16", "keras")
+
+
+def test_a_card_says_what_is_not_known(trained):
+    config = {
+        "preset": "erm",
+        "data": {"name": "mine", "target": "sketch"},
+        "model": {"init": "somewhere/weights.pth"},
+    }
+    evaluations = make_evaluations()
+    for row in evaluations:
+        del row["cue_conflict/shape_bias"]
+    facts = trained.facts() | ABOUT | WRITTEN_BY
+    text = card.make_card(facts, config, evaluations, [])
+    assert "Shape bias: not measured." in text
+    assert text.count("not recorded") == 2
