@@ -34,6 +34,15 @@ def test_resize_equals_pillow(size):
         assert np.abs(resized - np.asarray(pillow)).max() <= 1.01
 
 
+@pytest.mark.parametrize("size", [20, 40])
+def test_resize_takes_floats_as_they_are(size):
+    images = _photos(h=40, w=40)
+    floats = images / np.float32(255)
+    ours = augment.resize(floats, size)
+    assert np.abs(ours - augment.resize(images, size)).max() < 1e-6
+    assert ours.dtype == jnp.float32
+
+
 def test_crop_equals_pillow_for_the_same_box(monkeypatch):
     boxes = []
     real = augment._resize_weights

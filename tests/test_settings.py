@@ -4,6 +4,7 @@ import json
 import pathlib
 
 import pytest
+from test_config import CONFIGS, load_config
 
 from jigsaw_shape import config as config_lib
 from jigsaw_shape import settings
@@ -112,3 +113,29 @@ def test_defaults_stay_while_their_version_does():
     moved = {k: now.get(k) for k, v in DEFAULTS.items() if now.get(k) != v}
     assert settings.DEFAULTS_VERSION == 1
     assert not moved, "raise settings.DEFAULTS_VERSION, and write defaults_2.json"
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_stored_configuration_is_read_again(path):
+    config = load_config(path, "jigen")
+    stored = settings.to_json(config)
+    again = settings.from_json(stored)
+    assert settings.to_json(again) == stored
+    assert settings.differences(stored, again) == []
+    config_lib.check(again, n_devices=4)
+
+
+def test_what_a_stored_configuration_lacks_is_the_default():
+    config = load_config(CONFIGS[0])
+    tree = config.to_dict()
+    del tree["mixstyle"], tree["optim"]["ema_decay"]
+    again = settings.from_json(json.dumps(tree))
+    assert again.mixstyle == config_lib.default_config().mixstyle
+    assert again.optim.ema_decay == 0
+    assert again.optim.lr == config.optim.lr
+
+
+@pytest.mark.parametrize("stored", ["[]", '{"optim": 3}', "nonsense"])
+def test_what_is_no_configuration_is_refused(stored):
+    with pytest.raises(ValueError, match="no configuration of a run"):
+        settings.from_json(stored)
