@@ -6,7 +6,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from jigsaw_shape.evaluating import figures, suite_figures, tables
+from jigsaw_shape.evaluating import (
+    accuracy_figures,
+    bias_figures,
+    suite_figures,
+    tables,
+)
 from jigsaw_shape.evaluating.findings import Findings
 from jigsaw_shape.evaluating.scoring import HUMANS
 from jigsaw_shape.evaluating.style import Looks
@@ -85,7 +90,7 @@ def cards(findings: Findings, looks: Looks) -> list[Card]:
                 )
                 facts.append(_fact(row["shape_bias"], what))
             elif row["suite"] in ("target", "experiments") and "accuracy" in row:
-                what = figures.title_of(row["condition"])
+                what = accuracy_figures.title_of(row["condition"])
                 what = row["data"] if what in ("images", row["data"]) else what
                 facts.append(_fact(row["accuracy"], f"right on {what}"))
             elif row.get("versus") == HUMANS and row["suite"] == "shape_bias":
@@ -138,10 +143,12 @@ def _shape_bias(findings, rows, data, looks) -> Section:
     if any(row["group"] != "model" for row in rows):
         remark += " Humans and networks are scored on these same images."
     drawn = {
-        f"shape_bias_{data}": figures.bias_by_category(rows, looks, remark),
-        f"shape_bias_ranking_{data}": figures.bias_ranking(rows, looks, remark),
+        f"shape_bias_{data}": bias_figures.bias_by_category(rows, looks, remark),
+        f"shape_bias_ranking_{data}": bias_figures.bias_ranking(rows, looks, remark),
     }
-    kappas = figures.consistency(rows, looks, f"{data}: all {len(conflict)} images")
+    kappas = bias_figures.consistency(
+        rows, looks, f"{data}: all {len(conflict)} images"
+    )
     if kappas is not None:
         drawn[f"error_consistency_{data}"] = kappas
     overall = [r for r in rows if "shape_bias" in r and "category" not in r]
@@ -207,9 +214,9 @@ def _kind(said, shape, texture) -> str:
 def _experiments(findings, rows, data, looks) -> Section:
     del data
     sets = list(dict.fromkeys(row["data"] for row in rows))
-    drawn = {"experiments": figures.accuracies(rows, looks, ", ".join(sets))}
+    drawn = {"experiments": accuracy_figures.accuracies(rows, looks, ", ".join(sets))}
     for name in sets:
-        kappas = figures.consistency(
+        kappas = bias_figures.consistency(
             [row for row in rows if row["data"] == name], looks, name
         )
         if kappas is not None:
@@ -242,7 +249,7 @@ def _strips(findings: Findings, rows) -> Iterator[tuple[str, tuple[Tile, ...]]]:
         shared = {"original": "plain", "greyscale": "grey"}
         names = {c: shared.get(c, c) for c in conditions}
         tiles = tuple(
-            Tile(samples[name][0], figures.title_of(condition))
+            Tile(samples[name][0], accuracy_figures.title_of(condition))
             for condition, name in names.items()
             if name in samples
         )
@@ -257,7 +264,7 @@ def _target(findings, rows, data, looks) -> Section:
         f"{r['n']:,} images (95 % interval {tables.interval(r)})."
         for r in overall
     )
-    drawn = {f"target_{data}": figures.by_class(rows, looks, data)}
+    drawn = {f"target_{data}": accuracy_figures.by_class(rows, looks, data)}
     return Section("target", f"Accuracy: {data}", lead, drawn)
 
 

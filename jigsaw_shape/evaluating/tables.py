@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 
-from jigsaw_shape.evaluating.figures import title_of
+from jigsaw_shape.evaluating.accuracy_figures import title_of
 from jigsaw_shape.evaluating.scoring import HUMANS
 from jigsaw_shape.evaluating.suite_figures import level_text, named
 
