@@ -41,7 +41,9 @@ def _dataset(classes=CLASSES, domains=DOMAINS, n_each=N_EACH, size_px=S):
     return Dataset("three", classes, domains, label, domain, read, names=names)
 
 
-RECIPE = Recipe("photo", ("photo", "cartoon"), n_images=20, split="domainbed")
+RECIPE = Recipe(
+    "photo", ("photo", "cartoon"), n_images=20, alpha=0.5, split="domainbed"
+)
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +167,9 @@ def test_a_mix_is_the_print_half_blended_with_its_stylized_self(made):
     unit = lambda pixels: np.float32(pixels)[None] / 255  # noqa: E731
     for row in _rows(out / "cue-conflict")[:3]:
         content = dataset.read(index[row["shape_source"]])
-        texture = cue_files.texture_of(dataset.read(index[row["texture_source"]]), 0.5)
+        texture = cue_files.texture_of(
+            dataset.read(index[row["texture_source"]]), recipe.crop
+        )
         printed = cue_files.print_on(texture, content, 1.0)
         one = np.ones(1, np.float32)
         stylized = adain.stylize(pair, None, unit(printed), unit(texture), one)[0]
@@ -174,13 +178,14 @@ def test_a_mix_is_the_print_half_blended_with_its_stylized_self(made):
         np.testing.assert_allclose(mixed, expected, atol=1.6)
 
 
-def test_a_texture_is_the_middle_mirrored():
-    image = np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3)
+def test_a_texture_is_the_middle_enlarged():
+    blocks = np.random.default_rng(0).integers(256, size=(4, 4, 3), dtype=np.uint8)
+    image = blocks.repeat(8, axis=0).repeat(8, axis=1)
     texture = cue_files.texture_of(image, 0.5)
     assert texture.shape == image.shape
-    np.testing.assert_array_equal(texture[2:6, 2:6], image[2:6, 2:6])
-    np.testing.assert_array_equal(texture[:2], texture[2:4][::-1])
-    np.testing.assert_array_equal(texture[:, 6:], texture[:, 4:6][:, ::-1])
+    for i, j in np.ndindex(2, 2):  # the blocks in the middle, twice as large
+        middle = texture[16 * i + 6 : 16 * i + 10, 16 * j + 6 : 16 * j + 10]
+        assert np.abs(middle - np.float32(blocks[1 + i, 1 + j])).max() <= 1
     np.testing.assert_array_equal(cue_files.texture_of(image, 1.0), image)
     assert cue_files.texture_of(image[:7, :7], 0.3).shape == (7, 7, 3)
 

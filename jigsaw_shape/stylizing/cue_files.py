@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from PIL import Image
 
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.diversify import pairs
@@ -38,7 +39,7 @@ _BATCH = 16
 
 
 def texture_of(image: np.ndarray, crop: float) -> np.ndarray:
-    """Returns the middle of a square image, mirrored all around: uint8 [S, S, 3].
+    """Returns the middle of a square image, enlarged to its size: uint8 [S, S, 3].
 
     Args:
       image: uint8 [S, S, 3].
@@ -47,10 +48,10 @@ def texture_of(image: np.ndarray, crop: float) -> np.ndarray:
     size_px = len(image)
     side = max(2, round(crop * size_px))
     start = (size_px - side) // 2
-    margin = -(-(size_px - side) // 2)
-    middle = image[start : start + side, start : start + side]
-    around = ((margin, margin), (margin, margin), (0, 0))
-    return np.pad(middle, around, mode="symmetric")[:size_px, :size_px]
+    box = (start, start, start + side, start + side)
+    size = (size_px, size_px)
+    enlarged = Image.fromarray(image).resize(size, Image.Resampling.BICUBIC, box=box)
+    return np.asarray(enlarged)
 
 
 def print_on(texture: np.ndarray, content: np.ndarray, relief: float) -> np.ndarray:
