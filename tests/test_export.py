@@ -12,6 +12,7 @@ from test_exporting import make_trained, relative_difference
 
 from jigsaw_shape import config as config_lib
 from jigsaw_shape import export as command
+from jigsaw_shape import settings
 from jigsaw_shape.exporting import folder, safetensors_file
 from jigsaw_shape.exporting.run import open_run
 from jigsaw_shape.training import optim, setup
@@ -39,7 +40,7 @@ def make_run(directory, ema_decay=0.0):
     """Writes a run's directory; returns the variables to evaluate at its steps."""
     directory.mkdir()
     config = make_config(ema_decay)
-    (directory / "config.json").write_text(config_lib.to_json(config))
+    (directory / "config.json").write_text(settings.to_json(config))
     trained = make_trained(classes=CLASSES)
     variables = trained.tree()
     state = step_lib.init_state(
@@ -156,7 +157,7 @@ def test_a_failed_check_is_one_line_and_leaves_nothing(
 def test_what_is_no_run_is_refused(run, tmp_path, capsys):
     directory, _ = run
     for arguments, reason in (
-        (("--workdir", tmp_path), "is not a run's directory"),
+        (("--workdir", tmp_path), "is no training run"),
         (("--workdir", directory, "--selection", "best"), "--selection is 'best'"),
         (("--workdir", directory, "--input-px", -1), "--input-px is -1"),
         (("--workdir", directory, "--format", "tflite"), "--format is 'tflite'"),
@@ -172,12 +173,12 @@ def test_what_is_no_run_is_refused(run, tmp_path, capsys):
 
 
 def test_a_run_without_an_evaluation_is_refused(tmp_path):
-    (tmp_path / "config.json").write_text(config_lib.to_json(make_config()))
+    (tmp_path / "config.json").write_text(settings.to_json(make_config()))
     with pytest.raises(ValueError, match="has no evaluation yet"):
         open_run(tmp_path, "val")
     row = {"kind": "eval", "step": 7, "val/accuracy": 1, "target/accuracy": 1}
     (tmp_path / "metrics.jsonl").write_text(json.dumps(row | {"target/class/a": 1}))
-    with pytest.raises(ValueError, match=r"--selection val: .*7"):
+    with pytest.raises(ValueError, match=r"val: .*step 7"):
         open_run(tmp_path, "val")
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ValueError, match=r"config\.json"):
