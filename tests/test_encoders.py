@@ -11,6 +11,7 @@ from tiny_encoders import seeded, shapes, tiny
 from jigsaw_shape import config as config_lib
 from jigsaw_shape.models import ENCODERS
 from jigsaw_shape.models.multitask import Multitask
+from jigsaw_shape.models.weights import encoder_shapes
 from jigsaw_shape.training import setup
 
 # Published counts (torchvision, TensorFlow's tpu/efficientnet/lite), less the
@@ -42,12 +43,7 @@ def _build(name, dtype=jnp.float32, norm_axis=None, freeze_norm=False):
     )
 
 
-@functools.cache
-def _shapes(name):
-    images = jnp.zeros((1, 32, 32, 3))
-    return jax.eval_shape(
-        lambda key: _build(name).init(key, images, False), jax.random.key(0)
-    )
+_shapes = functools.cache(encoder_shapes)
 
 
 @functools.cache
@@ -145,7 +141,8 @@ def test_a_transformer_leaves_its_patches_as_maps_and_sees_their_edits():
     def run(edited):
         def edit(stage, features):
             seen[stage] = features.shape
-            return features * 0.5 if stage == edited else features
+            # Backwards: a factor the next normalization would take out again.
+            return features[..., ::-1] if stage == edited else features
 
         module = tiny("vit_small_16")
         return module.apply(variables, images, edit=edit, mutable=["intermediates"])
@@ -155,7 +152,7 @@ def test_a_transformer_leaves_its_patches_as_maps_and_sees_their_edits():
     assert seen == dict.fromkeys(("stem", "block1", "block2"), (2, 4, 4, 24))
     before, after = before["intermediates"], after["intermediates"]
     np.testing.assert_array_equal(before["stem"][0], after["stem"][0])
-    np.testing.assert_array_equal(before["block1"][0] * 0.5, after["block1"][0])
+    np.testing.assert_array_equal(before["block1"][0][..., ::-1], after["block1"][0])
     assert np.abs(plain - changed).max() > 1e-3
 
 
@@ -176,14 +173,14 @@ def test_images_of_which_nothing_would_be_left_are_refused(name):
 
 
 @pytest.mark.parametrize("name", ["alexnet", "caffenet", "vgg16"])
-def test_dropout_needs_a_key_in_training_and_keeps_the_mean(name):
+def test_dropout_needs_a_key_in_training_and_follows_it(name):
     variables, images = _variables(name), _images(1, 64)
-    apply = jax.jit(
-        lambda key, train: tiny(name).apply(
-            variables, images, train, rngs={"dropout": key}
-        ),
-        static_argnums=1,
-    )
+
+    @functools.partial(jax.jit, static_argnums=2)
+    def run(variables, key, train):
+        return tiny(name).apply(variables, images, train, rngs={"dropout": key})
+
+    apply = functools.partial(run, variables)
     keys = jax.random.split(jax.random.key(0), 3)
     evaluated, first, again, other = (
         apply(keys[0], False),
@@ -194,7 +191,8 @@ def test_dropout_needs_a_key_in_training_and_keeps_the_mean(name):
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
     assert not np.array_equal(first, evaluated)
-    np.testing.assert_array_equal(evaluated, tiny(name).apply(variables, images, False))
+    plain = tiny(name).apply(variables, images, False)
+    np.testing.assert_allclose(evaluated, plain, rtol=1e-4)
     with pytest.raises(Exception, match="dropout"):
         tiny(name).apply(variables, images, True)
 

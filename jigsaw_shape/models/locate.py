@@ -5,6 +5,7 @@ import hashlib
 import http.client
 import importlib.util
 import json
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -178,6 +179,9 @@ def _from_hub(init: str, repository: str, revision: str | None) -> Located:
             f"config.model.init={init!r} needs huggingface_hub: pip install "
             f"'jigsaw_shape[hub]'; or {by_hand}"
         ) from None
+
+    # What it warns of is in its errors too, which are told in one line.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
 
     def fetch(name: str) -> Path | None:
         try:
