@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 LOCK := requirements/lock.txt
+EXTRAS := pretrained evaluate onnx hub index test
 BIN := $(VENV)/bin
 
 .PHONY: demo test lint setup lock clean
@@ -34,7 +35,7 @@ $(VENV)/.installed: $(LOCK) pyproject.toml
 lock:  ## resolve the lock again, for every supported Python at once
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/pip install --quiet uv
-	$(VENV)-lock/bin/uv pip compile pyproject.toml --extra pretrained --extra test \
+	$(VENV)-lock/bin/uv pip compile pyproject.toml $(EXTRAS:%=--extra %) \
 	  --universal --python-version 3.11 --no-header --no-annotate --quiet -o $(LOCK)
 	rm -r $(VENV)-lock
 

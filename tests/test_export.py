@@ -158,7 +158,7 @@ def test_what_is_no_run_is_refused(run, tmp_path, capsys):
     directory, _ = run
     for arguments, reason in (
         (("--workdir", tmp_path), "is no training run"),
-        (("--workdir", directory, "--selection", "best"), "--selection is 'best'"),
+        (("--workdir", directory, "--selection", "best"), "'best' selects nothing"),
         (("--workdir", directory, "--input-px", -1), "--input-px is -1"),
         (("--workdir", directory, "--format", "tflite"), "--format is 'tflite'"),
         (("--workdir", directory, "--input", "int4"), "--input is 'int4'"),
