@@ -14,6 +14,7 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+import safetensors
 
 from jigsaw_shape.models.torch_file import read_torch_file
 
@@ -69,8 +70,6 @@ def read_weight_file(path: str | Path) -> WeightFile:
 
 
 def _safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    import safetensors
-
     try:
         with safetensors.safe_open(path, "numpy") as file:
             metadata = file.metadata() or {}
