@@ -47,6 +47,7 @@ def main(argv: list[str]) -> int:
             config_lib.check(config, jax.device_count())
             dataset, splits = setup.load_data(config)
             schedule = setup.make_schedule(config, len(splits.train))
+            digest = settings.digest(config)  # of what was asked for
             pretrained = initial.load(config)
             learner = setup.make_learner(
                 config, len(dataset.classes), len(dataset.domains)
@@ -96,11 +97,11 @@ def main(argv: list[str]) -> int:
             print(f"train: {error}; the same command goes on", file=sys.stderr)
             return cli.INTERRUPTED
         if jax.process_index() == 0:
-            finish(config, directory, dataset, splits, console)
+            finish(config, digest, directory, dataset, splits, console)
     return cli.OK
 
 
-def finish(config, directory, dataset, splits, console) -> None:
+def finish(config, digest, directory, dataset, splits, console) -> None:
     """Writes the run's result rows and pictures, and prints its table."""
     recorded = rows.read(directory)
     identity = {
@@ -109,7 +110,7 @@ def finish(config, directory, dataset, splits, console) -> None:
         "encoder": config.model.encoder,
         "init": config.model.init,
         "image_size": config.data.image_size,
-        "settings": settings.digest(config),
+        "settings": digest,
         "target": config.data.target,
         "sources": list(splits.sources),
         "split": splits.method,

@@ -18,9 +18,9 @@ _USUAL_RULE = "val"
 def load(config: ConfigDict) -> weights.Pretrained | None:
     """Returns the weights that `config.model.init` names, None for random ones.
 
-    Sets `config.model.mean` and `config.model.std` where they are empty: to what the
-    weights expect, or else to the encoder's usual values; so that what a run stores
-    says it.
+    Where weights expect other pixels than the encoder usually does, and
+    `config.model.mean` and `config.model.std` are empty, it sets them to that, so that
+    what a run stores says it.
 
     Args:
       config: The run's.
@@ -39,9 +39,10 @@ def load(config: ConfigDict) -> weights.Pretrained | None:
     elif model.init != RANDOM:
         pretrained = weights.load_pretrained(model.init, model.encoder, skip=skip)
     if pretrained is not None and pretrained.mean is not None:
-        mean = tuple(model.mean) or pretrained.mean
-        std = tuple(model.std) or pretrained.std
-    model.mean, model.std = mean, std
+        expected = pretrained.mean, pretrained.std
+        if expected != (mean, std):
+            model.mean = tuple(model.mean) or pretrained.mean
+            model.std = tuple(model.std) or pretrained.std
     return pretrained
 
 
