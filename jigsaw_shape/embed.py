@@ -51,6 +51,7 @@ def main(argv: Sequence[str]) -> int:
         encoder = open_encoder(
             args.model,
             selection=args.selection,
+            encoder=args.encoder,
             size_px=args.size,
             batch_size=args.batch_size,
         )
@@ -252,6 +253,12 @@ def _parser() -> argparse.ArgumentParser:
         default="val",
         metavar="RULE",
         help=f"which of a run's checkpoints: {', '.join(rows.RULES)} (default val)",
+    )
+    add(
+        "--encoder",
+        default="",
+        metavar="NAME",
+        help="of published weights whose name does not say it, such as a .pth file",
     )
     add(
         "--size",

@@ -32,6 +32,7 @@ def main(argv: Sequence[str]) -> int:
     """Runs the command and returns its exit code."""
     args = _parser().parse_args(argv[1:])
     formats = folder.FORMATS if args.format == "all" else args.format.split(",")
+    formats = [name.strip() for name in formats]
     options = folder.Options(tuple(formats), args.input, args.batch_size, args.names)
     out = pathlib.Path(args.out)
     console = report.make_console()

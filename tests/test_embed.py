@@ -13,7 +13,7 @@ from test_exporting import make_trained
 
 from jigsaw_shape import embed as command
 from jigsaw_shape.data import files
-from jigsaw_shape.embedding import features_file, images, search
+from jigsaw_shape.embedding import encoders, features_file, images, search
 from jigsaw_shape.embedding.embed import embed
 from jigsaw_shape.embedding.encoders import Encoder, open_encoder
 from jigsaw_shape.exporting import onnx_file, safetensors_file, stablehlo_file
@@ -173,7 +173,9 @@ def test_published_weights_are_an_encoder_too():
     ("name", "options", "reason"),
     [
         ("nowhere", {}, "no such run, export or file"),
-        ("pretrained:resnet19", {}, "one of the encoders resnet18"),
+        ("pretrained:resnet19", {}, "unknown encoder 'resnet19': name one of resnet18"),
+        ("timm:vit_tiny.x", {}, "unknown encoder 'vit_tiny'"),
+        ("nowhere", {"encoder": "resnet18"}, "--model"),
         ("pretrained:resnet18", {}, "--model"),
         ("nowhere", {"batch_size": 0}, "--batch-size is 0"),
         ("nowhere", {"size_px": -1}, "--size is -1"),
@@ -185,6 +187,19 @@ def test_published_weights_are_an_encoder_too():
 def test_what_is_no_model_is_refused(name, options, reason):
     with pytest.raises(ValueError, match=reason):
         open_encoder(name, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder"),
+    [
+        ("pretrained:efficientnet_lite0", "efficientnet_lite0"),
+        ("torchvision:resnet50.IMAGENET1K_V2", "resnet50"),
+        ("timm:tf_efficientnet_lite0.in1k", "efficientnet_lite0"),
+        ("timm:vit_small_patch16_224.augreg_in1k", "vit_small_16"),
+    ],
+)
+def test_names_of_weights_say_their_encoder(name, encoder):
+    assert encoders.encoder_of(name) == encoder
 
 
 @pytest.mark.parametrize("suffix", features_file.SUFFIXES)

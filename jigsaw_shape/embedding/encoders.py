@@ -48,7 +48,12 @@ class Encoder:
 
 
 def open_encoder(
-    name: str, *, selection: str = "val", size_px: int = 0, batch_size: int = 64
+    name: str,
+    *,
+    selection: str = "val",
+    encoder: str = "",
+    size_px: int = 0,
+    batch_size: int = 64,
 ) -> Encoder:
     """Returns the model that a name means.
 
@@ -57,6 +62,8 @@ def open_encoder(
         `.safetensors`, `.onnx` or `.stablehlo` file of one; or published weights, such
         as `pretrained:efficientnet_lite0`, `torchvision:resnet18.IMAGENET1K_V1`.
       selection: Which of a run's checkpoints, a rule of `rows.RULES`.
+      encoder: A name in `ENCODERS`, for weights whose name does not say it: any that
+        `config.model.init` takes.
       size_px: The side of the squares that published weights see; 0: 224.
       batch_size: Images at a time; rounded up to a multiple of the devices. A program
         for one batch size has its own.
@@ -70,6 +77,9 @@ def open_encoder(
     if size_px < 0:
         raise ValueError(f"--size is {size_px}: 1 or more, 0 for the model's own")
     path = Path(name)
+    if encoder:
+        published = _published(name, encoder, size_px or _PRETRAINED_PX)
+        return _of_trained(name, published, batch_size)
     if size_px and path.exists():
         raise ValueError(
             f"--size is {size_px}, but {name} knows its own size: leave it out"
@@ -81,21 +91,33 @@ def open_encoder(
         return _of_folder(name, path, batch_size)
     if path.is_file():
         return _of_file(name, path, batch_size)
-    return _of_trained(name, _published(name, size_px or _PRETRAINED_PX), batch_size)
+    published = _published(name, encoder_of(name), size_px or _PRETRAINED_PX)
+    return _of_trained(name, published, batch_size)
 
 
-def _published(name: str, size_px: int) -> Trained:
-    kind, _, rest = name.partition(":")
-    encoder = rest.split(".")[0]
+def encoder_of(name: str) -> str:
+    """Returns the encoder that a name of published weights says, or is of.
+
+    Raises:
+      ValueError: The name is not of that kind.
+    """
+    _, _, rest = name.partition(":")
     if not rest:
         raise ValueError(
             f"--model is {name!r}: no such run, export or file, nor published weights "
             "such as pretrained:efficientnet_lite0"
         )
+    named = rest.split(".")[0]
+    architectures = {spec.architecture: n for n, spec in ENCODERS.items()}
+    return named if named in ENCODERS else architectures.get(named, named)
+
+
+def _published(name: str, encoder: str, size_px: int) -> Trained:
     if encoder not in ENCODERS:
         encoders = ", ".join(n for n, spec in ENCODERS.items() if spec.family)
         raise ValueError(
-            f"--model is {name!r}: after {kind}: one of the encoders {encoders}"
+            f"--model is {name!r}, of an unknown encoder {encoder!r}: name one of "
+            f"{encoders} with --encoder"
         )
     spec = ENCODERS[encoder]
     try:

@@ -6,7 +6,7 @@ extra `[onnx]`.
 
 import importlib.metadata
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +106,13 @@ def _to_onnx(graph: Graph, shape: tuple[int, int, int], dtype: Any):
 
 
 def read(
-    path: Path,
+    path: Path, providers: Sequence[str] = ()
 ) -> tuple[Callable[[np.ndarray], dict[str, np.ndarray]], dict[str, str]]:
     """Returns a file's function of images, as onnxruntime runs it, and its metadata.
+
+    Args:
+      path: The file.
+      providers: Of onnxruntime, what to run it on, the best first; none: all it has.
 
     Raises:
       ValueError: The file is no ONNX model that onnxruntime can load.
@@ -117,7 +121,7 @@ def read(
 
     try:
         session = onnxruntime.InferenceSession(
-            path, providers=onnxruntime.get_available_providers()
+            path, providers=list(providers) or onnxruntime.get_available_providers()
         )
     except Exception as error:  # onnxruntime raises classes of its own
         message = " ".join(str(error).split())

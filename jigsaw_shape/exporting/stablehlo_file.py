@@ -54,6 +54,8 @@ def read(
     except Exception as error:  # flatbuffers and MLIR raise nearly any kind
         message = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path} cannot be read: {message}") from error
+    if len(exported.in_avals) != 1 or exported.in_avals[0].ndim != 4:
+        raise ValueError(f"{path} is not a program of images [batch, H, W, 3]")
     call = jax.jit(exported.call)
 
     def predict(images: np.ndarray) -> dict[str, np.ndarray]:

@@ -128,9 +128,11 @@ def to_metadata(facts: Mapping[str, Any]) -> dict[str, str]:
 
 
 def from_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """Returns the inverse of `to_metadata`.
-
-    Raises:
-      ValueError: A value is not JSON.
-    """
-    return {name: json.loads(text) for name, text in metadata.items()}
+    """Returns the inverse of `to_metadata`; what is no JSON stays as it is."""
+    facts = {}
+    for name, text in metadata.items():
+        try:
+            facts[name] = json.loads(text)
+        except json.JSONDecodeError:  # of another program
+            facts[name] = text
+    return facts
