@@ -17,7 +17,7 @@ demo: setup  ## train erm and jigen on the embedded data set, print one table
 	@echo "What it confuses:     runs/demo/*/confusion_val.png"
 
 test: setup lint  ## lint, then every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .

@@ -65,7 +65,7 @@ def preview_figure(
         changes = {"losses.consistency": 0.0, **changes}  # each image once
         changed = config.copy_and_resolve_references()
         changed.update_from_flattened_dict(changes)
-        return make_view(changed, permutations)(
+        return jax.jit(make_view(changed, permutations))(
             jax.random.fold_in(setup.step_rng(config), 0),
             progress,
             jnp.arange(_N_COLUMNS),
@@ -107,7 +107,7 @@ def _styled(config, images, domain, styling, progress) -> dict[str, jax.Array]:
 
     def diversified(per_tile, diversify=None):
         settings.per_tile = (per_tile,)
-        schedule = make_schedule(settings, config.jigsaw.grid, diversify)
+        schedule = jax.jit(make_schedule(settings, config.jigsaw.grid, diversify))
         orders = jnp.ones(len(images), jnp.int32)
         return schedule(progress, shard_rng, rngs, images, orders, domain, styling)
 

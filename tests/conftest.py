@@ -8,8 +8,10 @@ import pytest
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
-# Programs that several tests compile, here and in subprocesses, are compiled once.
-os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="jigsaw_shape_jit_")
+# Programs that several tests compile, here and in other processes, are compiled once.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    cache = tempfile.mkdtemp(prefix="jigsaw_shape_jit_")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = cache
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent

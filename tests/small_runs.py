@@ -5,11 +5,18 @@ import pathlib
 import socket
 import subprocess
 import sys
+import tempfile
 
 import jax
 import numpy as np
 from conftest import REPOSITORY
 from orbax.checkpoint import v1 as ocp
+from small_pair import tiny_pair
+
+from jigsaw_shape.diversify import pairs
+
+_STYLIZER = pathlib.Path(tempfile.mkdtemp(prefix="jigsaw_shape_")) / "tiny.npz"
+pairs.save_pair(_STYLIZER, tiny_pair(), {})
 
 TINY = {
     "data.n_per_class": 6,
@@ -22,6 +29,7 @@ TINY = {
     "jigsaw.bias_whole_image": 0.5,
     "diversify.p_shuffled": "(0.9, 0.5)",
     "diversify.n_styles": 8,
+    "diversify.stylizer": str(_STYLIZER),
     "log.tensorboard": False,
     "log.every_steps": 1,
 }
