@@ -9,7 +9,7 @@ import tempfile
 
 import jax
 import numpy as np
-from conftest import REPOSITORY
+from conftest import REPOSITORY, XLA_FLAGS
 from orbax.checkpoint import v1 as ocp
 from small_pair import tiny_pair
 
@@ -48,7 +48,8 @@ def arguments(workdir: pathlib.Path, preset: str = "ddec", **changes) -> list[st
 def start(*arguments: str, n_devices: int = 1, module: str = "train", **variables):
     """Starts the command in a process of its own; `variables` are the environment's."""
     environment = os.environ | variables
-    environment["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={n_devices}"
+    devices = f"--xla_force_host_platform_device_count={n_devices}"
+    environment["XLA_FLAGS"] = f"{XLA_FLAGS} {devices}"
     return subprocess.Popen(
         [sys.executable, "-m", f"jigsaw_shape.{module}", *arguments],
         env=environment,
