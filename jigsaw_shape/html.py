@@ -9,7 +9,10 @@ import html
 import io
 from collections.abc import Sequence
 
+import matplotlib
 from matplotlib.figure import Figure
+
+_SVG_BYTES = 600_000  # figures that are larger as vectors are put in as pixels
 
 _STYLE = """
 :root { --ink: #1d2330; --soft: #5c6675; --line: #e3e6ec; --paper: #ffffff;
@@ -41,6 +44,10 @@ section { background: var(--paper); border: 1px solid var(--line);
   font-variant-numeric: tabular-nums; }
 .card span { color: var(--soft); font-size: .875rem; }
 .scroll { overflow-x: auto; }
+details { margin-top: 1.1rem; } summary { cursor: pointer; font-weight: 600; }
+pre { background: var(--ground); border: 1px solid var(--line); border-radius: .5rem;
+  padding: .7rem .9rem; font-size: .84rem; white-space: pre-wrap;
+  overflow-wrap: anywhere; }
 table { border-collapse: collapse; width: 100%; font-size: .9375rem;
   font-variant-numeric: tabular-nums; }
 th, td { padding: .4rem .6rem; text-align: right; white-space: nowrap;
@@ -107,9 +114,10 @@ def text(value: object) -> str:
     return html.escape(str(value))
 
 
-def section(title: str, *parts: str) -> str:
-    """Returns a framed part of the page under a heading."""
-    return f"<section><h2>{text(title)}</h2>{''.join(parts)}</section>"
+def section(title: str, *parts: str, key: str = "") -> str:
+    """Returns a framed part of the page under a heading; `#key` leads to it."""
+    attribute = f' id="{text(key)}"' if key else ""
+    return f"<section{attribute}><h2>{text(title)}</h2>{''.join(parts)}</section>"
 
 
 def paragraph(words: str, *, note: bool = False) -> str:
@@ -194,21 +202,34 @@ def tabs(name: str, panels: Sequence[tuple[str, str]], chosen: int = 0) -> str:
     return f'<div class="tabs">{"".join(made)}</div>'
 
 
-def drawing(figure: Figure, caption: str) -> str:
-    """Returns a figure as vectors with a caption, which also describes it."""
+def drawing(figure: Figure, caption: str, *, alt: str = "") -> str:
+    """Returns a figure with a caption, as vectors where these are not too many.
+
+    Args:
+      figure: Drawn as it is.
+      caption: Plain text below it; "" for none.
+      alt: Plain text for who cannot see it; "": the caption.
+    """
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    # Ids are apart from those of other figures on the page.
+    with matplotlib.rc_context({"svg.hashsalt": alt or caption}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
     svg = buffer.getvalue()
+    if len(svg) > _SVG_BYTES:
+        pixels = io.BytesIO()
+        figure.savefig(pixels, format="png", dpi=160)
+        return _figure(image(pixels.getvalue(), "png", alt or caption), caption)
     svg = svg[svg.index("<svg") :]
-    return _figure(f'<div role="img" aria-label="{text(caption)}">{svg}</div>', caption)
+    label = text(alt or caption)
+    return _figure(f'<div role="img" aria-label="{label}">{svg}</div>', caption)
 
 
-def picture(png: bytes, caption: str) -> str:
-    """Returns an image, the bytes of a PNG, with a caption."""
-    data = base64.b64encode(png).decode()
-    image = f'<img alt="{text(caption)}" src="data:image/png;base64,{data}">'
-    return _figure(image, caption)
+def image(data: bytes, kind: str, alt: str) -> str:
+    """Returns an encoded image, `png` or `jpeg`, inside the page."""
+    source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return f'<img alt="{text(alt)}" src="{source}">'
 
 
 def _figure(content: str, caption: str) -> str:
-    return f"<figure>{content}<figcaption>{text(caption)}</figcaption></figure>"
+    below = f"<figcaption>{text(caption)}</figcaption>" if caption else ""
+    return f"<figure>{content}{below}</figure>"

@@ -35,7 +35,7 @@ ROOMS = {
     "reporting": {"reporting", "bench", "rows", "settings", "presets", "html"},
     "report": {"reporting", "rows", "figures", "cli"},
     "evaluating": {
-        *("evaluating", "evals", "training", "models", "data"),
+        *("html", "evaluating", "evals", "training", "models", "data"),
         *("config", "settings", "rows", "augment"),
     },
     "exporting": {
@@ -59,7 +59,7 @@ WITHOUT_JAX = (
     "presets",
     "settings",
     "benchmark",
-    *("evaluating.predictions", "evaluating.html"),
+    *("evaluating.predictions", "evaluating.page"),
 )
 
 

@@ -61,7 +61,9 @@ def test_a_page_is_whole_and_fetches_nothing():
             html_lib.tabs("t", [("one", html_lib.badge("ok", "good")), ("two", "")]),
             html_lib.table(["a", "b"], [[html_lib.cell("1", kind="best", title="t")]]),
             html_lib.drawing(_figure(), "drawn"),
-            html_lib.picture(b"png", "pictured"),
+            html_lib.drawing(_figure(), "", alt="described"),
+            html_lib.image(b"png", "png", "pictured"),
+            key="here",
         ),
         style=".own { color: red }",
     )
@@ -82,8 +84,10 @@ def test_text_from_outside_is_escaped():
         ),
         html_lib.table([nasty], [[html_lib.cell("", title=nasty)]]),
         html_lib.tabs("t", [(nasty, "")]),
-        html_lib.picture(b"", nasty),
+        html_lib.image(b"", "png", nasty),
         html_lib.drawing(_figure(), nasty),
+        html_lib.drawing(_figure(), "", alt=nasty),
+        html_lib.section("", key=nasty),
     )
     balanced(page)
 

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from jigsaw_shape.evals.decisions import write_csv
-from jigsaw_shape.evaluating import html, style, tables
+from jigsaw_shape.evaluating import page, style, tables
 from jigsaw_shape.evaluating.findings import Findings
 from jigsaw_shape.evaluating.pages import cards, sections
 
@@ -84,8 +84,8 @@ def write(
             _save(figure, folder / _FIGURES, _file_name(name))
     all_tables = tables.all_tables(findings.rows)
     (folder / MARKDOWN).write_text(_markdown(all_tables, about))
-    page = html.page(found, all_tables, cards(findings, looks), about)
-    (folder / HTML).write_text(page)
+    made = page.make(found, all_tables, cards(findings, looks), about)
+    (folder / HTML).write_text(made)
     (folder / ROWS).write_text("".join(lines))  # last: says that the rest is there
 
 
