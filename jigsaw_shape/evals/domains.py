@@ -67,7 +67,7 @@ def read_folder(folder: pathlib.Path) -> tuple[Stimuli, list[str]]:
 
 
 def _without_copies(folder, domain, digests) -> tuple[np.ndarray, list[str]]:
-    """Returns the first of each domain's files with the same bytes: int64 [n], notes."""
+    """Returns the first of files with the same bytes in a domain: int64 [n], notes."""
     first: dict[tuple[str, bytes], int] = {}
     for i, (name, digest) in enumerate(zip(domain, digests, strict=True)):
         first.setdefault((str(name), digest), i)

@@ -30,10 +30,11 @@ class Model:
       predict: `predict(images, orders=None)` maps float32 [b, H, W, 3] in [0, 1], JAX
         or NumPy, 1 to `batch_size` of them, to host arrays: `classification`, float32
         [b, n], whose largest entry is the answer, `jigsaw`, float32 [b, K + 1], where
-        there is such a head, and `features`, float32 [b, F], if it has any. Images of another side than `size_px` are resized
-        as in training's evaluation (`augment.resize`). With `orders`, int32 [b], each
-        image is cut into `grid` x `grid` tiles and shuffled by that row of
-        `permutations`. Any number of devices; each image counts once.
+        there is such a head, and `features`, float32 [b, F], if it has any. Images of
+        another side than `size_px` are resized as in training's evaluation
+        (`augment.resize`). With `orders`, int32 [b], each image is cut into `grid` x
+        `grid` tiles and shuffled by that row of `permutations`. Any number of devices;
+        each image counts once.
       permutations: int32 [K + 1, T], row 0 the identity; None without a jigsaw head.
       grid: Tiles a side of the puzzle; 0 without a jigsaw head.
       has_features: Whether `predict` returns its pooled features too.

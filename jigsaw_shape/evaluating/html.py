@@ -14,8 +14,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from jigsaw_shape.evaluating import style
-from jigsaw_shape.evaluating.pages import Card, Section, Tile
-from jigsaw_shape.evaluating.tables import Table
+from jigsaw_shape.evaluating.parts import Card, Section, Table, Tile
 
 _THUMB_PX = 168
 _SVG_BYTES = 600_000  # larger ones are put in as pictures
