@@ -52,7 +52,6 @@ def figure(rows: Sequence[Mapping], remark: str = "") -> Figure:
             picture = _precisions(left, own, names, scale)
             left.set_title(model, fontweight="bold")
             unit = _lengths(right, own, names)
-        grid[0][0].set_title(f"{models[0]}", fontweight="bold")
         _name_columns(grid, names, unit)
         result.colorbar(
             picture,
@@ -98,6 +97,8 @@ def _precisions(axes, rows: Sequence[Mapping], names: Sequence[str], scale: floa
         if not small:
             text = f"chance {100 * chance[i, j]:.0f}"
             axes.text(j, i + 0.32, text, va="center", fontsize=5.5, **look)
+    for i, j in np.argwhere(np.isnan(values)):  # no query has a match
+        axes.text(j, i, NONE, va="center", ha="center", color="#888888")
     return picture
 
 
@@ -188,7 +189,7 @@ def _precision(row: Mapping) -> str:
 
 
 def _means(found: Sequence[Mapping], models: Sequence[str]) -> Iterator[tuple]:
-    """Yields lines of means over pairs of two domains, and of one domain with itself."""
+    """Yields lines of means over pairs of two domains, and over single domains."""
     for title, is_cross in (("between two, mean", True), ("within one, mean", False)):
         here = [r for r in found if (r["query"] != r["gallery"]) == is_cross]
         if len({(r["query"], r["gallery"]) for r in here}) > 1:

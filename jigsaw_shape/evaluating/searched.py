@@ -83,7 +83,7 @@ def own_images(config) -> Stimuli:
         side_px=config.data.stored_px,
     )
     made_by = (
-        f"every image of the target {config.data.target} and the images of "
+        f"Every image of the target {config.data.target} and the images of "
         f"{', '.join(splits.sources)} that were held out for validation; none that the "
         "run was trained on"
     )
