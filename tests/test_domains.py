@@ -55,7 +55,7 @@ def test_what_is_transparent_is_shown_on_white(tmp_path):
 
 
 def test_folders_of_other_layouts_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="holds no image: expected .*DOMAIN/CLASS"):
+    with pytest.raises(ValueError, match=r"holds no image: expected .*DOMAIN/CLASS"):
         domains.read_folder(tmp_path)
     with pytest.raises(ValueError, match="absent is not a folder"):
         domains.read_folder(tmp_path / "absent")
