@@ -46,6 +46,25 @@ def test_copies_in_a_domain_count_once(tmp_path):
     assert stimuli.category.tolist() == ["cat", "dog"] * 2
 
 
+def test_what_is_no_image_stops_nothing(tmp_path):
+    _write(tmp_path / "photo" / "cat" / "1.png", 10)
+    (tmp_path / "photo" / "cat" / "2.png").write_bytes(b"nothing")
+    stimuli, (note,) = domains.read_folder(tmp_path)
+    assert stimuli.images == ("photo/cat/1.png",)
+    assert "1 of 2 files are left out, such as" in note
+    assert "2.png is no readable image" in note
+    (tmp_path / "photo" / "cat" / "1.png").write_bytes(b"")
+    with pytest.raises(ValueError, match="2 of 2 files are left out"):
+        domains.read_folder(tmp_path)
+
+
+def test_images_of_too_many_pixels_are_left_out(tmp_path, monkeypatch):
+    _write(tmp_path / "photo" / "cat" / "1.png", 10)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 63)  # of 8 x 8
+    with pytest.raises(ValueError, match="exceeds limit of 63 pixels"):
+        domains.read_folder(tmp_path)
+
+
 def test_what_is_transparent_is_shown_on_white(tmp_path):
     _write(tmp_path / "flat" / "cat" / "1.png", 0, alpha=0)
     _write(tmp_path / "flat" / "cat" / "2.png", 0, alpha=255)

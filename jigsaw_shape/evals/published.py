@@ -248,13 +248,24 @@ def look_at(paths: Sequence[pathlib.Path]) -> tuple[int, list[bytes]]:
     """
     sides, digests = set(), []
     for path in paths:
-        try:
-            with Image.open(path) as image:
-                sides |= set(image.size)
-        except Exception as error:  # Pillow raises nearly any kind
-            raise OSError(f"{path} is no readable image: {error}") from error
-        digests.append(hashlib.sha256(path.read_bytes()).digest())
+        size, digest = look_at_one(path)
+        sides |= set(size)
+        digests.append(digest)
     return (sides.pop() if len(sides) == 1 else 0), digests
+
+
+def look_at_one(path: pathlib.Path) -> tuple[tuple[int, int], bytes]:
+    """Returns an image's width and height, and a digest of its file.
+
+    Raises:
+      OSError: It is no image, or cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            size = image.size
+    except Exception as error:  # Pillow raises nearly any kind
+        raise OSError(f"{path} is no readable image: {error}") from error
+    return size, hashlib.sha256(path.read_bytes()).digest()
 
 
 def digest_of(paths: Sequence[pathlib.Path], digests: Sequence[bytes]) -> str:

@@ -67,7 +67,7 @@ def _name_columns(grid, names, unit: str) -> None:
     left, right = grid[-1]
     left.set_xticks(range(len(names)), names, rotation=40, ha="right")
     left.set_xlabel("searched")
-    right.set_xlim(0, None)
+    right.set_xlim(0, 1.1 * right.get_xlim()[1])  # room for the numbers
     right.set_xlabel(f"length of features ÷ {unit}")
     grid[0][1].set_title("◆ mean, | median, bar: middle half", fontsize=8.5)
 
@@ -274,10 +274,12 @@ def _summary(rows: Sequence[Mapping]) -> Iterator[tuple[str, str, float | None]]
         text = f"mAP {where}{'; ' if cross else ''}chance {chance} %)"
         yield f"{percent(share)} %", text, share
     lengths = [r for r in rows if r["measure"] == "norm" and r.get("ratio")]
-    if len(lengths) > 1:
+    lengths = [r for r in lengths if r["domain"] != r["reference"]]
+    if lengths:
         least = min(lengths, key=lambda row: row["ratio"])
-        what = f"times as long as those of {least['reference']} are the features of"
-        yield f"{least['ratio']:.2f}", f"{what} {least['domain']}, the shortest", None
+        what = f"the length of features of {least['domain']} over {least['reference']}"
+        others = ", the least of the other domains" if len(lengths) > 1 else ""
+        yield f"{least['ratio']:.2f}", what + others, None
 
 
 def _domains(rows: Sequence[Mapping]) -> list[str]:
