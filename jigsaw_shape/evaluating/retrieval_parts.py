@@ -248,7 +248,7 @@ def lead(rows: Sequence[Mapping]) -> str:
     )
     for model in dict.fromkeys(row["model"] for row in rows):
         found = _summary([row for row in rows if row["model"] == model])
-        text += "".join(f" {model}: {value} {what}." for value, what, _ in found)
+        text += "".join(f" {model}: {value}, {what}." for value, what, _ in found)
     return text
 
 
