@@ -105,8 +105,9 @@ def test_rows_are_those_of_the_images_features():
         assert other["mean"] == pytest.approx(2 * one["mean"], rel=1e-5)
         assert other["ratio"] == pytest.approx(one["ratio"], rel=1e-5)
     gaps = [r for r in session.findings.rows if "difference" in r]
-    assert [r["condition"] for r in gaps] == ["photo → sketch", "sketch → photo"]
-    assert [r["difference"] for r in gaps] == pytest.approx([0, 0], abs=1e-6)
+    pairs = [f"{query} → {gallery}" for query in DOMAINS for gallery in DOMAINS]
+    assert [r["condition"] for r in gaps] == pairs
+    assert [r["difference"] for r in gaps] == pytest.approx([0] * 4, abs=1e-6)
 
 
 def test_each_image_is_shown_once_and_not_again_after_another_suite():
@@ -190,6 +191,25 @@ def test_tables_have_every_pair_and_domain():
     assert [row[:2] for row in lengths.rows] == [
         (m, d) for m in ("m0", "m1") for d in DOMAINS
     ]
+
+
+def test_domains_without_a_class_in_common_are_left_blank():
+    stimuli = _stimuli()
+    apart = np.char.add(stimuli.domain, stimuli.category)
+    session = _session()
+    session.retrieve([_model()], dataclasses.replace(stimuli, category=apart))
+    rows = [r for r in session.findings.rows if "measure" in r]
+    blank = [r for r in rows if r.get("query") not in (None, r.get("gallery"))]
+    assert [(r["map"], r["n_queries"]) for r in blank] == [(None, 0)] * 2
+    json.dumps(rows, allow_nan=False)
+    axes = retrieval_parts.figure(rows).axes[0]
+    assert [text.get_text() for text in axes.texts].count(parts_lib.NONE) == 2
+    precisions, *_ = retrieval_parts.tables(rows, "mine")
+    assert precisions.rows[1][1:] == ("0", parts_lib.NONE, parts_lib.NONE)
+    assert "mAP within a domain (mean over 2 pairs" in retrieval_parts.lead(rows)
+    ((number, what, share), *_) = retrieval_parts.facts(rows)
+    assert number == f"{100 * share:.1f} %"
+    assert what.endswith("mine")
 
 
 @pytest.fixture(scope="module")

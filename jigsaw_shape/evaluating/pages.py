@@ -292,7 +292,7 @@ def _puzzle(findings, rows, data, looks) -> Section:
 def _retrieval(findings, rows, data, looks) -> Section:
     shown = [row for row in rows if "measure" in row]
     stimuli = findings.stimuli[data]
-    remark = f"{data}. {stimuli.made_by}".rstrip()
+    remark = f"{data}. {stimuli.made_by}" if stimuli.made_by else data
     drawn = {f"retrieval_{data}": retrieval_parts.figure(shown, remark)}
     drawn |= dict(_difference_figures(rows, "retrieval", data))
     first = {name: i for i, name in reversed([*enumerate(stimuli.domain.tolist())])}

@@ -3,7 +3,7 @@
 All of it from rows of the suite `retrieval`. Imports no JAX.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -180,6 +180,8 @@ def tables(rows: Sequence[Mapping], data: str) -> Iterator[Table]:
 
 
 def _with_interval(row: Mapping) -> str:
+    if row["map"] is None:  # no query has a match
+        return NONE
     return f"{percent(row['map'])} ({interval(row)})"
 
 
@@ -191,7 +193,7 @@ def _precision(row: Mapping) -> str:
 def _means(found: Sequence[Mapping], models: Sequence[str]) -> Iterator[tuple]:
     """Yields lines of means over pairs of two domains, and over single domains."""
     for title, is_cross in (("between two, mean", True), ("within one, mean", False)):
-        here = [r for r in found if (r["query"] != r["gallery"]) == is_cross]
+        here = [r for r in _matched(found) if (r["query"] != r["gallery"]) == is_cross]
         if len({(r["query"], r["gallery"]) for r in here}) > 1:
             chance = _mean(r["chance"] for r in here)
             of_model = [
@@ -201,9 +203,12 @@ def _means(found: Sequence[Mapping], models: Sequence[str]) -> Iterator[tuple]:
             yield (title, NONE, percent(chance), *of_model)
 
 
-def _mean(values) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
+def _matched(found: Sequence[Mapping]) -> list[Mapping]:
+    return [row for row in found if row["map"] is not None]
+
+
+def _mean(values: Iterable[float]) -> float:
+    return float(np.mean([*values]))
 
 
 def _length_table(rows: Sequence[Mapping], data: str) -> Table:
@@ -264,15 +269,15 @@ def facts(rows: Sequence[Mapping]) -> list[tuple[str, str, float | None]]:
 
 def _summary(rows: Sequence[Mapping]) -> Iterator[tuple[str, str, float | None]]:
     """Yields the mean mAP, and the domain whose features are the shortest."""
-    found = [row for row in rows if row["measure"] == "retrieval"]
+    found = _matched([row for row in rows if row["measure"] == "retrieval"])
     cross = [row for row in found if row["query"] != row["gallery"]]
-    share = _mean(row["map"] for row in cross or found)
-    if share is not None:
-        n = len({(row["query"], row["gallery"]) for row in cross})
-        where = f"between domains (mean over {n} pairs" if cross else "within it ("
-        chance = percent(_mean(row["chance"] for row in cross or found))
-        text = f"mAP {where}{'; ' if cross else ''}chance {chance} %)"
-        yield f"{percent(share)} %", text, share
+    used = cross or found
+    if used:
+        where = "between domains" if cross else "within a domain"
+        mean = f"mean over {len(used)} pairs; " if len(used) > 1 else ""
+        chance = percent(_mean(row["chance"] for row in used))
+        share = _mean(row["map"] for row in used)
+        yield f"{percent(share)} %", f"mAP {where} ({mean}chance {chance} %)", share
     lengths = [r for r in rows if r["measure"] == "norm" and r.get("ratio")]
     lengths = [r for r in lengths if r["domain"] != r["reference"]]
     if lengths:

@@ -184,7 +184,7 @@ class Session:
             scores[name] = {
                 f"{query} → {searched}": one.scores
                 for (query, searched), one in found.items()
-                if one.n_queries and (query != searched or len(names) == 1)
+                if one.n_queries
             }
         base = {"suite": "retrieval", "data": stimuli.name}
         self.findings.rows += scoring.paired_rows(scores, base, seed=self.seed)
