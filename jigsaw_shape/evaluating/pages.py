@@ -295,15 +295,15 @@ def _retrieval(findings, rows, data, looks) -> Section:
     remark = f"{data}. {stimuli.made_by}" if stimuli.made_by else data
     drawn = {f"retrieval_{data}": retrieval_parts.figure(shown, remark)}
     drawn |= dict(_difference_figures(rows, "retrieval", data))
-    first = {name: i for i, name in reversed([*enumerate(stimuli.domain.tolist())])}
     side_px = stimuli.side_px or _THUMB_PX
-    tiles = tuple(Tile(stimuli.read(i, side_px), name) for name, i in first.items())
+    firsts = zip(*np.unique(stimuli.domain, return_index=True), strict=True)
+    tiles = tuple(Tile(stimuli.read(int(i), side_px), str(d)) for d, i in firsts)
     return Section(
         "retrieval",
         f"Finding a class in another domain: {data}",
         retrieval_parts.lead(shown),
         drawn,
-        (("An image of each domain", tiles[::-1]),),
+        (("An image of each domain", tiles),),
     )
 
 
