@@ -5,14 +5,17 @@ r"""Measures what models look at: shape bias, robustness, puzzles, beside humans
     python -m jigsaw_shape.evaluate --workdir runs/pacs/erm --workdir runs/pacs/jigen \
         --suite all --out DIR
     python -m jigsaw_shape.evaluate --predictions FILE --suite shape_bias --data DIR
+    python -m jigsaw_shape.evaluate --workdir runs/pacs/erm --suite retrieval \
+        --data domains=DIR --out DIR
     python -m jigsaw_shape.evaluate make-cue-conflict --help
 
 Models may be given several times and together: they share every pass over the images.
 MODEL is a path or name, or LABEL=MODEL to say what rows and figures call it. DIR of
 --data has a folder a category; its name says which experiment it is (cue-conflict,
 silhouettes, edges, greyscale, original, texture), or EXPERIMENT=DIR does; a folder of
-such folders is each of them. Any other is labelled images. Without --data a run is
-evaluated on its own held-out domain. docs/evaluating.md says what each measure means.
+such folders is each of them. Any other is labelled images. domains=DIR has
+DOMAIN/CLASS/IMAGE, for retrieval. Without --data a run is evaluated on its own held-out
+domain. docs/evaluating.md says what each measure means.
 
 Exit codes: 0 done; 2 refused, with one line that says why; 130 Ctrl-C.
 """
@@ -48,8 +51,9 @@ def main(argv: Sequence[str]) -> int:
         opened = inputs.open_all(args, jax.device_count())
         jobs, notes = gather.plan(opened, suites, explicit="all" not in args.suite)
     with _passes(console) as on_pass:
-        run = session.Session(args.seed, args.n_images, on_pass)
-        run.findings.notes += notes
+        keeps = any("retrieval" in job.suites for job in jobs)
+        run = session.Session(args.seed, args.n_images, on_pass, keep_features=keeps)
+        run.findings.notes += [*opened.notes, *notes]
         for job in jobs:
             try:
                 gather.run(run, job, opened)

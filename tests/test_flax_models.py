@@ -87,7 +87,8 @@ def test_a_run_answers_with_the_checkpoint_that_was_asked_for(run, selection, st
     }
     expected = learner.model.apply(grown, images, train=False)
     found = model.predict(images)
-    assert set(found) == {"classification", "jigsaw"}
+    assert model.has_features
+    assert set(found) == {"classification", "jigsaw", "features"}
     for head, scores in found.items():
         assert scores == pytest.approx(np.asarray(expected[head]), rel=1e-4, abs=1e-4)
 
@@ -174,7 +175,8 @@ def test_imagenet_weights_answer_in_16_categories():
         own.variables, normalized
     )
     logits = np.asarray(features) @ own.classifier["kernel"] + own.classifier["bias"]
-    assert list(found) == ["classification"]
+    assert set(found) == {"classification", "features"}
+    assert found["features"] == pytest.approx(np.asarray(features), abs=2e-3)
     expected = imagenet16.category_scores(logits)
     assert found["classification"] == pytest.approx(expected, abs=2e-3)
 

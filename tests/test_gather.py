@@ -1,14 +1,16 @@
 """Which suite runs on which images, planned without a model that runs."""
 
+import dataclasses
 import pathlib
 
 import numpy as np
 import pytest
 
 from jigsaw_shape.evals import stimuli as made_stimuli
+from jigsaw_shape.evals.decisions import Decisions
 from jigsaw_shape.evals.model import Model
 from jigsaw_shape.evals.published import Stimuli
-from jigsaw_shape.evaluating import gather
+from jigsaw_shape.evaluating import gather, searched
 from jigsaw_shape.evaluating.inputs import Opened
 from jigsaw_shape.evaluating.session import SUITES
 
@@ -36,8 +38,17 @@ EDGES = _stimuli("edges", "edges")
 ORIGINAL = _stimuli("original", "original")
 IMAGES = _stimuli("mine", "images")
 OWN = _stimuli("own target", "images")
+DOMAINS = dataclasses.replace(
+    _stimuli("many", "domains"),
+    images=("photo/ox/a.png", "sketch/ox/b.png", "sketch/yak/c.png"),
+    paths=tuple(map(pathlib.Path, "abc")),
+    category=np.array(["ox", "ox", "yak"]),
+    domain=np.array(["photo", "sketch", "sketch"]),
+)
+OWN_DOMAINS = dataclasses.replace(DOMAINS, name="own", made_by="None that trained")
 MODEL = Model("m", ("cat", "dog"), 8, 4, None)
-RUN = Model("run", ("cat", "dog"), 8, 4, None)
+RUN = Model("run", ("cat", "dog"), 8, 4, None, has_features=True)
+LITE = Model("lite", ("cat", "dog"), 8, 4, None, has_features=True)
 
 
 @pytest.fixture(autouse=True)
@@ -45,20 +56,25 @@ def _stand_ins(monkeypatch):
     """A run's own images, and scikit-image whether installed or not."""
     monkeypatch.setattr(gather, "_own_target", lambda config: OWN)
     monkeypatch.setattr(gather, "_own_conflict", lambda config: None)
+    monkeypatch.setattr(searched, "own_images", lambda config: OWN_DOMAINS)
     monkeypatch.setattr(made_stimuli, "skimage", lambda: None)
 
 
-def _plan(*data, models=(MODEL,), suites=SUITES, explicit=False, predicted=()):
+def _plan(
+    *data, models=(MODEL,), suites=SUITES, explicit=False, predicted=(), features=None
+):
     configs = {m.name: {} for m in models if m is RUN}
-    opened = Opened(models, configs, predicted, data, ())
+    opened = Opened(models, configs, predicted, data, (), features or {})
     jobs, notes = gather.plan(opened, suites, explicit=explicit)
     return [(j.stimuli.name, j.suites, [m.name for m in j.models]) for j in jobs], notes
 
 
 def test_labelled_images_serve_every_suite_that_is_made_of_them():
     jobs, notes = _plan(IMAGES, models=(MODEL, RUN))
-    assert jobs == [("mine", MADE, ["m", "run"])]
-    assert ["shape_bias has no images" in note for note in notes] == [True]
+    assert jobs == [("mine", MADE, ["m", "run"]), ("own", ("retrieval",), ["run"])]
+    assert ["shape_bias has no images" in note for note in notes] == [False] * 2 + [
+        True
+    ]
 
 
 def test_published_sets_are_scored_as_they_are_and_not_made_again():
@@ -77,6 +93,7 @@ def test_a_run_without_labelled_images_takes_its_own():
     assert jobs == [
         ("conflict", ("shape_bias",), ["run"]),
         ("own target", MADE, ["run"]),
+        ("own", ("retrieval",), ["run"]),
     ]
     jobs, _ = _plan(models=(RUN,), suites=("target",), explicit=True)
     assert jobs == [("own target", ("target",), ["run"])]
@@ -90,9 +107,9 @@ def test_any_published_set_will_do_where_no_experiment_is_asked_for():
 def test_a_suite_by_name_needs_images():
     for suite in SUITES:
         with pytest.raises(ValueError, match=f"{suite} has no images: give --data"):
-            _plan(suites=(suite,), explicit=True)
+            _plan(models=(LITE,), suites=(suite,), explicit=True)
     _, notes = _plan(EDGES)
-    assert len(notes) == 4  # all but experiments
+    assert len(notes) == 5  # all but experiments
 
 
 def test_a_file_of_predictions_cannot_be_asked_again():
@@ -114,3 +131,55 @@ def test_without_scikit_image_all_goes_on_and_experiments_do_not(monkeypatch):
     assert not any("experiments has no images" in note for note in notes)
     with pytest.raises(ValueError, match="scikit-image"):
         _plan(IMAGES, suites=("experiments",), explicit=True)
+
+
+def test_domains_are_searched_and_nothing_else_is_made_of_them():
+    jobs, notes = _plan(DOMAINS, models=(LITE,))  # whose classes are others
+    assert jobs == [("many", ("retrieval",), ["lite"])]
+    assert sum("has no images" in note for note in notes) == len(SUITES) - 1
+    jobs, _ = _plan(DOMAINS, models=(RUN,), suites=("retrieval",), explicit=True)
+    assert jobs == [("many", ("retrieval",), ["run"])]
+
+
+def test_a_runs_own_domains_are_shown_to_models_without_any():
+    jobs, notes = _plan(models=(LITE, RUN), suites=("retrieval",), explicit=True)
+    assert jobs == [("own", ("retrieval",), ["run", "lite"])]
+    assert notes == ["own: None that trained"]
+
+
+def test_what_has_no_features_is_refused_by_name_and_left_out_of_all():
+    with pytest.raises(ValueError, match="m gives no features to compare: an ONNX"):
+        _plan(DOMAINS, models=(MODEL, LITE), suites=("retrieval",), explicit=True)
+    jobs, notes = _plan(DOMAINS, models=(MODEL, LITE))
+    assert jobs == [("many", ("retrieval",), ["lite"])]
+    assert any("leaves out what cannot be searched: m gives no" in n for n in notes)
+    jobs, notes = _plan(DOMAINS)
+    assert jobs == []
+    assert not any("retrieval has no images" in note for note in notes)
+
+
+def test_predictions_are_searched_by_their_features():
+    one = Decisions("mine", "model", "domains", DOMAINS.images, DOMAINS.category, None)
+    given = {"models": (), "predicted": (one,), "suites": ("retrieval",)}
+    with pytest.raises(ValueError, match="predictions mine hold no features"):
+        _plan(DOMAINS, **given, explicit=True)
+    jobs, _ = _plan(
+        DOMAINS, **given, explicit=True, features={"mine": np.zeros((3, 2))}
+    )
+    assert jobs == [("many", ("retrieval",), [])]
+
+
+def test_domains_in_which_nothing_can_be_found_are_refused():
+    alike = dataclasses.replace(DOMAINS, category=np.array(["ox"] * 3))
+    with pytest.raises(ValueError, match="many shows one class, ox"):
+        _plan(alike, models=(LITE,), suites=("retrieval",), explicit=True)
+    _, notes = _plan(alike, models=(LITE,))
+    assert any("many shows one class" in note for note in notes)
+
+
+def test_own_sets_of_one_name_and_other_images_are_numbered():
+    other = dataclasses.replace(OWN_DOMAINS, images=("x", "y", "z"))
+    pairs = [(OWN_DOMAINS, [RUN]), (other, [LITE])]
+    opened = Opened((RUN, LITE), {"run": {}, "lite": {}}, (), (), ())
+    found, _ = searched.find(opened, lambda opened, own: pairs, explicit=True)
+    assert [stimuli.name for stimuli, _ in found] == ["own", "own (2)"]

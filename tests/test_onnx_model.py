@@ -28,7 +28,7 @@ def _write(
     side=SIDE,
     metadata=None,
     producer="elsewhere",
-    extra_output=False,
+    extra_output="",
 ):
     """Writes a network whose scores are the means of its input's channels."""
     shape = [batch, 3, side, side] if channels_first else [batch, side, side, 3]
@@ -36,16 +36,17 @@ def _write(
     outputs = [
         helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, n_scores])
     ]
+    means = extra_output or "means"
     axes = [2, 3] if channels_first else [1, 2]
     weights = np.eye(3, n_scores, dtype=np.float32)
     nodes = [
         helper.make_node("Cast", ["pixels"], ["floats"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMean", ["floats"], ["means"], axes=axes, keepdims=0),
-        helper.make_node("MatMul", ["means", "weights"], ["logits"]),
+        helper.make_node("ReduceMean", ["floats"], [means], axes=axes, keepdims=0),
+        helper.make_node("MatMul", [means, "weights"], ["logits"]),
     ]
     if extra_output:
         outputs.append(
-            helper.make_tensor_value_info("means", TensorProto.FLOAT, [batch, 3])
+            helper.make_tensor_value_info(means, TensorProto.FLOAT, [batch, 3])
         )
     constant = onnx.numpy_helper.from_array(weights, "weights")
     graph = helper.make_graph(nodes, "g", [entry], outputs, [constant])
@@ -139,9 +140,22 @@ def test_imagenets_thousand_scores_become_16_categories(tmp_path, images):
 
 
 def test_logits_are_found_among_several_outputs(tmp_path, images):
-    path = _write(tmp_path / "a.onnx", extra_output=True, n_scores=5)
-    found = _open(path, classes=tuple("abcde")).predict(images)["classification"]
-    assert found.shape == (4, 5)
+    path = _write(tmp_path / "a.onnx", extra_output="means", n_scores=5)
+    model = _open(path, classes=tuple("abcde"))
+    found = model.predict(images)
+    assert not model.has_features
+    assert set(found) == {"classification"}
+    assert found["classification"].shape == (4, 5)
+
+
+@pytest.mark.parametrize("batch", ["b", 3])
+def test_an_output_called_features_is_kept(tmp_path, images, batch):
+    path = _write(tmp_path / "a.onnx", extra_output="features", n_scores=5, batch=batch)
+    model = _open(path, classes=tuple("abcde"))
+    assert model.has_features
+    found = model.predict(images)
+    assert found["features"] == pytest.approx(_expected(images), abs=1e-5)
+    assert found["classification"].shape == (4, 5)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import json
 import numpy as np
 import pytest
 
-from jigsaw_shape import figures
 from jigsaw_shape.evals import retrieval
 
 
@@ -149,23 +148,38 @@ def test_shorter_counts_pairs():
 
 def test_rows_are_of_every_pair_of_domains():
     features, labels = make_data()
-    domains = np.repeat([0, 2], 20)
+    domains, names = np.repeat([0, 2], 20), ("photo", "empty", "sketch")
     features[20:] *= 3
-    rows = list(retrieval.rows(features, labels, domains, ("photo", "empty", "sketch")))
+    between = retrieval.between(features, labels, domains, names)
+    assert list(between) == list(itertools.product(("photo", "sketch"), repeat=2))
+    rows = [*retrieval.retrieval_rows(between)]
     json.dumps(rows, allow_nan=False)
-    pairs = {(r["query"], r["gallery"]) for r in rows if r["measure"] == "retrieval"}
-    assert pairs == set(itertools.product(("photo", "sketch"), repeat=2))
-    cross = next(
-        r for r in rows if (r.get("query"), r.get("gallery")) == ("photo", "sketch")
-    )
+    cross = next(r for r in rows if (r["query"], r["gallery"]) == ("photo", "sketch"))
     found = retrieval.retrieve(features, labels, np.arange(20), np.arange(20, 40))
-    assert cross["map"] == found.map
+    assert cross["map"] == found.map == pytest.approx(found.scores.mean())
+    assert cross["low"] < cross["map"] < cross["high"]
     assert cross["precision_at_5"] == found.precision[5]
+    assert cross["n_queries"] == len(found.scores)
+
+
+def test_rows_of_norms_compare_with_photographs():
+    features, _ = make_data()
+    domains, names = np.repeat([0, 2], 20), ("photo", "empty", "sketch")
+    features[20:] *= 3
+    rows = [*retrieval.norm_rows(features, domains, names)]
+    json.dumps(rows, allow_nan=False)
     norms = {r["domain"]: r for r in rows if r["measure"] == "norm"}
     lengths = np.linalg.norm(features, axis=1)
     assert norms["photo"]["mean"] == pytest.approx(lengths[:20].mean())
+    assert norms["sketch"]["quartile_3"] == pytest.approx(
+        np.quantile(lengths[20:], 0.75)
+    )
     assert norms["photo"]["n"] == 20
     assert norms["photo"]["relative"] + norms["sketch"]["relative"] == pytest.approx(2)
+    assert norms["photo"]["ratio"] == 1
+    assert norms["sketch"]["reference"] == "photo"
+    expected = lengths[20:].mean() / lengths[:20].mean()
+    assert norms["sketch"]["ratio"] == pytest.approx(expected)
     less = {
         (r["domain"], r["than"]): r["probability"]
         for r in rows
@@ -173,35 +187,23 @@ def test_rows_are_of_every_pair_of_domains():
     }
     assert less["photo", "sketch"] > 0.9
     assert sum(less.values()) == pytest.approx(1)
-
-
-def test_a_figure_shows_every_model_and_number(tmp_path):
-    features, labels = make_data()
-    domains = np.repeat([0, 1], 20)
-    names = ("photo", "sketch")
-    models = {
-        name: list(retrieval.rows(features * scale, labels, domains, names))
-        for name, scale in (("erm", 1), ("ddec", np.arange(1, 5)))
-    }
-    figure = figures.retrieval_figure(models)
-    figures.save(figure, tmp_path / "retrieval.png")
-    titles = [axes.get_title() for axes in figure.axes]
-    for name, rows in models.items():
-        axes = figure.axes[titles.index(name)]
-        texts = [text.get_text() for text in axes.texts]
-        expected = [
-            f"{100 * r['map']:.0f}" for r in rows if r["measure"] == "retrieval"
-        ]
-        assert texts == expected
-    bars = figure.axes[2].patches
-    norms = [r["relative"] for r in models["erm"] if r["measure"] == "norm"]
-    assert [bar.get_height() for bar in bars] == pytest.approx(norms)
+    others = retrieval.norm_rows(features, domains, ("caltech", "", "sun"))
+    assert not any("ratio" in row for row in others)
 
 
 def test_what_cannot_be_searched_is_refused():
     features, labels = make_data()
     with pytest.raises(ValueError, match="40 features, 39 labels"):
-        list(retrieval.rows(features, labels[1:], labels, ("a", "b", "c")))
+        retrieval.between(features, labels[1:], labels, ("a", "b", "c"))
     features[3, 1] = np.nan
     with pytest.raises(ValueError, match="not finite"):
-        list(retrieval.rows(features, labels, labels, ("a", "b", "c")))
+        retrieval.between(features, labels, labels, ("a", "b", "c"))
+
+
+def test_images_that_nothing_can_be_searched_for_in_are_refused():
+    here = np.array(["photo"] * 3)
+    with pytest.raises(ValueError, match="mine shows one class, dog: retrieval needs"):
+        retrieval.check(np.array(["dog"] * 3), here, "mine")
+    with pytest.raises(ValueError, match="mine has one image of each of its 3 classes"):
+        retrieval.check(np.array(["cat", "dog", "emu"]), here, "mine")
+    retrieval.check(np.array(["cat", "dog", "dog"]), here, "mine")

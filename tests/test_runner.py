@@ -58,6 +58,15 @@ def test_every_image_is_answered_once_in_order(batch_size):
     assert done[-1] == N
 
 
+def test_features_are_kept_where_they_are_wanted():
+    probes = [PLAIN, Probe("inverse", lambda rngs, images: 1 - images)]
+    found = runner.run([_model()], _store(), probes, features_of=("plain",))
+    outputs = found.outputs["m"]
+    assert set(outputs["inverse"]) == {"classification"}
+    expected = 10 * np.arange(N) / 255
+    assert outputs["plain"]["features"] == pytest.approx(expected, abs=1e-6)
+
+
 def test_random_probes_depend_on_seed_and_index_alone():
     probes = [PLAIN, Probe("noise", _noise)]
 

@@ -170,7 +170,9 @@ def fetch(
     raise ValueError("; ".join(reasons))
 
 
-def decode(data: bytes, *, size_px: int = 0) -> np.ndarray:
+def decode(
+    data: bytes, *, size_px: int = 0, background: tuple[int, int, int] | None = None
+) -> np.ndarray:
     """Returns an encoded image's pixels: uint8 [H, W, 3], RGB.
 
     Whatever the file stores becomes RGB as Pillow converts it: grey, palettes, CMYK;
@@ -182,6 +184,8 @@ def decode(data: bytes, *, size_px: int = 0) -> np.ndarray:
       size_px: If above 0, the result is resized to H = W = `size_px` with an
         antialiased bilinear filter, squashing what is not square: nothing is cropped,
         as in JiGen's evaluation.
+      background: RGB in 0..255, what shows through where the image is transparent;
+        None: the colours that are stored there, whatever they are.
 
     Raises:
       Exception: The data are damaged; Pillow raises nearly any kind.
@@ -194,6 +198,9 @@ def decode(data: bytes, *, size_px: int = 0) -> np.ndarray:
         if image.mode.startswith("I"):
             deep = np.clip(np.asarray(image), 0, 65535)
             image = Image.fromarray(np.rint(deep / 257).astype(np.uint8))
+        if background is not None and image.has_transparency_data:
+            below = Image.new("RGBA", image.size, (*background, 255))
+            image = Image.alpha_composite(below, image.convert("RGBA"))
         if image.mode == "P" and "transparency" in image.info:
             image = image.convert("RGBA")
         image = image.convert("RGB")

@@ -1,12 +1,10 @@
 """Images for an encoder: which there are, and how each becomes a square of pixels."""
 
-import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from jigsaw_shape.data import files
 from jigsaw_shape.stylizing import images as images_lib
@@ -57,16 +55,4 @@ def read(path: str, size_px: int, background: str = "white") -> np.ndarray:
       Exception: The file is damaged; Pillow raises nearly any kind.
     """
     data = Path(path).read_bytes()
-    colour = BACKGROUNDS[background]
-    if colour is not None:
-        with Image.open(io.BytesIO(data)) as image:
-            if image.has_transparency_data:
-                return _flat(image, size_px, colour)
-    return files.decode(data, size_px=size_px)
-
-
-def _flat(image: Image.Image, size_px: int, colour) -> np.ndarray:
-    image = ImageOps.exif_transpose(image).convert("RGBA")
-    below = Image.new("RGBA", image.size, (*colour, 255))
-    flat = Image.alpha_composite(below, image).convert("RGB")
-    return np.array(flat.resize((size_px, size_px), Image.Resampling.BILINEAR))
+    return files.decode(data, size_px=size_px, background=BACKGROUNDS[background])

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 # Host arrays of n images: "classification" float32 [n, classes] and, where the model
-# has them, "jigsaw" float32 [n, K + 1].
+# has them, "jigsaw" float32 [n, K + 1] and "features" float32 [n, F].
 Outputs = Mapping[str, np.ndarray]
 
 
@@ -29,13 +29,15 @@ class Model:
       batch_size: The most images that a call of `predict` takes.
       predict: `predict(images, orders=None)` maps float32 [b, H, W, 3] in [0, 1], JAX
         or NumPy, 1 to `batch_size` of them, to host arrays: `classification`, float32
-        [b, n], whose largest entry is the answer, and `jigsaw`, float32 [b, K + 1],
-        where there is such a head. Images of another side than `size_px` are resized
-        as in training's evaluation (`augment.resize`). With `orders`, int32 [b], each
-        image is cut into `grid` x `grid` tiles and shuffled by that row of
-        `permutations`. Any number of devices; each image counts once.
+        [b, n], whose largest entry is the answer, `jigsaw`, float32 [b, K + 1], where
+        there is such a head, and `features`, float32 [b, F], if it has any. Images of
+        another side than `size_px` are resized as in training's evaluation
+        (`augment.resize`). With `orders`, int32 [b], each image is cut into `grid` x
+        `grid` tiles and shuffled by that row of `permutations`. Any number of devices;
+        each image counts once.
       permutations: int32 [K + 1, T], row 0 the identity; None without a jigsaw head.
       grid: Tiles a side of the puzzle; 0 without a jigsaw head.
+      has_features: Whether `predict` returns its pooled features too.
       about: Flat facts for rows: weights, encoder, checkpoint, digests, ...
     """
 
@@ -46,6 +48,7 @@ class Model:
     predict: Callable[..., dict[str, np.ndarray]]
     permutations: np.ndarray | None = None
     grid: int = 0
+    has_features: bool = False
     about: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 

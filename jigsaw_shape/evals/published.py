@@ -39,6 +39,7 @@ class Stimuli:
       side_px: The side of the images where all are squares of one size, else 0.
       made_by: How they were made, where that is known, in a sentence.
       digest: Of the files' contents.
+      domain: str [n], the domain that each is of; None where there are none.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Stimuli:
     side_px: int
     made_by: str
     digest: str
+    domain: np.ndarray | None = None
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -87,6 +89,7 @@ class Stimuli:
             category=self.category[indices],
             texture=None if self.texture is None else self.texture[indices],
             read=lambda i, stored_px: self.read(int(indices[i]), stored_px),
+            domain=None if self.domain is None else self.domain[indices],
         )
 
     def dataset(self, stored_px: int) -> Dataset:
@@ -128,6 +131,7 @@ def of_dataset(
         side_px=side_px,
         made_by="",
         digest=dataset.digest(),
+        domain=np.array(dataset.domains)[dataset.domain[indices]],
     )
 
 
@@ -144,13 +148,7 @@ def read_folder(folder: pathlib.Path, experiment: str = "") -> Stimuli:
         twice there.
       OSError: A file is no image, or cannot be read.
     """
-    if not folder.is_dir():
-        raise ValueError(f"{folder} is not a folder")
-    paths = [
-        folder.joinpath(*parts)
-        for parts in sorted(files.list_files(folder))
-        if pathlib.Path(parts[-1]).suffix.lower() in _SUFFIXES
-    ]
+    paths = find_images(folder)
     if not paths:
         raise ValueError(
             f"{folder} holds no image: expected {folder}/CATEGORY/NAME.png"
@@ -174,7 +172,7 @@ def read_folder(folder: pathlib.Path, experiment: str = "") -> Stimuli:
     if len(set(keys)) < len(keys):
         twice = next(key for key in keys if keys.count(key) > 1)
         raise ValueError(f"{folder} holds two images called {twice}: names tell them")
-    side_px, digest = _look_at(paths)
+    side_px, digests = look_at(paths)
     return Stimuli(
         name=folder.resolve().name,
         experiment=experiment,
@@ -185,7 +183,7 @@ def read_folder(folder: pathlib.Path, experiment: str = "") -> Stimuli:
         read=lambda i, px: files.decode(paths[i].read_bytes(), size_px=px),
         side_px=side_px,
         made_by=made_by,
-        digest=digest,
+        digest=digest_of(paths, digests),
     )
 
 
@@ -242,17 +240,55 @@ def _made_by(folder: pathlib.Path) -> str:
         raise ValueError(f"{path}: expected a JSON object with made_by") from error
 
 
-def _look_at(paths) -> tuple[int, str]:
-    """Returns the side that all images share, 0 if none, and a digest of the files."""
-    sides, digest = set(), hashlib.sha256()
+def look_at(paths: Sequence[pathlib.Path]) -> tuple[int, list[bytes]]:
+    """Returns the side that all images share, 0 if none, and a digest of each file.
+
+    Raises:
+      OSError: A file is no image, or cannot be read.
+    """
+    sides, digests = set(), []
     for path in paths:
-        try:
-            with Image.open(path) as image:
-                sides |= set(image.size)
-        except Exception as error:  # Pillow raises nearly any kind
-            raise OSError(f"{path} is no readable image: {error}") from error
-        digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
-    return (sides.pop() if len(sides) == 1 else 0), digest.hexdigest()[:16]
+        size, digest = look_at_one(path)
+        sides |= set(size)
+        digests.append(digest)
+    return (sides.pop() if len(sides) == 1 else 0), digests
+
+
+def look_at_one(path: pathlib.Path) -> tuple[tuple[int, int], bytes]:
+    """Returns an image's width and height, and a digest of its file.
+
+    Raises:
+      OSError: It is no image, or cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            size = image.size
+    except Exception as error:  # Pillow raises nearly any kind
+        raise OSError(f"{path} is no readable image: {error}") from error
+    return size, hashlib.sha256(path.read_bytes()).digest()
+
+
+def digest_of(paths: Sequence[pathlib.Path], digests: Sequence[bytes]) -> str:
+    """Returns a digest of files by their names and digests."""
+    whole = hashlib.sha256()
+    for path, digest in zip(paths, digests, strict=True):
+        whole.update(path.name.encode() + digest)
+    return whole.hexdigest()[:16]
+
+
+def find_images(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the images of a folder by their suffixes, at any depth, sorted.
+
+    Raises:
+      ValueError: There is no such folder.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is not a folder")
+    return [
+        folder.joinpath(*parts)
+        for parts in sorted(files.list_files(folder))
+        if pathlib.Path(parts[-1]).suffix.lower() in _SUFFIXES
+    ]
 
 
 def _shortened(names: Sequence[str]) -> str:

@@ -7,12 +7,16 @@ shorter features, which thresholds and sums of features then overlook.
 Every function is of arrays alone; ties never depend on the order of the images.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from jigsaw_shape.evals import bootstrap
+
 KS = (1, 5, 10)
+# Names of domains of photographs, by which others' lengths are measured.
+PHOTOGRAPHS = ("photo", "photos", "photograph", "photographs", "real", "real_world")
 _BLOCK = 2**25  # similarities at a time, 128 MB
 
 
@@ -26,12 +30,14 @@ class Retrieval(NamedTuple):
       n_queries: Queries with at least one image of their class in the gallery; only
         they count.
       chance: The mean share of the gallery that is right: what any order gives.
+      scores: float64 [n_queries], the average precision of each query that counts.
     """
 
     map: float
     precision: dict[int, float]
     n_queries: int
     chance: float
+    scores: np.ndarray
 
 
 def unit(features: np.ndarray) -> np.ndarray:
@@ -89,6 +95,7 @@ def retrieve(
         precision={k: float(np.mean(v)) if v else nan for k, v in precisions.items()},
         n_queries=len(found),
         chance=float(np.mean(chances)) if chances else nan,
+        scores=np.array(found, np.float64),
     )
 
 
@@ -154,78 +161,163 @@ def shorter(one: np.ndarray, other: np.ndarray) -> float:
     return float((below + equal / 2).mean() / len(values))
 
 
-def rows(
+def check(labels: np.ndarray, domains: np.ndarray, name: str) -> None:
+    """Refuses images among which nothing can be searched for.
+
+    Args:
+      labels: [N], of any type.
+      domains: [N], of any type.
+      name: Of the images, for the message.
+
+    Raises:
+      ValueError: They are of one class, or no two are of one class.
+    """
+    classes, counts = np.unique(labels, return_counts=True)
+    if len(classes) < 2:
+        shown = f"one class, {classes[0]}" if len(classes) else "nothing"
+        raise ValueError(
+            f"{name} shows {shown}: retrieval needs images of two classes at least, "
+            "or nothing that is found is wrong"
+        )
+    if counts.max() < 2:
+        raise ValueError(
+            f"{name} has one image of each of its {len(classes)} classes in "
+            f"{len(np.unique(domains))} domain: retrieval needs a second one to find, "
+            "in the same domain or another"
+        )
+
+
+def between(
     features: np.ndarray,
     labels: np.ndarray,
     domains: np.ndarray,
     names: Sequence[str],
     ks: Sequence[int] = KS,
-) -> Iterator[dict]:
-    """Yields the rows of the suite `retrieval`, flat and of JSON's types.
-
-    For each domain that queries and each that is searched, the same one among them:
-    `measure` "retrieval", `query`, `gallery`, `map`, `chance`, `precision_at_K` and
-    `n_queries`; what is not a number is None. For each domain: `measure` "norm",
-    `domain`, `n`, `mean`, `std`, `median` of the features' lengths and `relative`, the
-    mean over that of all domains' means. For each two domains: `measure`
-    "norm_shorter", `domain`, `than`, and `probability`, that a random image of `domain`
-    has a shorter feature than one of `than`.
+) -> dict[tuple[str, str], Retrieval]:
+    """Returns what each domain's images find in each, the same one among them.
 
     Args:
       features: float32 [N, F].
       labels: int [N].
       domains: int [N], indices into `names`.
-      names: Of the domains; those without an image have no rows.
+      names: Of the domains; those without an image are left out.
       ks: See `retrieve`.
+
+    Returns:
+      `{(query, gallery): ...}`, in the order of the names.
 
     Raises:
       ValueError: The arrays' lengths differ, or a feature is not finite.
     """
+    _refuse_misfits(features, labels, domains)
+    members = _members(domains, names)
+    return {
+        (query, searched): retrieve(features, labels, queries, gallery, ks)
+        for query, queries in members.items()
+        for searched, gallery in members.items()
+    }
+
+
+def retrieval_rows(
+    found: Mapping[tuple[str, str], Retrieval], *, seed: int = 0
+) -> Iterator[dict]:
+    """Yields what `between` found, flat and of JSON's types.
+
+    `measure` "retrieval", `query`, `gallery`, `map`, `low` and `high`, the ends of its
+    95 % bootstrap interval over queries, `chance`, `precision_at_K` and `n_queries`;
+    what is not a number is None.
+
+    Args:
+      found: See `between`.
+      seed: Of the bootstrap.
+    """
+    for (query, searched), one in found.items():
+        low, high = bootstrap.interval(one.scores, np.ones(one.n_queries), seed=seed)
+        yield {
+            "measure": "retrieval",
+            "query": query,
+            "gallery": searched,
+            "map": _number(one.map),
+            "low": _number(low),
+            "high": _number(high),
+            "chance": _number(one.chance),
+            **{
+                f"precision_at_{k}": _number(value)
+                for k, value in one.precision.items()
+            },
+            "n_queries": one.n_queries,
+        }
+
+
+def norm_rows(
+    features: np.ndarray, domains: np.ndarray, names: Sequence[str]
+) -> Iterator[dict]:
+    """Yields how long features are, flat and of JSON's types.
+
+    For each domain: `measure` "norm", `domain`, `n`, `mean`, `std`, `quartile_1`,
+    `median` and `quartile_3` of the lengths; `relative`, the mean over the mean of all
+    domains' means; and where one of them is of photographs (`PHOTOGRAPHS`) `reference`,
+    its name, and `ratio`, the mean over that domain's. For each two domains: `measure`
+    "norm_shorter", `domain`, `than`, and `probability`, that a random image of `domain`
+    has a shorter feature than one of `than`.
+
+    Args:
+      features: float32 [N, F].
+      domains: int [N], indices into `names`.
+      names: Of the domains; those without an image have no rows.
+    """
+    norms = np.linalg.norm(np.asarray(features, np.float64), axis=1)
+    lengths = {d: norms[found] for d, found in _members(domains, names).items()}
+    overall = np.mean([found.mean() for found in lengths.values()]) if lengths else 0
+    reference = reference_of(tuple(lengths))
+    for name, found in lengths.items():
+        row = {
+            "measure": "norm",
+            "domain": name,
+            "n": len(found),
+            "mean": float(found.mean()),
+            "std": float(found.std()),
+            "quartile_1": float(np.quantile(found, 0.25)),
+            "median": float(np.median(found)),
+            "quartile_3": float(np.quantile(found, 0.75)),
+            "relative": float(found.mean() / overall) if overall else None,
+        }
+        if reference is not None:
+            by = lengths[reference].mean()
+            row["reference"] = reference
+            row["ratio"] = float(found.mean() / by) if by else None
+        yield row
+    for name, found in lengths.items():
+        for than, others in lengths.items():
+            if than != name:
+                yield {
+                    "measure": "norm_shorter",
+                    "domain": name,
+                    "than": than,
+                    "probability": shorter(found, others),
+                }
+
+
+def reference_of(names: Sequence[str]) -> str | None:
+    """Returns the domain of photographs; None where none is called so."""
+    return next((name for name in PHOTOGRAPHS if name in names), None)
+
+
+def _refuse_misfits(features, labels, domains) -> None:
     if not len(features) == len(labels) == len(domains):
         raise ValueError(
             f"{len(features)} features, {len(labels)} labels and {len(domains)} domains"
         )
     if not np.isfinite(features).all():
         raise ValueError("some features are not finite")
-    members = {d: np.flatnonzero(np.asarray(domains) == d) for d in range(len(names))}
-    members = {d: found for d, found in members.items() if len(found)}
-    for query, queries in members.items():
-        for searched, gallery in members.items():
-            found = retrieve(features, labels, queries, gallery, ks)
-            yield {
-                "measure": "retrieval",
-                "query": names[query],
-                "gallery": names[searched],
-                "map": _number(found.map),
-                "chance": _number(found.chance),
-                **{
-                    f"precision_at_{k}": _number(value)
-                    for k, value in found.precision.items()
-                },
-                "n_queries": found.n_queries,
-            }
-    norms = np.linalg.norm(np.asarray(features, np.float64), axis=1)
-    lengths = {d: norms[found] for d, found in members.items()}
-    overall = np.mean([found.mean() for found in lengths.values()]) if lengths else 0
-    for d, found in lengths.items():
-        yield {
-            "measure": "norm",
-            "domain": names[d],
-            "n": len(found),
-            "mean": float(found.mean()),
-            "std": float(found.std()),
-            "median": float(np.median(found)),
-            "relative": float(found.mean() / overall) if overall else None,
-        }
-    for d, found in lengths.items():
-        for than, others in lengths.items():
-            if than != d:
-                yield {
-                    "measure": "norm_shorter",
-                    "domain": names[d],
-                    "than": names[than],
-                    "probability": shorter(found, others),
-                }
+
+
+def _members(domains: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Returns the images of each domain that has any."""
+    members = {
+        name: np.flatnonzero(np.asarray(domains) == d) for d, name in enumerate(names)
+    }
+    return {name: found for name, found in members.items() if len(found)}
 
 
 def _number(value: float) -> float | None:

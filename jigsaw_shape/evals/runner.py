@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import jax
 import numpy as np
@@ -11,7 +11,7 @@ from jigsaw_shape import augment
 from jigsaw_shape.data.pipeline import ImageStore
 from jigsaw_shape.evals.model import Model, Probe
 
-_HEADS = ("classification", "jigsaw")
+_HEADS, _FEATURES = ("classification", "jigsaw"), "features"
 
 
 @dataclasses.dataclass
@@ -46,6 +46,7 @@ def run(
     *,
     seed: int = 0,
     n_samples: int = 0,
+    features_of: Collection[str] = (),
     on_batch: Callable[[int], None] = lambda n_done: None,
 ) -> Pass:
     """Returns every model's answers to every probe of every image.
@@ -59,6 +60,8 @@ def run(
       probes: Of those with one name only the first is made.
       seed: With an image's index it decides its probes' random numbers.
       n_samples: Of the first images whose probes are kept to be looked at.
+      features_of: Names of probes of which `features` are kept beside the heads, from
+        models that have them.
       on_batch: Called after each batch with the number of images that are done.
     """
     probes = list({probe.name: probe for probe in reversed(probes)}.values())[::-1]
@@ -82,6 +85,7 @@ def run(
             found.probes_s += time.perf_counter() - since
             _keep(found.samples, probe.name, shown[: len(chunk)], n_samples)
             orders = None if probe.orders is None else probe.orders(filled)
+            heads = (*_HEADS, *((_FEATURES,) if probe.name in features_of else ()))
             for model in models:
                 if orders is not None and model.permutations is None:
                     continue
@@ -89,7 +93,7 @@ def run(
                 answers = model.predict(shown, orders)
                 found.forward_s += time.perf_counter() - since
                 parts[model.name][probe.name].append(
-                    {h: answers[h][: len(chunk)] for h in _HEADS if h in answers}
+                    {h: answers[h][: len(chunk)] for h in heads if h in answers}
                 )
                 found.n_answers += len(chunk)
         on_batch(int(chunk[-1]) + 1)

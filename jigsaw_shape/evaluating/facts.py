@@ -39,8 +39,8 @@ def collect(argv: Sequence[str], opened: Opened, findings: Findings) -> dict[str
             for model in opened.models
         }
         | {
-            one.observer: {"weights": "a file of predictions"}
-            for one in opened.predicted
+            name: {"weights": "a file of predictions"}
+            for name in (*(one.observer for one in opened.predicted), *opened.features)
         },
         "data": {
             name: {

@@ -61,6 +61,7 @@ def open_run(
         predict=_predict(predict_fn),
         permutations=learner.permutations if has_puzzle else None,
         grid=config.jigsaw.grid if has_puzzle else 0,
+        has_features=True,
         about={
             "weights": f"{directory.resolve().name}, step {step} ({selection})",
             "encoder": config.model.encoder,
@@ -123,6 +124,7 @@ def open_pretrained(weights_name: str, *, name: str, batch_size: int) -> Model:
         size_px=IMAGENET_PX,
         batch_size=batch_size,
         predict=in_categories(_predict(predict_fn)),
+        has_features=True,
         about={
             "weights": init,
             "encoder": encoder,
@@ -135,8 +137,9 @@ def in_categories(predict):
     """Returns `predict` with its 1,000 scores mapped to the 16 categories."""
 
     def mapped(images, orders=None):
-        scores = predict(images, orders)["classification"]
-        return {"classification": imagenet16.category_scores(scores)}
+        outputs = predict(images, orders)
+        scores = imagenet16.category_scores(outputs["classification"])
+        return {**outputs, "classification": scores}
 
     return mapped
 
@@ -148,7 +151,6 @@ def _predict(predict_fn: core.PredictFn):
         batch = {"image": images}
         if orders is not None:
             batch["order"] = np.asarray(orders, np.int32)
-        outputs = predict_fn(None, batch)
-        return {head: outputs[head] for head in outputs if head != "features"}
+        return predict_fn(None, batch)
 
     return predict

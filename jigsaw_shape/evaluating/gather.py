@@ -6,9 +6,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from jigsaw_shape.data import sources
+from jigsaw_shape.evals import domains
 from jigsaw_shape.evals import stimuli as made_stimuli
 from jigsaw_shape.evals.model import Model
 from jigsaw_shape.evals.published import Stimuli, of_dataset
+from jigsaw_shape.evaluating import searched
 from jigsaw_shape.evaluating.inputs import Opened
 from jigsaw_shape.evaluating.session import Session
 from jigsaw_shape.training import setup
@@ -21,8 +23,8 @@ class Job:
     """A pass: what is asked of which models about which images.
 
     Attributes:
-      suites: `("shape_bias",)` and `("experiments",)` of published images, or those
-        that are made from labelled images.
+      suites: `("shape_bias",)` and `("experiments",)` of published images,
+        `("retrieval",)`, or those that are made from labelled images.
       stimuli: The images.
       models: Who is shown them; perhaps nobody.
       published: Whether the images are scored as they are, beside observers.
@@ -52,7 +54,7 @@ def plan(
     published = [
         (stimuli, opened.models)
         for stimuli in opened.data
-        if stimuli.experiment not in ("cue_conflict", "images")
+        if stimuli.experiment not in ("cue_conflict", "images", domains.EXPERIMENT)
         and "experiments" in suites
     ]
     made = [suite for suite in _MADE if suite in suites]
@@ -75,6 +77,11 @@ def plan(
     jobs = [Job(("shape_bias",), s, tuple(m), True) for s, m in conflicts]
     jobs += [Job(("experiments",), s, tuple(m), True) for s, m in published]
     jobs += [Job(tuple(made), s, tuple(m), False) for s, m in labelled]
+    if "retrieval" in suites:  # last: features that passes before it kept are there
+        found, left_out = searched.find(opened, _shared, explicit=explicit)
+        jobs += [Job(("retrieval",), s, tuple(m), False) for s, m in found]
+        notes += left_out
+        noted |= {"retrieval"} if left_out and not found else set()
     for suite in suites:
         if suite not in noted and not any(suite in job.suites for job in jobs):
             text = f"{suite} has no images: {_wanted(suite, opened)}"
@@ -82,7 +89,7 @@ def plan(
                 raise ValueError(text)
             notes.append(text)
     for job in jobs:
-        for model in job.models:
+        for model in job.models if job.suites != ("retrieval",) else ():
             job.stimuli.labels(model.classes, model.name)
     return jobs, notes
 
@@ -100,6 +107,10 @@ def run(session: Session, job: Job, opened: Opened) -> None:
         decided = [*session.decide(job.models, job.stimuli), *predicted]
         session.score(job.suites[0], job.stimuli, decided, opened.observers)
         return
+    if job.suites == ("retrieval",):
+        features = opened.features if given else {}
+        session.retrieve(job.models, job.stimuli, features)
+        return
     if job.models:
         session.probe(job.suites, job.models, job.stimuli)
     if predicted and "target" in job.suites:
@@ -109,6 +120,11 @@ def run(session: Session, job: Job, opened: Opened) -> None:
 def _wanted(suite: str, opened: Opened) -> str:
     if suite == "shape_bias":
         return "give --data with a folder whose name says cue-conflict"
+    if suite == "retrieval":
+        return (
+            f"give --data {domains.EXPERIMENT}=DIR with folders DOMAIN/CLASS/IMAGE, or "
+            "--workdir with a run's own"
+        )
     if opened.predicted and not opened.models:
         return "files of predictions answer shape_bias, experiments and target alone"
     return "give --data with a folder CATEGORY/IMAGE, or --workdir with a run's own"
@@ -140,7 +156,10 @@ def _labelled(
         (stimuli, others)
         for stimuli in opened.data
         if stimuli.experiment == "original"
-        or ("experiments" not in suites and stimuli.experiment != "cue_conflict")
+        or (
+            "experiments" not in suites
+            and stimuli.experiment not in ("cue_conflict", domains.EXPERIMENT)
+        )
     ]
     found = _shared(opened, _own_target)
     return found + (published if others or opened.predicted else [])
@@ -154,7 +173,7 @@ def _shared(opened: Opened, own) -> list[tuple[Stimuli, list[Model]]]:
             continue
         stimuli = own(opened.configs[model.name])
         if stimuli is not None:
-            key = (stimuli.name, stimuli.digest)
+            key = (stimuli.name, stimuli.digest, stimuli.images)
             found.setdefault(key, (stimuli, []))[1].append(model)
     return list(found.values())
 

@@ -5,14 +5,15 @@ import dataclasses
 import pathlib
 from collections.abc import Sequence
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from jigsaw_shape.evals import decisions as decisions_lib
+from jigsaw_shape.evals import domains
 from jigsaw_shape.evals.decisions import EXPERIMENTS, Decisions
 from jigsaw_shape.evals.model import Model
 from jigsaw_shape.evals.published import Stimuli, read_folder
-from jigsaw_shape.evaluating import flax_models, onnx_model, session
-from jigsaw_shape.evaluating.predictions import read_predictions
+from jigsaw_shape.evaluating import flax_models, onnx_model, predictions, session
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Opened:
       predicted: Decisions read from files, on `data`'s one set of images.
       data: Labelled images, each set once.
       observers: Published decisions.
+      features: Read from files too: float32 [n, F] by name, of `data`'s one set.
+      notes: What a reader should know of the images.
     """
 
     models: tuple[Model, ...]
@@ -32,12 +35,15 @@ class Opened:
     predicted: tuple[Decisions, ...]
     data: tuple[Stimuli, ...]
     observers: tuple[Decisions, ...]
+    features: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         """Every model's name, those of files of predictions last."""
-        predicted = tuple(one.observer for one in self.predicted)
-        return tuple(model.name for model in self.models) + predicted
+        predicted = [one.observer for one in self.predicted]
+        alone = [name for name in self.features if name not in predicted]
+        return (*(model.name for model in self.models), *predicted, *alone)
 
 
 def suites_of(named: Sequence[str]) -> tuple[str, ...]:
@@ -63,7 +69,8 @@ def open_all(args: argparse.Namespace, n_devices: int) -> Opened:
             f"--n_images is {args.n_images} and --seed {args.seed}: 0 or more, and "
             f"0 to {2**32 - 1}"
         )
-    data = [stimuli for named in args.data for stimuli in _read_data(named)]
+    notes = []
+    data = [stimuli for named in args.data for stimuli in _read_data(named, notes)]
     twice = _first_twice([stimuli.name for stimuli in data])
     if twice:
         raise ValueError(f"--data names two folders called {twice}: rename one")
@@ -89,18 +96,11 @@ def open_all(args: argparse.Namespace, n_devices: int) -> Opened:
             )
         )
     models += _open_onnx(args)
-    if args.predictions and len(data) != 1:
-        raise ValueError(
-            f"--predictions answers one set of images, and --data names {len(data)}: "
-            "name the folder of those images, and it alone"
-        )
-    predicted = []
-    for named in args.predictions:
-        label, path = _labelled(named)
-        name = label or pathlib.Path(path).stem
-        predicted.append(read_predictions(pathlib.Path(path), data[0], name=name))
+    predicted, features = _read_predicted(args.predictions, data)
     opened = Opened(
-        tuple(models), configs, tuple(predicted), tuple(data), tuple(observers)
+        *(tuple(models), configs, predicted, tuple(data), tuple(observers)),
+        features,
+        tuple(notes),
     )
     if not opened.names:
         raise ValueError(
@@ -110,6 +110,30 @@ def open_all(args: argparse.Namespace, n_devices: int) -> Opened:
     if twice:
         raise ValueError(f"two models are called {twice}: say LABEL={twice} for one")
     return opened
+
+
+def _read_predicted(
+    arguments: Sequence[str], data: Sequence[Stimuli]
+) -> tuple[tuple[Decisions, ...], dict[str, np.ndarray]]:
+    """Returns the decisions and the features in the files of predictions."""
+    if arguments and len(data) != 1:
+        raise ValueError(
+            f"--predictions answers one set of images, and --data names {len(data)}: "
+            "name the folder of those images, and it alone"
+        )
+    decided, features = [], {}
+    for named in arguments:
+        label, rest = _labelled(named)
+        path = pathlib.Path(rest)
+        name = label or path.stem
+        if name in features:
+            raise ValueError(f"two models are called {name}: say LABEL={rest} for one")
+        vectors = predictions.read_features(path, data[0])
+        if vectors is not None:
+            features[name] = vectors
+        if vectors is None or predictions.holds_answers(path):
+            decided.append(predictions.read_predictions(path, data[0], name=name))
+    return tuple(decided), features
 
 
 def _first_twice(names: Sequence[str]) -> str | None:
@@ -122,18 +146,23 @@ def _labelled(named: str) -> tuple[str, str]:
     return (label, rest) if equals and rest and "/" not in label else ("", named)
 
 
-def _read_data(named: str) -> list[Stimuli]:
+def _read_data(named: str, notes: list[str]) -> list[Stimuli]:
     """Returns the images of `[EXPERIMENT=]DIR`, or of each folder of experiments in it.
 
-    Folders by whose names no experiment is known are left out there.
+    Folders by whose names no experiment is known are left out there. What is left out
+    of `domains=DIR` is added to the notes.
     """
     label, path = _labelled(named)
     folder = pathlib.Path(path)
-    if label and label not in (*EXPERIMENTS, "images"):
-        known = ", ".join((*EXPERIMENTS, "images"))
+    if label and label not in (*EXPERIMENTS, "images", domains.EXPERIMENT):
+        known = ", ".join((*EXPERIMENTS, "images", domains.EXPERIMENT))
         raise ValueError(f"--data {named}: {label} is no experiment; {known} are")
     if not folder.is_dir():
         raise ValueError(f"--data {folder} is not a folder")
+    if label == domains.EXPERIMENT:
+        stimuli, left_out = domains.read_folder(folder)
+        notes += left_out
+        return [stimuli]
     if not label and decisions_lib.experiment_of(folder.resolve().name) is None:
         below = [
             entry

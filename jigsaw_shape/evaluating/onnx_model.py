@@ -17,6 +17,7 @@ _DEFAULT_PX = 224
 _OUR_OWN = "jigsaw_shape"  # the producer of files that normalize inside
 _FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 _OUTPUTS = ("logits", "classification")  # names preferred among several outputs
+_FEATURES = "features"  # an output of that name, [B, F], is the pooled features
 
 _resize = jax.jit(augment.resize, static_argnums=1)
 
@@ -51,7 +52,7 @@ def open_onnx(
     this project exported normalize inside. uint8 input is RGB in 0..255 as it is. Of
     several outputs `logits` or `classification` is taken, else the only [B, n]: 1,000
     scores are mapped to the 16 categories, others need their `classes`. Logits and
-    probabilities will both do.
+    probabilities will both do. An output `features`, [B, F], is kept beside them.
 
     Args:
       path: The file.
@@ -83,19 +84,19 @@ def open_onnx(
     facts = _metadata(path, session)
     entry = _Entry(path, session, facts, pixels)
     output, n_scores = _output(path, session)
+    has_features = output != _FEATURES and _FEATURES in _matrices(session)
+    wanted = [output, _FEATURES] if has_features else [output]
     classes, mapped = _label_space(path, n_scores, tuple(classes), facts)
 
     def predict(images, orders=None):
         shown = entry.prepare(images)
-        scores = np.concatenate(
-            [
-                session.run([output], {entry.name: part})[0]
-                for part in entry.parts(shown)
-            ]
-        )[: len(images)]
-        if mapped:
-            return {"classification": imagenet16.category_scores(scores)}
-        return {"classification": np.asarray(scores, np.float32)}
+        answers = [session.run(wanted, {entry.name: p}) for p in entry.parts(shown)]
+        scores, *rest = (
+            np.concatenate(parts)[: len(images)].astype(np.float32)
+            for parts in zip(*answers, strict=True)
+        )
+        scores = imagenet16.category_scores(scores) if mapped else scores
+        return dict(zip(("classification", _FEATURES), (scores, *rest), strict=False))
 
     return Model(
         name=name,
@@ -103,6 +104,7 @@ def open_onnx(
         size_px=entry.size_px,
         batch_size=batch_size,
         predict=predict,
+        has_features=has_features,
         about={"weights": path.name, "image_size": entry.size_px, **entry.about()},
     )
 
@@ -209,9 +211,16 @@ def _metadata(path, session) -> dict:
     return facts
 
 
+def _matrices(session) -> dict[str, list]:
+    """Returns the shapes of the outputs [B, n] by name."""
+    return {o.name: o.shape for o in session.get_outputs() if len(o.shape) == 2}
+
+
 def _output(path, session) -> tuple[str, int | None]:
     """Returns the output's name and its number of scores, None where that is open."""
-    outputs = {o.name: o.shape for o in session.get_outputs() if len(o.shape) == 2}
+    outputs = _matrices(session)
+    if len(outputs) == 2:  # one of which is no scores
+        outputs.pop(_FEATURES, None)
     named = [name for name in _OUTPUTS if name in outputs]
     if not named and len(outputs) != 1:
         shapes = ", ".join(f"{o.name} {o.shape}" for o in session.get_outputs())

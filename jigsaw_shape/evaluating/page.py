@@ -11,8 +11,7 @@ from PIL import Image
 
 from jigsaw_shape import html
 from jigsaw_shape.evaluating import style
-from jigsaw_shape.evaluating.pages import Card, Section, Tile
-from jigsaw_shape.evaluating.tables import Table
+from jigsaw_shape.evaluating.parts import Card, Section, Table, Tile
 
 _THUMB_PX = 168
 
@@ -60,9 +59,9 @@ def make(
     """Returns the page: a summary, then figures with what was shown, tables, facts.
 
     Args:
-      sections: See `pages.sections`.
+      sections: See `sections.sections`.
       tables: See `tables.all_tables`.
-      cards: See `pages.cards`.
+      cards: See `sections.cards`.
       about: See `facts.collect`.
     """
     names = ", ".join(card.name for card in cards[:3])

@@ -2,7 +2,7 @@
 
 npz: `images`, str [n]; and `logits` or `probabilities`, float [n, classes], with
 `classes`, str [classes], unless they are ImageNet's 1,000 or the 16 categories; or
-`decisions`, str [n].
+`decisions`, str [n]. Beside these, or instead of them, `features`, float [n, F].
 CSV: a header and a line an image. `image,decision`; or `image` and a column of scores
 for each class; or the published format (`evals.decisions`).
 """
@@ -75,16 +75,52 @@ def read_predictions(path: pathlib.Path, stimuli: Stimuli, *, name: str) -> Deci
     )
 
 
+def read_features(path: pathlib.Path, stimuli: Stimuli) -> np.ndarray | None:
+    """Returns a file's features float32 [n, F] of a folder's images; None without.
+
+    Args:
+      path: The file; only an npz has them.
+      stimuli: The images that it has to answer, each once, and no other.
+
+    Raises:
+      ValueError: As for `read_predictions`; a feature is not a finite number.
+    """
+    arrays = _arrays(path) if path.suffix.lower() == ".npz" and path.is_file() else {}
+    if "features" not in arrays:
+        return None
+    if "images" not in arrays:
+        raise ValueError(f"{path} holds {', '.join(arrays)}: expected images too")
+    images = [str(image) for image in arrays["images"].ravel()]
+    matrix = arrays["features"]
+    if matrix.ndim != 2 or matrix.dtype.kind not in "fiu":
+        raise ValueError(
+            f"{path}: features is {matrix.dtype} {list(matrix.shape)}, expected "
+            "numbers [images, F]"
+        )
+    _refuse_length(path, images, len(matrix), "features")
+    _refuse_non_finite(path, images, matrix, "features")
+    return matrix[_matched(path, images, stimuli)].astype(np.float32)
+
+
+def holds_answers(path: pathlib.Path) -> bool:
+    """Returns whether an npz has scores or decisions."""
+    return not {"logits", "probabilities", "decisions"}.isdisjoint(_arrays(path))
+
+
 def _in_16(stimuli: Stimuli) -> bool:
     return set(stimuli.categories) <= set(imagenet16.CATEGORIES)
 
 
-def _read_npz(path, categories):
+def _arrays(path) -> dict[str, np.ndarray]:
     try:
         with np.load(path) as file:
-            arrays = {key: file[key] for key in file.files}
+            return {key: file[key] for key in file.files}
     except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
         raise ValueError(f"{path} is no readable npz: {error}") from error
+
+
+def _read_npz(path, categories):
+    arrays = _arrays(path)
     scores = [key for key in ("logits", "probabilities") if key in arrays]
     if "images" not in arrays or not (scores or "decisions" in arrays):
         raise ValueError(
@@ -160,12 +196,7 @@ def _read_csv(path, categories):
 
 def _decide(path, images, matrix, classes, categories) -> list[str]:
     """Returns the class of each image's largest score."""
-    bad = np.flatnonzero(~np.isfinite(matrix).all(1))
-    if len(bad):
-        raise ValueError(
-            f"{path}: {len(bad)} images have scores that are not finite numbers, such "
-            f"as {images[bad[0]]}"
-        )
+    _refuse_non_finite(path, images, matrix, "scores")
     n = matrix.shape[1]
     if n == imagenet16.N_CLASSES and len(classes) in (0, n):
         matrix, classes = imagenet16.category_scores(matrix), imagenet16.CATEGORIES
@@ -184,6 +215,15 @@ def _decide(path, images, matrix, classes, categories) -> list[str]:
     return [classes[answer] for answer in matrix.argmax(1)]
 
 
+def _refuse_non_finite(path, images, matrix, what) -> None:
+    bad = np.flatnonzero(~np.isfinite(matrix).all(1))
+    if len(bad):
+        raise ValueError(
+            f"{path}: {len(bad)} images have {what} that are not finite numbers, such "
+            f"as {images[bad[0]]}"
+        )
+
+
 def _matched(path, images, stimuli: Stimuli) -> np.ndarray:
     """Returns the row of the file that answers each of the folder's images."""
     known = {image: image for image in stimuli.images}
@@ -194,8 +234,10 @@ def _matched(path, images, stimuli: Stimuli) -> np.ndarray:
             known.setdefault(file.name, image)
     row_of = {}
     for row, image in enumerate(images):
-        tail = "/".join(pathlib.PurePosixPath(image.replace("\\", "/")).parts[-2:])
-        key = next((k for k in (image, tail, image_key(image)) if k in known), None)
+        parts = pathlib.PurePosixPath(image.replace("\\", "/")).parts
+        tails = ("/".join(parts[-n:]) for n in range(len(parts), 1, -1))
+        names = (image, *tails, image_key(image))
+        key = next((name for name in names if name in known), None)
         if key is None:
             raise ValueError(
                 f"{path}: the image {image!r} is not in {stimuli.name}, which has "

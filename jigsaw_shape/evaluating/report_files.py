@@ -21,7 +21,7 @@ from rich.table import Table as RichTable
 from jigsaw_shape.evals.decisions import write_csv
 from jigsaw_shape.evaluating import page, style, tables
 from jigsaw_shape.evaluating.findings import Findings
-from jigsaw_shape.evaluating.pages import cards, sections
+from jigsaw_shape.evaluating.sections import cards, sections
 
 ROWS, FACTS, MARKDOWN, HTML = (
     *("evaluation.jsonl", "evaluation.json"),

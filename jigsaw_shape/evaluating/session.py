@@ -1,7 +1,8 @@
 """Suites run over models and images: rows, decisions, and pictures to look at."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import jax
 import numpy as np
@@ -11,6 +12,7 @@ from jigsaw_shape.data.pipeline import ImageStore
 from jigsaw_shape.evals import (
     distortions,
     puzzle,
+    retrieval,
     robustness,
     runner,
 )
@@ -23,12 +25,15 @@ from jigsaw_shape.evals.published import Stimuli
 from jigsaw_shape.evaluating import scoring
 from jigsaw_shape.evaluating.findings import Findings
 
-SUITES = ("target", "shape_bias", "experiments", "distortions", "puzzle")
+SUITES = (
+    *("target", "shape_bias", "experiments", "distortions", "puzzle"),
+    "retrieval",
+)
 _N_SAMPLES = 4  # images whose probes are kept to be looked at
 
 
 class NonFiniteError(RuntimeError):
-    """A model's scores of an image are not finite numbers."""
+    """A model's scores or features of an image are not finite numbers."""
 
 
 @dataclasses.dataclass
@@ -40,13 +45,20 @@ class Session:
       n_images: The most labelled images that probes are made of; 0 for all.
       on_pass: `on_pass(title, n_images)` returns what is called with the number of
         images that are done.
+      keep_features: Whether features are kept of every image as it is: `retrieve` does
+        not show it again.
       findings: What has been found so far.
     """
 
     seed: int
     n_images: int
     on_pass: Callable[[str, int], Callable[[int], None]]
+    keep_features: bool = False
     findings: Findings = dataclasses.field(default_factory=Findings)
+    # (model, digest of the images, path) -> float32 [F]
+    _features: dict[tuple[str, str, str], np.ndarray] = dataclasses.field(
+        default_factory=dict, repr=False
+    )
 
     def decide(self, models: Sequence[Model], stimuli: Stimuli) -> list[Decisions]:
         """Returns the models' decisions on images as they are, in one pass a size."""
@@ -99,7 +111,7 @@ class Session:
         same images.
 
         Args:
-          suites: Of `SUITES`, not `shape_bias`.
+          suites: Of `SUITES`, not `shape_bias` nor `retrieval`.
           models: At least one.
           stimuli: The labelled images.
         """
@@ -143,6 +155,76 @@ class Session:
             base = {"suite": name, "data": part.name}
             self.findings.rows += scoring.paired_rows(of_models, base, seed=self.seed)
 
+    def retrieve(
+        self,
+        models: Sequence[Model],
+        stimuli: Stimuli,
+        given: Mapping[str, np.ndarray] = MappingProxyType({}),
+    ) -> None:
+        """Adds the rows of `retrieval`: who finds what across domains, and norms.
+
+        Images whose features an earlier pass kept are not shown again.
+
+        Args:
+          models: That have features.
+          stimuli: Images of domains.
+          given: Others' features of them, float32 [n, F] by name.
+        """
+        _, labels = np.unique(stimuli.category, return_inverse=True)
+        names = tuple(dict.fromkeys(stimuli.domain.tolist()))
+        domains = np.array([names.index(name) for name in stimuli.domain])
+        scores = {}
+        for name, features in {**self._vectors(models, stimuli), **given}.items():
+            base = {"suite": "retrieval", "data": stimuli.name}
+            base |= {"model": name, "group": "model"}
+            found = retrieval.between(features, labels, domains, names)
+            rows = [*retrieval.retrieval_rows(found, seed=self.seed)]
+            rows += retrieval.norm_rows(features, domains, names)
+            self.findings.rows += [{**base, **row} for row in rows]
+            scores[name] = {
+                f"{query} → {searched}": one.scores
+                for (query, searched), one in found.items()
+                if one.n_queries
+            }
+        base = {"suite": "retrieval", "data": stimuli.name}
+        self.findings.rows += scoring.paired_rows(scores, base, seed=self.seed)
+        self.findings.stimuli[stimuli.name] = stimuli
+
+    def _vectors(self, models, stimuli) -> dict[str, np.ndarray]:
+        """Returns each model's features float32 [n, F], from here or a pass now."""
+        paths = [str(path) for path in stimuli.paths]
+
+        def keys(model):
+            return [(model.name, stimuli.digest, path) for path in paths]
+
+        alike: dict[bytes, tuple[np.ndarray, list[Model]]] = {}
+        for model in models:
+            missing = np.array([key not in self._features for key in keys(model)])
+            alike.setdefault(missing.tobytes(), (missing, []))[1].append(model)
+        for missing, of_need in alike.values():
+            if missing.any():
+                rest = stimuli.subset(np.flatnonzero(missing))
+                for group in _by_size(of_need):
+                    self._run(group, rest, [PLAIN])
+        found = {}
+        for model in models:
+            vectors = np.stack([self._features[key] for key in keys(model)])
+            bad = np.flatnonzero(~np.isfinite(vectors).all(1))
+            if len(bad):
+                raise NonFiniteError(
+                    f"{model.name} gives {stimuli.paths[bad[0]]} features that are not "
+                    "finite numbers"
+                )
+            found[model.name] = vectors
+        return found
+
+    def _keep(self, stimuli: Stimuli, outputs) -> None:
+        """Keeps the features of a pass, of models that have them."""
+        for name, probed in outputs.items():
+            vectors = probed[PLAIN.name].get("features", ())
+            for path, vector in zip(stimuli.paths, vectors, strict=False):
+                self._features[name, stimuli.digest, str(path)] = vector
+
     def _suites(self, names, group, stimuli) -> dict[str, list[Suite]]:
         """Returns each model's suites; what they have in common is made once."""
         common, size_px = [], group[0].size_px
@@ -184,6 +266,7 @@ class Session:
             probes,
             seed=self.seed,
             n_samples=_N_SAMPLES,
+            features_of=(PLAIN.name,) if self.keep_features else (),
             on_batch=self.on_pass(title, n),
         )
         samples = self.findings.samples.setdefault(stimuli.name, {})
@@ -199,6 +282,8 @@ class Session:
                 "total_s": found.total_s,
             }
         )
+        if self.keep_features:
+            self._keep(stimuli, found.outputs)
         return found.outputs
 
 

@@ -1,46 +1,13 @@
 """Rows as tables of text, for the terminal, Markdown and HTML. Imports no JAX."""
 
-import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 
+from jigsaw_shape.evaluating import retrieval_parts
 from jigsaw_shape.evaluating.accuracy_figures import title_of
+from jigsaw_shape.evaluating.parts import NONE, Table, interval, percent
 from jigsaw_shape.evaluating.scoring import HUMANS
 from jigsaw_shape.evaluating.suite_figures import level_text, named
-
-NONE = "-"
-
-
-@dataclasses.dataclass(frozen=True)
-class Table:
-    """Text in cells.
-
-    Attributes:
-      suite: That it belongs to.
-      title: What it says, with units.
-      columns: Headings; the first column is who or what.
-      rows: Cells, as many in each row.
-    """
-
-    suite: str
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-def percent(value, digits: int = 1) -> str:
-    """Returns a share in percent, `-` for none."""
-    if value is None or not math.isfinite(value):
-        return NONE
-    return f"{100 * value:.{digits}f}"
-
-
-def interval(row, text=percent) -> str:
-    """Returns a row's 95 % interval as text."""
-    ends = [row.get("low"), row.get("high")]
-    if any(end is None or not math.isfinite(end) for end in ends):
-        return NONE
-    return f"{text(ends[0])} to {text(ends[1])}"
 
 
 def all_tables(rows: Sequence[dict]) -> list[Table]:
@@ -53,6 +20,7 @@ def all_tables(rows: Sequence[dict]) -> list[Table]:
         _areas,
         _shuffled,
         _jigsaw,
+        retrieval_parts.tables,
         _differences,
     ):
         for data in dict.fromkeys(row["data"] for row in rows):

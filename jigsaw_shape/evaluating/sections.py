@@ -1,73 +1,24 @@
 """What is shown of an evaluation, in which order and words; drawn elsewhere. No JAX."""
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from jigsaw_shape.evaluating import (
     accuracy_figures,
     bias_figures,
+    retrieval_parts,
     suite_figures,
     tables,
 )
 from jigsaw_shape.evaluating.findings import Findings
+from jigsaw_shape.evaluating.parts import Card, Section, Tile
 from jigsaw_shape.evaluating.scoring import HUMANS
 from jigsaw_shape.evaluating.style import Looks
 
 _N_TILES = 12
 _N_SHOWN = 8  # of a published set
 _THUMB_PX = 224
-
-
-@dataclasses.dataclass(frozen=True)
-class Card:
-    """A model at a glance.
-
-    Attributes:
-      name: Of the model.
-      colour: As in the figures.
-      facts: `(number, what it is, share in [0, 1] or None)`, the most telling first.
-    """
-
-    name: str
-    colour: str
-    facts: tuple[tuple[str, str, float | None], ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Tile:
-    """An image and what was said of it.
-
-    Attributes:
-      image: uint8 [H, W, 3].
-      title: Above it.
-      answers: `(who, what, kind)`; kind is `shape`, `texture`, or `other`.
-    """
-
-    image: np.ndarray
-    title: str
-    answers: tuple[tuple[str, str, str], ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class Section:
-    """A part of the page.
-
-    Attributes:
-      suite: That it is of.
-      title: Heading.
-      lead: What one sees, in a few sentences.
-      figures: By file name.
-      tiles: Images to look at, in rows of a title each.
-    """
-
-    suite: str
-    title: str
-    lead: str
-    figures: dict[str, Figure]
-    tiles: tuple[tuple[str, tuple[Tile, ...]], ...] = ()
 
 
 def cards(findings: Findings, looks: Looks) -> list[Card]:
@@ -106,6 +57,7 @@ def cards(findings: Findings, looks: Looks) -> list[Card]:
                     f"of shuffled puzzles solved (chance {100 * row['chance']:.1f} %)"
                 )
                 facts.append(_fact(row["shuffled_accuracy"], what))
+        facts += retrieval_parts.facts(own)
         found.append(Card(name, colour, tuple(facts)))
     return found
 
@@ -122,6 +74,7 @@ def sections(findings: Findings, looks: Looks) -> list[Section]:
         "target": _target,
         "distortions": _distortions,
         "puzzle": _puzzle,
+        "retrieval": _retrieval,
     }
     found = []
     for suite, make in makers.items():
@@ -334,6 +287,24 @@ def _puzzle(findings, rows, data, looks) -> Section:
     )
     shown = (("What was shown (tiles a side)", tiles),) if tiles else ()
     return Section("puzzle", f"Puzzles: {data}", lead, drawn, shown)
+
+
+def _retrieval(findings, rows, data, looks) -> Section:
+    shown = [row for row in rows if "measure" in row]
+    stimuli = findings.stimuli[data]
+    remark = f"{data}. {stimuli.made_by}" if stimuli.made_by else data
+    drawn = {f"retrieval_{data}": retrieval_parts.figure(shown, remark)}
+    drawn |= dict(_difference_figures(rows, "retrieval", data))
+    side_px = stimuli.side_px or _THUMB_PX
+    firsts = zip(*np.unique(stimuli.domain, return_index=True), strict=True)
+    tiles = tuple(Tile(stimuli.read(int(i), side_px), str(d)) for d, i in firsts)
+    return Section(
+        "retrieval",
+        f"Finding a class in another domain: {data}",
+        retrieval_parts.lead(shown),
+        drawn,
+        (("An image of each domain", tiles),),
+    )
 
 
 def _difference_figures(rows: Sequence[dict], suite: str, data: str):

@@ -1,0 +1,101 @@
+"""Which images the suite `retrieval` is measured on, and of whom."""
+
+import collections
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from jigsaw_shape.evals import domains, retrieval
+from jigsaw_shape.evals.model import Model
+from jigsaw_shape.evals.published import Stimuli, of_dataset
+from jigsaw_shape.evaluating.inputs import Opened
+from jigsaw_shape.training import setup
+
+Searched = list[tuple[Stimuli, Sequence[Model]]]
+
+
+def find(
+    opened: Opened, shared: Callable[..., Searched], *, explicit: bool
+) -> tuple[Searched, list[str]]:
+    """Returns images and who is shown them, and notes on what is left out.
+
+    Images of domains that are given; else each run's own, shown to the models that are
+    no runs too: what is found needs no names of classes.
+
+    Args:
+      opened: The models and images.
+      shared: `shared(opened, own)` returns each of the runs' own sets once.
+      explicit: Whether what has no features, or can find nothing, is refused instead
+        of left out with a note.
+
+    Raises:
+      ValueError: As `explicit` says.
+    """
+    notes = []
+
+    def leave_out(text):
+        if explicit:
+            raise ValueError(text)
+        notes.append(f"retrieval leaves out what cannot be searched: {text}")
+
+    able = []
+    for model in opened.models:
+        if model.has_features:
+            able.append(model)
+        else:
+            leave_out(
+                f"{model.name} gives no features to compare: an ONNX file needs an "
+                "output called features, [B, F], as `python -m jigsaw_shape.export` "
+                "writes it"
+            )
+    given = [s for s in opened.data if s.experiment == domains.EXPERIMENT]
+    for one in opened.predicted if given else ():
+        if one.observer not in opened.features:
+            leave_out(
+                f"the predictions {one.observer} hold no features to compare: an npz "
+                "needs an array called features, [images, F]"
+            )
+    found = [(s, able) for s in given if able or opened.features]
+    if not given:
+        others = [model for model in able if model.name not in opened.configs]
+        own = [(s, [*runs, *others]) for s, runs in shared(opened, own_images)]
+        found = _named_apart([(s, m) for s, m in own if m])
+    kept = []
+    for stimuli, models in found:
+        try:
+            retrieval.check(stimuli.category, stimuli.domain, stimuli.name)
+        except ValueError as error:
+            leave_out(str(error))
+        else:
+            kept.append((stimuli, models))
+            notes += [f"{stimuli.name}: {stimuli.made_by}"] * bool(stimuli.made_by)
+    return kept, notes
+
+
+def own_images(config) -> Stimuli:
+    """Returns a run's target and its sources' validation images: none that trained."""
+    dataset, splits = setup.load_data(config)
+    stimuli = of_dataset(
+        dataset,
+        np.sort(np.concatenate([splits.val, splits.target])),
+        name=f"{dataset.name}/{config.data.target} and validation",
+        side_px=config.data.stored_px,
+    )
+    made_by = (
+        f"Every image of the target {config.data.target} and the images of "
+        f"{', '.join(splits.sources)} that were held out for validation; none that the "
+        "run was trained on"
+    )
+    return dataclasses.replace(stimuli, made_by=made_by)
+
+
+def _named_apart(found: Searched) -> Searched:
+    """Numbers sets of one name, such as those of runs with other splits."""
+    seen, renamed = collections.Counter(), []
+    for stimuli, models in found:
+        seen[stimuli.name] += 1
+        n = seen[stimuli.name]
+        name = stimuli.name if n == 1 else f"{stimuli.name} ({n})"
+        renamed.append((dataclasses.replace(stimuli, name=name), models))
+    return renamed

@@ -1,0 +1,342 @@
+"""The suite `retrieval` from images to files: rows, passes, figure, refusals."""
+
+import dataclasses
+import json
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+from test_evaluate import _run
+from test_flax_models import _growth, write_run
+
+from jigsaw_shape import augment
+from jigsaw_shape.data import shapes
+from jigsaw_shape.evals import retrieval
+from jigsaw_shape.evals.model import Model
+from jigsaw_shape.evals.published import Stimuli
+from jigsaw_shape.evaluating import onnx_model, report_files, retrieval_parts
+from jigsaw_shape.evaluating import parts as parts_lib
+from jigsaw_shape.evaluating.session import NonFiniteError, Session
+
+CLASSES = ("cat", "dog")
+DOMAINS = ("photo", "sketch")
+N = 12
+
+
+def _stimuli():
+    """Images whose first channel says their class and whose second their domain."""
+    category = np.array([CLASSES[n % 2] for n in range(N)])
+    domain = np.array([DOMAINS[n // 6] for n in range(N)])
+
+    def read(i, px):
+        pixels = np.full((px, px, 3), 5 * i, np.uint8)
+        pixels[..., 0] = 200 * (category[i] == "dog")
+        pixels[..., 1] = 100 if domain[i] == "photo" else 50
+        return pixels
+
+    cells = zip(domain, category, strict=True)
+    names = tuple(f"{d}/{c}/{n}" for n, (d, c) in enumerate(cells))
+    return Stimuli(
+        name="mine",
+        experiment="domains",
+        images=names,
+        paths=tuple(map(pathlib.Path, names)),
+        category=category,
+        texture=None,
+        read=read,
+        side_px=8,
+        made_by="",
+        digest="0",
+        domain=domain,
+    )
+
+
+def _model(name="m", scale=1.0, shown=None, classes=CLASSES):
+    """A model whose features are its image's mean colours, times `scale`."""
+
+    def predict(images, orders=None):
+        means = np.asarray(images).mean((1, 2))
+        if shown is not None:
+            shown.extend(np.rint(255 * means[:, 2] / 5).astype(int).tolist())
+        scores = np.stack([0.4 - means[:, 0], means[:, 0] - 0.4], 1)
+        return {"classification": scores, "features": np.float32(scale * means)}
+
+    return Model(name, classes, 8, 4, predict, has_features=True)
+
+
+def _session(**fields):
+    return Session(0, 0, lambda title, n: lambda n_done: None, True, **fields)
+
+
+def _expected(stimuli):
+    images = np.stack([stimuli.read(i, 8) for i in range(N)])
+    features = np.float32((images / np.float32(255)).mean((1, 2)))
+    labels = (stimuli.category == "dog").astype(int)
+    domains = (stimuli.domain == "sketch").astype(int)
+    return features, labels, domains
+
+
+def test_rows_are_those_of_the_images_features():
+    session, stimuli = _session(), _stimuli()
+    models = [_model(), _model("double", 2, classes=("other", "names"))]
+    session.retrieve(models, stimuli)
+    features, labels, domains = _expected(stimuli)
+    found = retrieval.between(features, labels, domains, DOMAINS)
+    rows = [r for r in session.findings.rows if r.get("measure") == "retrieval"]
+    assert len(rows) == 2 * 4
+    for row in rows:
+        cell = found[row["query"], row["gallery"]]
+        assert row["map"] == pytest.approx(cell.map, abs=1e-6)
+        assert row["n_queries"] == 6
+        assert (row["suite"], row["data"], row["group"]) == (
+            "retrieval",
+            "mine",
+            "model",
+        )
+    norms = {
+        (r["model"], r["domain"]): r
+        for r in session.findings.rows
+        if r.get("measure") == "norm"
+    }
+    for domain in DOMAINS:
+        one, other = norms["m", domain], norms["double", domain]
+        assert other["mean"] == pytest.approx(2 * one["mean"], rel=1e-5)
+        assert other["ratio"] == pytest.approx(one["ratio"], rel=1e-5)
+    gaps = [r for r in session.findings.rows if "difference" in r]
+    pairs = [f"{query} → {gallery}" for query in DOMAINS for gallery in DOMAINS]
+    assert [r["condition"] for r in gaps] == pairs
+    assert [r["difference"] for r in gaps] == pytest.approx([0] * 4, abs=1e-6)
+
+
+def test_each_image_is_shown_once_and_not_again_after_another_suite():
+    shown, stimuli = [], _stimuli()
+    alone = _session()
+    alone.retrieve([_model()], stimuli)
+    session = _session()
+    target = dataclasses.replace(stimuli, experiment="images").subset(np.arange(6, N))
+    model = _model(shown=shown)
+    session.decide([model], target)
+    assert set(shown) == set(range(6, N))
+    shown.clear()
+    session.retrieve([model, _model("new")], stimuli)
+    assert set(shown) == set(range(6))
+    n = [passed["n_answers"] for passed in session.findings.speed]
+    assert n == [6, 6, 12]
+    rows = [r for r in session.findings.rows if r.get("model") == "m"]
+    assert [r for r in rows if "measure" in r] == alone.findings.rows
+
+
+def test_features_from_files_stand_beside():
+    session, stimuli = _session(), _stimuli()
+    features, _, _ = _expected(stimuli)
+    session.retrieve([_model()], stimuli, {"theirs": features})
+    rows = {
+        (r["model"], r["query"], r["gallery"]): r["map"]
+        for r in session.findings.rows
+        if r.get("measure") == "retrieval"
+    }
+    for query in DOMAINS:
+        ours, theirs = rows["m", query, "photo"], rows["theirs", query, "photo"]
+        assert ours == pytest.approx(theirs, abs=1e-6)
+
+
+def test_features_that_are_no_numbers_name_model_and_image():
+    def predict(images, orders=None):
+        features = np.zeros((len(images), 2), np.float32)
+        features[1] = np.nan
+        return {"classification": features, "features": features}
+
+    model = Model("bad", CLASSES, 8, 4, predict, has_features=True)
+    with pytest.raises(NonFiniteError, match="bad gives photo/dog/1 features that"):
+        _session().retrieve([model], _stimuli())
+
+
+def _rows(n_models=2, names=DOMAINS):
+    session = _session()
+    session.retrieve([_model(f"m{n}", 1 + n) for n in range(n_models)], _stimuli())
+    return [r for r in session.findings.rows if "measure" in r]
+
+
+def test_a_figure_shows_every_model_and_number(tmp_path):
+    rows = _rows()
+    figure = retrieval_parts.figure(rows, "remark")
+    figure.savefig(tmp_path / "retrieval.png")
+    titles = [axes.get_title("left") for axes in figure.axes]
+    for model in ("m0", "m1"):
+        axes = figure.axes[titles.index(model)]
+        texts = [text.get_text() for text in axes.texts]
+        own = [r for r in rows if r["model"] == model and r["measure"] == "retrieval"]
+        expected = [
+            (f"{100 * r['map']:.1f}", f"chance {100 * r['chance']:.0f}") for r in own
+        ]
+        assert texts == [text for pair in expected for text in pair]
+        norms = figure.axes[titles.index(model) + 1]
+        ratios = [r["ratio"] for r in rows if r["model"] == model and "ratio" in r]
+        assert [text.get_text() for text in norms.texts] == [f"{r:.2f}" for r in ratios]
+
+
+def test_tables_have_every_pair_and_domain():
+    rows = _rows()
+    precisions, early, lengths = retrieval_parts.tables(rows, "mine")
+    assert [row[0] for row in precisions.rows] == [
+        *(f"{a} → {b}" for a in DOMAINS for b in DOMAINS),
+        *("between two, mean", "within one, mean"),
+    ]
+    assert len(precisions.columns) == len(precisions.rows[0]) == 5
+    first = next(r for r in rows if r["measure"] == "retrieval")
+    assert precisions.rows[0][3].startswith(parts_lib.percent(first["map"]))
+    assert early.rows[0][1].endswith(f"/ {parts_lib.NONE}")  # fewer than ten
+    assert [row[:2] for row in lengths.rows] == [
+        (m, d) for m in ("m0", "m1") for d in DOMAINS
+    ]
+
+
+def test_domains_without_a_class_in_common_are_left_blank():
+    stimuli = _stimuli()
+    apart = np.char.add(stimuli.domain, stimuli.category)
+    session = _session()
+    session.retrieve([_model()], dataclasses.replace(stimuli, category=apart))
+    rows = [r for r in session.findings.rows if "measure" in r]
+    blank = [r for r in rows if r.get("query") not in (None, r.get("gallery"))]
+    assert [(r["map"], r["n_queries"]) for r in blank] == [(None, 0)] * 2
+    json.dumps(rows, allow_nan=False)
+    axes = retrieval_parts.figure(rows).axes[0]
+    assert [text.get_text() for text in axes.texts].count(parts_lib.NONE) == 2
+    precisions, *_ = retrieval_parts.tables(rows, "mine")
+    assert precisions.rows[1][1:] == ("0", parts_lib.NONE, parts_lib.NONE)
+    assert "mAP within a domain (mean over 2 pairs" in retrieval_parts.lead(rows)
+    ((number, what, share), *_) = retrieval_parts.facts(rows)
+    assert number == f"{100 * share:.1f} %"
+    assert what.endswith("mine")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Three images of each of two classes in each of two domains."""
+    root = tmp_path_factory.mktemp("searched") / "many"
+    stimuli = _stimuli()
+    for i, name in enumerate(stimuli.images):
+        path = root / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(stimuli.read(i, 16)).save(path)
+    return root
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run of the embedded data set, as training leaves it, and what it learned."""
+    directory = tmp_path_factory.mktemp("runs") / "erm"
+    return directory, *write_run(directory, shapes.CLASSES, preset="erm", steps=(3,))
+
+
+def _on_one_device(learner, variables):
+    """Returns features of the same images by a plain call, which knows no devices."""
+    grown = jax.tree.map(lambda x: x * _growth(3), variables["params"])
+    images = np.stack([_stimuli().read(i, 16) for i in range(N)])
+    seen = augment.resize(images, 24)
+    outputs = learner.model.apply({**variables, "params": grown}, seen, train=False)
+    return np.asarray(outputs["features"])
+
+
+def test_the_command_writes_rows_tables_figure_and_page(tmp_path, folder, run, capsys):
+    out = tmp_path / "out"
+    code, printed = _run(
+        capsys,
+        *("--workdir", run[0], "--workdir", f"again={run[0]}", "--batch_size", 8),
+        *("--suite", "retrieval", "--data", f"domains={folder}", "--out", out),
+    )
+    assert code == 0, printed.err
+    rows = [json.loads(line) for line in (out / report_files.ROWS).open()]
+    found = [r for r in rows if r.get("measure") == "retrieval"]
+    assert {(r["model"], r["query"], r["gallery"]) for r in found} == {
+        (m, q, g) for m in ("erm", "again") for q in DOMAINS for g in DOMAINS
+    }
+    assert all(r["kind"] == "evaluation" for r in found)
+    features = _on_one_device(*run[1:])
+    _, labels, domains = _expected(_stimuli())
+    expected = retrieval.between(features, labels, domains, DOMAINS)
+    for row in found:
+        cell = expected[row["query"], row["gallery"]]
+        assert row["map"] == pytest.approx(cell.map, abs=1e-6)
+    norms = next(r for r in rows if r.get("domain") == "sketch" and "median" in r)
+    lengths = np.linalg.norm(features, axis=1)[domains == 1]
+    assert norms["median"] == pytest.approx(np.median(lengths), rel=1e-4)
+    assert {p.name for p in (out / "figures").iterdir()} >= {
+        *("retrieval_many.png", "retrieval_many.svg"),
+    }
+    assert "photo → sketch" in (out / report_files.MARKDOWN).read_text()
+    page = (out / report_files.HTML).read_text()
+    assert "Finding a class in another domain: many" in page
+    assert "chance is any order" in page
+    facts = json.loads((out / report_files.FACTS).read_text())
+    assert [passed["n_answers"] for passed in facts["speed"]] == [2 * N]
+
+
+def test_a_run_is_searched_in_what_it_was_not_trained_on(tmp_path, run, capsys):
+    out = tmp_path / "out"
+    code, printed = _run(
+        capsys,
+        *("--workdir", run[0], "--suite", "retrieval", "--suite", "target"),
+        *("--out", out),
+    )
+    assert code == 0, printed.err
+    assert "none that the run was trained on" in printed.out
+    rows = [json.loads(line) for line in (out / report_files.ROWS).open()]
+    norms = {r["domain"]: r["n"] for r in rows if r.get("measure") == "norm"}
+    n_target = 6 * len(shapes.CLASSES)
+    assert norms["sketch"] == n_target
+    assert all(n < n_target / 4 for d, n in norms.items() if d != "sketch")
+    facts = json.loads((out / report_files.FACTS).read_text())
+    shown = [passed["n_answers"] for passed in facts["speed"]]
+    assert shown == [n_target, sum(norms.values()) - n_target]
+
+
+def test_predictions_may_be_features_alone(tmp_path, folder, capsys):
+    features, _, _ = _expected(_stimuli())
+    order = np.random.default_rng(0).permutation(N)
+    path = tmp_path / "theirs.npz"
+    names = np.array([f"/elsewhere/{name}.png" for name in _stimuli().images])
+    np.savez(path, images=names[order], features=features[order])
+    out = tmp_path / "out"
+    common = ("--suite", "retrieval", "--data", f"domains={folder}", "--out", out)
+    code, printed = _run(capsys, "--predictions", path, *common)
+    assert code == 0, printed.err
+    rows = [json.loads(line) for line in (out / report_files.ROWS).open()]
+    cell = next(r for r in rows if (r.get("query"), r.get("gallery")) == DOMAINS)
+    expected = retrieval.between(*_expected(_stimuli()), DOMAINS)[DOMAINS]
+    assert cell["map"] == pytest.approx(expected.map, abs=1e-6)
+    features[2] = np.inf
+    np.savez(path, images=names, features=features)
+    code, printed = _run(capsys, "--predictions", path, *common)
+    assert code == 2
+    assert "1 images have features that are not finite numbers" in printed.err
+    csv = tmp_path / "only.csv"
+    csv.write_text("image,decision\n" + "".join(f"{n},cat\n" for n in names))
+    code, printed = _run(capsys, "--predictions", csv, *common)
+    assert code == 2
+    assert "the predictions only hold no features" in printed.err
+    assert len(printed.err.splitlines()) == 1
+
+
+def test_what_cannot_be_searched_is_refused_in_one_line(
+    tmp_path, folder, run, capsys, monkeypatch
+):
+    alone = tmp_path / "alone"
+    (alone / "photo").mkdir(parents=True)
+    (alone / "photo" / "cat").symlink_to(folder / "photo" / "cat")
+    common = ("--suite", "retrieval", "--out", tmp_path / "out")
+    data = ("--data", f"domains={alone}")
+    code, printed = _run(capsys, "--workdir", run[0], *data, *common)
+    assert code == 2
+    assert "alone shows one class, cat: retrieval needs" in printed.err
+    model = dataclasses.replace(_model("bare"), has_features=False)
+    monkeypatch.setattr(onnx_model, "open_onnx", lambda path, **fields: model)
+    code, printed = _run(
+        capsys, "--onnx", "bare.onnx", *common, "--data", f"domains={folder}"
+    )
+    assert code == 2
+    assert "bare gives no features to compare: an ONNX file needs" in printed.err
+    assert len(printed.err.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
