@@ -110,6 +110,20 @@ def dann_style(config: ConfigDict) -> None:
     config.dann.domains = "style"
 
 
+def shape(config: ConfigDict) -> None:
+    """Gives every image and itself in another style the same answer; mixes features.
+
+    This project's own composition, chosen by the ablations in docs/results.md: Fourier
+    amplitude mixing of every image (FACT), both forms classified and held together by
+    the symmetric divergence of their answers, and MixStyle inside the encoder. A step
+    sees twice as many images as one of `erm`.
+    """
+    fourier(config)
+    config.diversify.p_ordered = (1.0,)
+    config.losses.consistency = 1.0
+    config.mixstyle.stages = "usual"
+
+
 def style_only(config: ConfigDict) -> None:
     """Ablates `ddec`: no puzzle. As many images are stylized, whole and in order."""
     ddec(config)
@@ -148,6 +162,7 @@ PRESETS: dict[str, Callable[[ConfigDict], None]] = {
     "randconv": randconv,
     "dann": dann,
     "dann_style": dann_style,
+    "shape": shape,
     "style_only": style_only,
     "whole_only": whole_only,
     "tile_only": tile_only,

@@ -28,6 +28,11 @@ def _changes(one, other):
     [
         ("erm", "dann", {"losses.domain"}),
         ("sin", "dann_style", {"losses.domain", "dann.domains"}),
+        (
+            "fourier",
+            "shape",
+            {"diversify.p_ordered", "losses.consistency", "mixstyle.stages"},
+        ),
         ("ddec", "whole_only", {"diversify.per_tile"}),
         ("ddec", "tile_only", {"diversify.per_tile"}),
         ("ddec", "jigsaw_0", {"losses.jigsaw"}),
