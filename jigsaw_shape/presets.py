@@ -111,17 +111,16 @@ def dann_style(config: ConfigDict) -> None:
 
 
 def shape(config: ConfigDict) -> None:
-    """Gives every image and itself in another style the same answer; mixes features.
+    """Gives an image and itself in another style the same label and the same answer.
 
-    This project's own composition, chosen by the ablations in docs/results.md: Fourier
-    amplitude mixing of every image (FACT), both forms classified and held together by
-    the symmetric divergence of their answers, and MixStyle inside the encoder. A step
-    sees twice as many images as one of `erm`.
+    This project's own composition, chosen by the ablations in docs/results.md: every
+    image beside itself with another source's amplitudes (`fourier`), both classified,
+    and their answers held together by a symmetric divergence. A step sees twice as many
+    images as one of `erm`.
     """
     fourier(config)
     config.diversify.p_ordered = (1.0,)
     config.losses.consistency = 1.0
-    config.mixstyle.stages = "usual"
 
 
 def style_only(config: ConfigDict) -> None:

@@ -28,11 +28,7 @@ def _changes(one, other):
     [
         ("erm", "dann", {"losses.domain"}),
         ("sin", "dann_style", {"losses.domain", "dann.domains"}),
-        (
-            "fourier",
-            "shape",
-            {"diversify.p_ordered", "losses.consistency", "mixstyle.stages"},
-        ),
+        ("fourier", "shape", {"diversify.p_ordered", "losses.consistency"}),
         ("ddec", "whole_only", {"diversify.per_tile"}),
         ("ddec", "tile_only", {"diversify.per_tile"}),
         ("ddec", "jigsaw_0", {"losses.jigsaw"}),
