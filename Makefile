@@ -4,17 +4,19 @@ VENV ?= .venv
 LOCK := requirements/lock.txt
 EXTRAS := pretrained evaluate onnx hub index test
 BIN := $(VENV)/bin
+TRAIN := $(BIN)/python -m jigsaw_shape.train --config configs/shapes.py
+BRIEF := --config.epochs=10
 
 .PHONY: demo test lint setup lock clean
 
-demo: setup  ## train erm and jigen on the embedded data set, print one table
-	$(BIN)/python -m jigsaw_shape.train --config configs/shapes.py:erm \
-	  --workdir runs/demo/erm
-	$(BIN)/python -m jigsaw_shape.train --config configs/shapes.py:jigen \
-	  --workdir runs/demo/jigen --config.jigsaw.bias_whole_image=0.7
+demo: setup  ## train erm, jigen and shape on the embedded data set, print one table
+	$(TRAIN):erm --workdir runs/demo/erm $(BRIEF)
+	$(TRAIN):jigen --workdir runs/demo/jigen $(BRIEF) \
+	  --config.jigsaw.bias_whole_image=0.7
+	$(TRAIN):shape --workdir runs/demo/shape $(BRIEF)
 	$(BIN)/python -m jigsaw_shape.report runs/demo
-	@echo "What the network saw: runs/demo/jigen/preview.png"
-	@echo "What it confuses:     runs/demo/*/confusion_val.png"
+	@echo "What the networks saw: runs/demo/*/preview.png"
+	@echo "What they confuse:     runs/demo/*/confusion_val.png"
 
 test: setup lint  ## lint, then every test
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
