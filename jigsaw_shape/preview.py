@@ -39,10 +39,11 @@ def preview_figure(
 
     Eight columns, the source domains in turn. The rows are the stored image; augmented;
     where images are diversified, its style, itself in that style and, if tiles get
-    styles of their own, itself in those; and shuffled, titled with the order. All of it
-    is as in the run's first step, but that each image is diversified in the rows for
-    that, and none stays whole in the last one. Below them, images of the held-out
-    target, as stored: what the network is tested on and never trained on.
+    styles of their own, itself in those; and, where images are shuffled at all,
+    shuffled, titled with the order. All of it is as in the run's first step, but that
+    each image is diversified in the rows for that, and none stays whole in the last
+    one. Below them, images of the held-out target, as stored: what the network is
+    tested on and never trained on.
 
     Args:
       config: The run's.
@@ -76,7 +77,10 @@ def preview_figure(
 
     plain = {"diversify.name": "", "augment.tile_grayscale": 0.0}
     augmented, _, _ = view(**plain, **{"jigsaw.bias_whole_image": 1.0})
-    shuffled, orders, _ = view(**{"jigsaw.bias_whole_image": 0.0})
+    puzzles = []
+    if config.jigsaw.bias_whole_image < 1:
+        shuffled, orders, _ = view(**{"jigsaw.bias_whole_image": 0.0})
+        puzzles = [("shuffled", shuffled, [f"order {int(order)}" for order in orders])]
     untitled = [""] * _N_COLUMNS
 
     def names(indices):
@@ -90,7 +94,7 @@ def preview_figure(
             ("stored", stored / 255, names(indices)),
             ("augmented", augmented, untitled),
             *((name, images, untitled) for name, images in styled.items()),
-            ("shuffled", shuffled, [f"order {int(order)}" for order in orders]),
+            *puzzles,
             ("held out", tested / 255, names(held_out)),
         ]
     )

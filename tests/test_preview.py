@@ -1,0 +1,29 @@
+"""The sheet of what a run sees has the rows that the run has."""
+
+import pytest
+from conftest import REPOSITORY
+from test_config import load_config
+
+from jigsaw_shape.preview import preview_figure
+from jigsaw_shape.training import setup
+
+
+@pytest.mark.parametrize(
+    ("preset", "rows"),
+    [
+        ("erm", ["stored", "augmented", "held out"]),
+        ("jigen", ["stored", "augmented", "shuffled", "held out"]),
+        ("fourier", ["stored", "augmented", "style", "stylized", "held out"]),
+        ("randconv", ["stored", "augmented", "stylized", "held out"]),
+    ],
+)
+def test_rows_are_what_the_preset_does(preset, rows):
+    config = load_config(REPOSITORY / "configs" / "shapes.py", preset)
+    config.data.update(n_per_class=6, n_cue_conflict_per_class=4, stored_px=32)
+    config.data.image_size = 24
+    dataset, splits = setup.load_data(config)
+    learner = setup.make_learner(config, len(dataset.classes), len(dataset.domains))
+    styling, _ = setup.load_styling(config, dataset, splits)
+    figure = preview_figure(config, dataset, splits, learner.permutations, styling)
+    labels = [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()]
+    assert labels == rows
