@@ -8,6 +8,7 @@ for each class; or the published format (`evals.decisions`).
 """
 
 import collections
+import contextlib
 import csv
 import pathlib
 import zipfile
@@ -85,11 +86,12 @@ def read_features(path: pathlib.Path, stimuli: Stimuli) -> np.ndarray | None:
     Raises:
       ValueError: As for `read_predictions`; a feature is not a finite number.
     """
-    arrays = _arrays(path) if path.suffix.lower() == ".npz" and path.is_file() else {}
-    if "features" not in arrays:
+    names = _names(path) if path.suffix.lower() == ".npz" and path.is_file() else []
+    if "features" not in names:
         return None
-    if "images" not in arrays:
-        raise ValueError(f"{path} holds {', '.join(arrays)}: expected images too")
+    if "images" not in names:
+        raise ValueError(f"{path} holds {', '.join(names)}: expected images too")
+    arrays = _arrays(path, ("images", "features"))
     images = [str(image) for image in arrays["images"].ravel()]
     matrix = arrays["features"]
     if matrix.ndim != 2 or matrix.dtype.kind not in "fiu":
@@ -104,19 +106,32 @@ def read_features(path: pathlib.Path, stimuli: Stimuli) -> np.ndarray | None:
 
 def holds_answers(path: pathlib.Path) -> bool:
     """Returns whether an npz has scores or decisions."""
-    return not {"logits", "probabilities", "decisions"}.isdisjoint(_arrays(path))
+    return not {"logits", "probabilities", "decisions"}.isdisjoint(_names(path))
 
 
 def _in_16(stimuli: Stimuli) -> bool:
     return set(stimuli.categories) <= set(imagenet16.CATEGORIES)
 
 
-def _arrays(path) -> dict[str, np.ndarray]:
+@contextlib.contextmanager
+def _opened(path):
     try:
         with np.load(path) as file:
-            return {key: file[key] for key in file.files}
+            yield file
     except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
         raise ValueError(f"{path} is no readable npz: {error}") from error
+
+
+def _names(path) -> list[str]:
+    """Returns the names of an npz's arrays, none of which is read."""
+    with _opened(path) as file:
+        return list(file.files)
+
+
+def _arrays(path, names=None) -> dict[str, np.ndarray]:
+    """Returns an npz's arrays: those of the names, or all."""
+    with _opened(path) as file:
+        return {key: file[key] for key in names or file.files}
 
 
 def _read_npz(path, categories):
