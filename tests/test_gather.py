@@ -177,9 +177,10 @@ def test_domains_in_which_nothing_can_be_found_are_refused():
     assert any("many shows one class" in note for note in notes)
 
 
-def test_own_sets_of_one_name_and_other_images_are_numbered():
+def test_own_sets_of_one_name_and_other_images_are_numbered(monkeypatch):
     other = dataclasses.replace(OWN_DOMAINS, images=("x", "y", "z"))
-    pairs = [(OWN_DOMAINS, [RUN]), (other, [LITE])]
-    opened = Opened((RUN, LITE), {"run": {}, "lite": {}}, (), (), ())
-    found, _ = searched.find(opened, lambda opened, own: pairs, explicit=True)
+    monkeypatch.setattr(searched, "own_images", lambda config: config)
+    configs = {RUN.name: OWN_DOMAINS, LITE.name: other}
+    opened = Opened((RUN, LITE), configs, (), (), ())
+    found, _ = searched.find(opened, explicit=True)
     assert [stimuli.name for stimuli, _ in found] == ["own", "own (2)"]

@@ -2,12 +2,12 @@
 
 import dataclasses
 import json
-import pathlib
 
 import jax
 import numpy as np
 import pytest
 from PIL import Image
+from small_stimuli import make_stimuli
 from test_evaluate import _run
 from test_flax_models import _growth, write_run
 
@@ -15,7 +15,6 @@ from jigsaw_shape import augment
 from jigsaw_shape.data import shapes
 from jigsaw_shape.evals import retrieval
 from jigsaw_shape.evals.model import Model
-from jigsaw_shape.evals.published import Stimuli
 from jigsaw_shape.evaluating import onnx_model, report_files, retrieval_parts
 from jigsaw_shape.evaluating import parts as parts_lib
 from jigsaw_shape.evaluating.session import NonFiniteError, Session
@@ -37,20 +36,8 @@ def _stimuli():
         return pixels
 
     cells = zip(domain, category, strict=True)
-    names = tuple(f"{d}/{c}/{n}" for n, (d, c) in enumerate(cells))
-    return Stimuli(
-        name="mine",
-        experiment="domains",
-        images=names,
-        paths=tuple(map(pathlib.Path, names)),
-        category=category,
-        texture=None,
-        read=read,
-        side_px=8,
-        made_by="",
-        digest="0",
-        domain=domain,
-    )
+    names = [f"{d}/{c}/{n}" for n, (d, c) in enumerate(cells)]
+    return make_stimuli(names, category, read, experiment="domains", domain=domain)
 
 
 def _model(name="m", scale=1.0, shown=None, classes=CLASSES):

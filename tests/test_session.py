@@ -1,12 +1,10 @@
 """Suites run over a model that reads one pixel."""
 
-import pathlib
-
 import numpy as np
 import pytest
+from small_stimuli import make_stimuli
 
 from jigsaw_shape.evals.model import Model
-from jigsaw_shape.evals.published import Stimuli
 from jigsaw_shape.evaluating.session import NonFiniteError, Session
 
 CLASSES = ("cat", "dog", "emu")
@@ -21,18 +19,7 @@ def _stimuli(counts=COUNTS):
     def read(i, px):
         return np.full((px, px, 3), 50 * CLASSES.index(category[i]), np.uint8)
 
-    return Stimuli(
-        name="mine",
-        experiment="images",
-        images=tuple(names),
-        paths=tuple(map(pathlib.Path, names)),
-        category=category,
-        texture=None,
-        read=read,
-        side_px=8,
-        made_by="",
-        digest="0",
-    )
+    return make_stimuli(names, category, read)
 
 
 def _model(name="m", size_px=8, wrong=None, classes=CLASSES):

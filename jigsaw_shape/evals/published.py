@@ -172,7 +172,7 @@ def read_folder(folder: pathlib.Path, experiment: str = "") -> Stimuli:
     if len(set(keys)) < len(keys):
         twice = next(key for key in keys if keys.count(key) > 1)
         raise ValueError(f"{folder} holds two images called {twice}: names tell them")
-    side_px, digests = look_at(paths)
+    side_px, digests = _look_at(paths)
     return Stimuli(
         name=folder.resolve().name,
         experiment=experiment,
@@ -240,7 +240,7 @@ def _made_by(folder: pathlib.Path) -> str:
         raise ValueError(f"{path}: expected a JSON object with made_by") from error
 
 
-def look_at(paths: Sequence[pathlib.Path]) -> tuple[int, list[bytes]]:
+def _look_at(paths: Sequence[pathlib.Path]) -> tuple[int, list[bytes]]:
     """Returns the side that all images share, 0 if none, and a digest of each file.
 
     Raises:

@@ -78,7 +78,7 @@ def plan(
     jobs += [Job(("experiments",), s, tuple(m), True) for s, m in published]
     jobs += [Job(tuple(made), s, tuple(m), False) for s, m in labelled]
     if "retrieval" in suites:  # last: features that passes before it kept are there
-        found, left_out = searched.find(opened, _shared, explicit=explicit)
+        found, left_out = searched.find(opened, explicit=explicit)
         jobs += [Job(("retrieval",), s, tuple(m), False) for s, m in found]
         notes += left_out
         noted |= {"retrieval"} if left_out and not found else set()
@@ -137,7 +137,7 @@ def _conflicts(opened: Opened) -> list[tuple[Stimuli, Sequence[Model]]]:
         for stimuli in opened.data
         if stimuli.experiment == "cue_conflict"
     ]
-    return found or _shared(opened, _own_conflict)
+    return found or opened.of_runs(_own_conflict)
 
 
 def _labelled(
@@ -161,21 +161,8 @@ def _labelled(
             and stimuli.experiment not in ("cue_conflict", domains.EXPERIMENT)
         )
     ]
-    found = _shared(opened, _own_target)
+    found = opened.of_runs(_own_target)
     return found + (published if others or opened.predicted else [])
-
-
-def _shared(opened: Opened, own) -> list[tuple[Stimuli, list[Model]]]:
-    """Returns each of the runs' own sets once, with the runs whose it is."""
-    found: dict[tuple, tuple[Stimuli, list[Model]]] = {}
-    for model in opened.models:
-        if model.name not in opened.configs:
-            continue
-        stimuli = own(opened.configs[model.name])
-        if stimuli is not None:
-            key = (stimuli.name, stimuli.digest, stimuli.images)
-            found.setdefault(key, (stimuli, []))[1].append(model)
-    return list(found.values())
 
 
 def _own_target(config) -> Stimuli:

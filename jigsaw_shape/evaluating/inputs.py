@@ -3,7 +3,7 @@
 import argparse
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -44,6 +44,20 @@ class Opened:
         predicted = [one.observer for one in self.predicted]
         alone = [name for name in self.features if name not in predicted]
         return (*(model.name for model in self.models), *predicted, *alone)
+
+    def of_runs(
+        self, own: Callable[[ConfigDict], Stimuli | None]
+    ) -> list[tuple[Stimuli, list[Model]]]:
+        """Returns each of the runs' own sets once, with the runs whose it is."""
+        found: dict[tuple, tuple[Stimuli, list[Model]]] = {}
+        for model in self.models:
+            if model.name not in self.configs:
+                continue
+            stimuli = own(self.configs[model.name])
+            if stimuli is not None:
+                key = (stimuli.name, stimuli.digest, stimuli.images)
+                found.setdefault(key, (stimuli, []))[1].append(model)
+        return list(found.values())
 
 
 def suites_of(named: Sequence[str]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import collections
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,9 +15,7 @@ from jigsaw_shape.training import setup
 Searched = list[tuple[Stimuli, Sequence[Model]]]
 
 
-def find(
-    opened: Opened, shared: Callable[..., Searched], *, explicit: bool
-) -> tuple[Searched, list[str]]:
+def find(opened: Opened, *, explicit: bool) -> tuple[Searched, list[str]]:
     """Returns images and who is shown them, and notes on what is left out.
 
     Images of domains that are given; else each run's own, shown to the models that are
@@ -25,7 +23,6 @@ def find(
 
     Args:
       opened: The models and images.
-      shared: `shared(opened, own)` returns each of the runs' own sets once.
       explicit: Whether what has no features, or can find nothing, is refused instead
         of left out with a note.
 
@@ -59,7 +56,7 @@ def find(
     found = [(s, able) for s in given if able or opened.features]
     if not given:
         others = [model for model in able if model.name not in opened.configs]
-        own = [(s, [*runs, *others]) for s, runs in shared(opened, own_images)]
+        own = [(s, [*runs, *others]) for s, runs in opened.of_runs(own_images)]
         found = _named_apart([(s, m) for s, m in own if m])
     kept = []
     for stimuli, models in found:
