@@ -7,6 +7,9 @@ For each setting: the step on one synthetic batch that never leaves the device; 
 in it, nor compile time. Medians over `--rounds` interleaved rounds of `--steps` steps;
 the ratio is the median of the rounds' own.
 Peak memory is the device's where it tells, else the process's.
+
+`--trace DIR` writes what the device does in one more round of steps there, for
+`benchmarks/operations.py` and for TensorBoard's and XProf's trace viewers.
 """
 
 import argparse
@@ -109,6 +112,11 @@ def measure(arguments, size_px: int, batch_size: int) -> dict[str, float]:
             state, means = update(state, store.bank, step_lib.shard(batch))
         jax.block_until_ready((state, means))
         times["run"].append((time.perf_counter() - began) / arguments.steps)
+    if arguments.trace:
+        with jax.profiler.trace(arguments.trace):
+            for _ in range(arguments.steps):
+                state, means = update(state, store.bank, fixed)
+            jax.block_until_ready((state, means))
     ratios = [a / b for a, b in zip(times["step"], times["run"], strict=True)]
     medians = {name: statistics.median(t) for name, t in times.items()}
     return seconds | medians | {"ratio": statistics.median(ratios)}
@@ -134,6 +142,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, nargs="+", default=[32, 64])
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--trace", metavar="DIR", default="")
     arguments = parser.parse_args()
     device = jax.devices()[0]
     print(

@@ -1,8 +1,7 @@
 """Rewrites of a graph into fewer nodes with the same outputs.
 
 BatchNorm at inference, a factor and an offset for each channel, goes into the weights
-of the convolution before it; a convolution of every other pixel gets a stride; ReLU6 is
-one node.
+of the convolution before it; ReLU6 is one node.
 """
 
 from collections import Counter
@@ -17,7 +16,7 @@ _CHANNELS = {"Conv": 0, "MatMul": 1}
 
 def simplify(graph: Graph) -> None:
     """Rewrites a graph in place."""
-    for rewrite in (_fold_affine, _merge_stride, _merge_relu6):
+    for rewrite in (_fold_affine, _merge_relu6):
         _rewrite_pairs(graph, rewrite)
     graph.prune()
 
@@ -82,22 +81,6 @@ def _by_channel(array: np.ndarray, n: int, axis: int) -> np.ndarray | None:
     if array.size != n or array.shape[axis] != n:
         return None
     return array.reshape(n).astype(np.float64)
-
-
-def _merge_stride(graph: Graph, first: Node, second: Node) -> bool:
-    """Every s-th pixel, then a 1x1 convolution."""
-    if (first.op, second.op) != ("Slice", "Conv"):
-        return False
-    if second.attributes["kernel_shape"] != [1, 1] or second.attributes.get("strides"):
-        return False
-    starts, _, axes, steps = (graph.constants[name] for name in first.inputs[1:])
-    # The ends are those of the image: the trace cuts no pixel off but by the stride.
-    if axes.tolist() != [2, 3] or starts.any():
-        return False
-    first.op = "Conv"
-    first.inputs = [first.inputs[0], *second.inputs[1:]]
-    first.attributes = {**second.attributes, "strides": steps.tolist()}
-    return True
 
 
 def _merge_relu6(graph: Graph, first: Node, second: Node) -> bool:
