@@ -24,8 +24,9 @@ ROOMS = {
     "download": set(),
     "lock": set(),
     "atomic": set(),
+    "versions": set(),
     "diversify": {"diversify", "jigsaw", "models"},
-    "stylizing": {"stylizing", "diversify", "jigsaw", "data", "lock"},
+    "stylizing": {"stylizing", "diversify", "jigsaw", "data", "lock", "versions"},
     "models": {"models", "download"},
     "data": {"data", "download", "lock"},
     "bench": {
@@ -36,7 +37,7 @@ ROOMS = {
     "report": {"reporting", "rows", "figures", "cli"},
     "evaluating": {
         *("html", "evaluating", "evals", "training", "models", "data"),
-        *("config", "settings", "rows", "augment"),
+        *("config", "settings", "rows", "augment", "versions"),
     },
     "exporting": {
         *("exporting", "training", "models", "augment"),
@@ -48,7 +49,16 @@ ROOMS = {
     "evals": {"evals", "data", "models", "jigsaw", "augment"},
     "training": {
         *("training", "evals", "models", "data", "diversify", "stylizing"),
-        *("jigsaw", "augment", "config", "settings", "rows", "lock", "atomic"),
+        *(
+            "jigsaw",
+            "augment",
+            "config",
+            "settings",
+            "rows",
+            "lock",
+            "atomic",
+            "versions",
+        ),
     },
 }
 WITHOUT_JAX = (

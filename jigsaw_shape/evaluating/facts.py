@@ -3,11 +3,11 @@
 import datetime
 import platform
 from collections.abc import Sequence
-from importlib import metadata
 from typing import Any
 
 import jax
 
+from jigsaw_shape import versions
 from jigsaw_shape.evaluating.findings import Findings
 from jigsaw_shape.evaluating.inputs import Opened
 
@@ -22,17 +22,12 @@ def collect(argv: Sequence[str], opened: Opened, findings: Findings) -> dict[str
       opened: What was evaluated.
       findings: What was found.
     """
-    versions = {"python": platform.python_version()}
-    for name in _VERSIONS_OF:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:  # an extra, or not installed at all
-            continue
+    python = {"python": platform.python_version()}
     devices = jax.devices()
     return {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": ["python", "-m", "jigsaw_shape.evaluate", *argv[1:]],
-        "versions": versions,
+        "versions": python | versions.installed(*_VERSIONS_OF),
         "devices": f"{len(devices)} x {devices[0].device_kind}",
         "models": {
             model.name: {**model.about, "classes": list(model.classes)}

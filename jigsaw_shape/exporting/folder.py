@@ -1,7 +1,6 @@
 """A folder of exported files: written, checked against the run, then given its name."""
 
 import dataclasses
-import importlib.metadata
 import json
 import os
 import shutil
@@ -13,6 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
+import jigsaw_shape
 from jigsaw_shape.exporting import (
     onnx_file,
     orbax_folder,
@@ -96,7 +96,7 @@ def export(
     check(out, options)
     library = safetensors_file.library_of(trained.encoder, options.names)
     facts = trained.facts() | {"input": options.input, "names": library} | dict(about)
-    facts["jigsaw_shape"] = importlib.metadata.version("jigsaw_shape")
+    facts["jigsaw_shape"] = jigsaw_shape.__version__
     facts["jax"] = jax.__version__
     part = out.with_name(f".{out.name}.partial")
     shutil.rmtree(part, ignore_errors=True)  # of an export that was killed

@@ -4,7 +4,6 @@ The encoder's own computation, traced, is what becomes nodes (`tracing`). Needs 
 extra `[onnx]`.
 """
 
-import importlib.metadata
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
+import jigsaw_shape
 from jigsaw_shape.exporting.graph import Graph
 from jigsaw_shape.exporting.primitives import OPSET
 from jigsaw_shape.exporting.simplify import simplify
@@ -99,7 +99,7 @@ def _to_onnx(graph: Graph, shape: tuple[int, int, int], dtype: Any):
     return helper.make_model(
         helper.make_graph(nodes, "jigsaw_shape", [image], outputs, constants),
         producer_name="jigsaw_shape",
-        producer_version=importlib.metadata.version("jigsaw_shape"),
+        producer_version=jigsaw_shape.__version__,
         ir_version=_IR_VERSION,
         opset_imports=[helper.make_opsetid("", OPSET)],
     )

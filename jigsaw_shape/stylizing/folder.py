@@ -13,7 +13,6 @@ import contextlib
 import dataclasses
 import errno
 import hashlib
-import importlib.metadata
 import itertools
 import math
 import os
@@ -26,6 +25,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from jigsaw_shape import versions
 from jigsaw_shape.diversify import WITH_PAIR, WITHOUT_STYLES, pairs
 from jigsaw_shape.stylizing import images, pool
 from jigsaw_shape.stylizing.programs import Settings, Stylizer, Task
@@ -135,8 +135,10 @@ def opened(
         "styles": styles.digest,
         "stylizer": file and file.digest,
     }
-    versions = {name: importlib.metadata.version(name) for name in ("jax", "pillow")}
-    about = {"stylizer": file and dict(file.about), "versions": versions}
+    about = {
+        "stylizer": file and dict(file.about),
+        "versions": versions.installed("jax", "pillow"),
+    }
     with images.claimed(out_dir, facts, about) as output:
         files = content_dir, contents, left_out, styles, output
         yield Run(settings, stylizer, file and file.digest, batch_size, *files)

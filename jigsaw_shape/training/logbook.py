@@ -1,7 +1,6 @@
 """What a run writes down: JSONL rows, TensorBoard points, its circumstances."""
 
 import datetime
-import importlib.metadata
 import json
 import math
 import pathlib
@@ -13,7 +12,7 @@ from collections.abc import Mapping
 import jax
 import tensorboardX
 
-from jigsaw_shape import rows
+from jigsaw_shape import rows, versions
 
 _VERSIONS_OF = (
     "jigsaw_shape",
@@ -109,14 +108,13 @@ def circumstances() -> dict:
     `git` is the commit of this program with `+changes` where it has any, or None where
     it is not a checkout.
     """
-    versions = {name: importlib.metadata.version(name) for name in _VERSIONS_OF}
     devices = jax.devices()
     return {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]],
         "git": _git_commit(),
         "python": platform.python_version(),
-        "versions": versions,
+        "versions": versions.installed(*_VERSIONS_OF),
         "devices": f"{len(devices)} x {devices[0].device_kind}",
         "processes": jax.process_count(),
     }
