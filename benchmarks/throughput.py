@@ -21,6 +21,7 @@ import time
 import jax
 import numpy as np
 
+from jigsaw_shape import checks
 from jigsaw_shape import config as config_lib
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.pipeline import ImageStore
@@ -56,7 +57,7 @@ def make_config(arguments, size_px: int, batch_size: int):
     config.model.dtype = arguments.dtype
     config.data.image_size = size_px
     config.data.batch_size = batch_size
-    config_lib.check(config, jax.device_count())
+    checks.check(config, jax.device_count())
     return config
 
 

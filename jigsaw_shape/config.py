@@ -1,20 +1,13 @@
-"""The configuration: every field with its meaning, and the checks at the door.
+"""The configuration: every field with its meaning.
 
 A file in `configs/` starts from `default_config()`, sets what its data set needs and
-applies a preset from `jigsaw_shape.presets`. `check(config)` refuses what cannot work,
-before anything is loaded or compiled.
+applies a preset from `jigsaw_shape.presets`. `jigsaw_shape.checks` refuses what cannot
+work.
 """
 
-import math
 import pathlib
 
 from ml_collections import ConfigDict
-
-# Of `config.diversify`: may move over a run.
-MOVING = ("p_ordered", "p_shuffled", "per_tile", "weakest", "strongest", "external")
-LEAST_ADAIN_PX = 16  # two pixels of features
-
-MOST_PERMUTATIONS = 10_000  # of those that a grid of 3 or 4 has
 
 
 def default_config() -> ConfigDict:
@@ -148,177 +141,6 @@ def source_names(config: ConfigDict) -> tuple[str, ...]:
     return tuple(s.strip() for s in config.data.sources.split(",") if s.strip())
 
 
-def check(config: ConfigDict, n_devices: int) -> None:
-    """Refuses values that cannot work, with one line that says what to change.
-
-    Args:
-      config: A configuration with the fields of `default_config`.
-      n_devices: Devices over all processes, between which batches are divided.
-
-    Raises:
-      ValueError: A value is out of range; names the key, the value, what is allowed.
-    """
-    data, jigsaw, optim = config.data, config.jigsaw, config.optim
-    _check_numbers(config)
-    for key in ("seed", "data.split_seed", "jigsaw.seed"):
-        value = config
-        for part in key.split("."):
-            value = value[part]
-        _require(
-            0 <= value < 2**32, f"config.{key} is {value}: 0 to {2**32 - 1} allowed"
-        )
-    _require(
-        min(config.epochs, config.steps) >= 0
-        and (config.epochs > 0) != (config.steps > 0),
-        f"config.epochs is {config.epochs} and config.steps is {config.steps}: "
-        "set exactly one above 0",
-    )
-    _choice("config.data.split", data.split, ("jigen", "domainbed", "official"))
-    _choice("config.data.sampling", data.sampling, ("proportional", "balanced"))
-    _choice("config.data.cache", data.cache, ("auto", "device", "host", "none"))
-    _choice("config.model.dtype", config.model.dtype, ("float32", "bfloat16"))
-    for key in ("mean", "std"):
-        values = config.model[key]
-        _require(
-            len(values) in (0, 3) and (key == "mean" or all(v > 0 for v in values)),
-            f"config.model.{key} is {values}: three numbers"
-            f"{', above 0' * (key == 'std')}, or () for what the weights expect",
-        )
-    _choice("config.optim.name", optim.name, ("sgd", "adamw"))
-    _choice("config.optim.schedule", optim.schedule, ("step", "cosine", "constant"))
-    _require(
-        2 <= jigsaw.grid <= 4, f"config.jigsaw.grid is {jigsaw.grid}: 2, 3 or 4 allowed"
-    )
-    n_most = min(math.factorial(jigsaw.grid**2) - 1, MOST_PERMUTATIONS)
-    _require(
-        1 <= jigsaw.n_permutations <= n_most,
-        f"config.jigsaw.n_permutations is {jigsaw.n_permutations}: a {jigsaw.grid} x "
-        f"{jigsaw.grid} grid allows 1 to {n_most} without the identity",
-    )
-    size, grid = data.image_size, jigsaw.grid
-    _require(
-        size > 0 and size % grid == 0,
-        f"config.data.image_size is {size}, which config.jigsaw.grid = {grid} does not "
-        f"divide: use {max(size // grid, 1) * grid} or {(size // grid + 1) * grid}",
-    )
-    _require(data.stored_px > 0, f"config.data.stored_px is {data.stored_px}: above 0")
-    for key, size in (("data", data.batch_size), ("eval", config.eval.batch_size)):
-        _require(
-            size > 0 and size % n_devices == 0,
-            f"config.{key}.batch_size is {size}, which {n_devices} devices do not "
-            f"divide: use a multiple of {n_devices}",
-        )
-    for key in ("flip", "tile_grayscale"):
-        _share(f"config.augment.{key}", config.augment[key])
-    _share("config.jigsaw.bias_whole_image", jigsaw.bias_whole_image)
-    for key in ("brightness", "contrast", "saturation"):
-        value = config.augment[key]
-        _require(value >= 0, f"config.augment.{key} is {value}: 0 or more allowed")
-    hue = config.augment.hue
-    _require(0 <= hue <= 0.5, f"config.augment.hue is {hue}: 0 to 0.5 turns allowed")
-    low, high = _pair("config.augment.crop_scale", config.augment.crop_scale)
-    _require(
-        0 < low <= high <= 1,
-        f"config.augment.crop_scale is ({low}, {high}): 0 < smallest <= largest <= 1",
-    )
-    low, high = _pair("config.augment.crop_ratio", config.augment.crop_ratio)
-    _require(
-        0 < low <= high,
-        f"config.augment.crop_ratio is ({low}, {high}): 0 < smallest <= largest",
-    )
-    _check_diversify(config)
-    _check_terms(config)
-    weights = dict(config.losses)
-    for name, weight in weights.items():
-        _require(weight >= 0, f"config.losses.{name} is {weight}: 0 or more allowed")
-    _require(any(weights.values()), "every weight in config.losses is 0: raise one")
-    _require(optim.lr > 0, f"config.optim.lr is {optim.lr}: above 0")
-    _require(
-        0 <= optim.momentum < 1,
-        f"config.optim.momentum is {optim.momentum}: 0 to below 1",
-    )
-    for key in ("weight_decay", "step_factor"):
-        _require(optim[key] >= 0, f"config.optim.{key} is {optim[key]}: 0 or more")
-    _require(
-        0 <= optim.ema_decay < 1,
-        f"config.optim.ema_decay is {optim.ema_decay}: 0 (off) to below 1",
-    )
-    _share("config.optim.warmup", optim.warmup)
-    for share in optim.step_at:
-        _share("config.optim.step_at", share)
-    for key in ("every_steps", "checkpoint_every_steps"):
-        value = config.log[key]
-        least = 1 if key == "every_steps" else 0
-        _require(value >= least, f"config.log.{key} is {value}: {least} or more")
-    every = config.eval.every_epochs
-    _require(every >= 1, f"config.eval.every_epochs is {every}: 1 or more allowed")
-
-
-def _check_terms(config: ConfigDict) -> None:
-    dann, losses = config.dann, config.losses
-    _choice("config.dann.domains", dann.domains, ("source", "style"))
-    needing = {
-        "config.losses.consistency": losses.consistency,
-        "config.losses.domain": losses.domain * (dann.domains == "style"),
-    }
-    for key, weight in needing.items():
-        _require(
-            weight <= 0 or bool(config.diversify.name),
-            f"{key} is {weight}, for which images have to be diversified: set "
-            "config.diversify.name",
-        )
-    _require(
-        all(isinstance(n, int) and n >= 1 for n in dann.hidden),
-        f"config.dann.hidden is {dann.hidden}: widths, such as '(1024, 1024)'",
-    )
-    for key in ("gamma", "strongest"):
-        _require(dann[key] >= 0, f"config.dann.{key} is {dann[key]}: 0 or more")
-    smoothing = config.classification.label_smoothing
-    _require(
-        0 <= smoothing < 1,
-        f"config.classification.label_smoothing is {smoothing}: 0 to below 1",
-    )
-
-
-def _check_diversify(config: ConfigDict) -> None:
-    settings = config.diversify
-    for key in MOVING:
-        values = settings[key]
-        _require(
-            isinstance(values, tuple | list) and len(values) in (1, 2),
-            f"config.diversify.{key} is {values!r}: one number, or two, such as "
-            f"--config.diversify.{key}='(0.9, 0.1)'",
-        )
-        for value in values:
-            _share(f"config.diversify.{key}", value)
-    ends = zip(
-        (settings.weakest[0], settings.weakest[-1]),
-        (settings.strongest[0], settings.strongest[-1]),
-        strict=True,
-    )
-    _require(
-        all(low <= high for low, high in ends),
-        f"config.diversify.weakest is {settings.weakest}, above "
-        f"config.diversify.strongest = {settings.strongest}",
-    )
-    _share("config.diversify.until", settings.until)
-    n_styles = settings.n_styles
-    _require(n_styles >= 1, f"config.diversify.n_styles is {n_styles}: 1 or more")
-    of_tiles = any(settings.per_tile) and not settings.enlarge_tiles
-    stylized_px = config.data.image_size // (config.jigsaw.grid if of_tiles else 1)
-    _require(
-        settings.name != "adain" or stylized_px >= LEAST_ADAIN_PX,
-        f"config.data.image_size is {config.data.image_size}, so that AdaIN gets "
-        f"{stylized_px} px{' tiles' * of_tiles}: {LEAST_ADAIN_PX} or more allowed"
-        + "; or set config.diversify.enlarge_tiles"
-        * of_tiles,
-    )
-    mixstyle = config.mixstyle
-    _share("config.mixstyle.p", mixstyle.p)
-    _require(mixstyle.alpha > 0, f"config.mixstyle.alpha is {mixstyle.alpha}: above 0")
-    _choice("config.mixstyle.mix", mixstyle.mix, ("random", "crossdomain"))
-
-
 def flatten(tree: dict, prefix: str = "") -> dict:
     """Returns fields on one level: `{"optim": {"lr": 1}}` as `{"optim.lr": 1}`."""
     flat = {}
@@ -328,41 +150,3 @@ def flatten(tree: dict, prefix: str = "") -> dict:
         else:
             flat[prefix + key] = value
     return flat
-
-
-def _require(ok: bool, message: str) -> None:
-    if not ok:
-        raise ValueError(message)
-
-
-def _check_numbers(config: ConfigDict) -> None:
-    """Refuses what is not a finite number where the default is one, or several."""
-    defaults = flatten(default_config().to_dict())
-    for key, value in flatten(config.to_dict()).items():
-        usual = defaults.get(key)
-        several = isinstance(usual, tuple)
-        if not several and (isinstance(usual, bool | str) or usual is None):
-            continue
-        numbers = value if several and isinstance(value, tuple | list) else (value,)
-        for number in numbers:
-            _require(
-                isinstance(number, int | float) and math.isfinite(number),
-                f"config.{key} is {value!r}: "
-                + ("numbers, such as '(0.8, 1.0)'" if several else "a finite number"),
-            )
-
-
-def _choice(key: str, value: str, allowed: tuple[str, ...]) -> None:
-    _require(value in allowed, f"{key} is {value!r}: {' | '.join(allowed)} allowed")
-
-
-def _share(key: str, value: float) -> None:
-    _require(0 <= value <= 1, f"{key} is {value}: 0 to 1 allowed")
-
-
-def _pair(key: str, value) -> tuple[float, float]:
-    _require(
-        isinstance(value, tuple | list) and len(value) == 2,
-        f"{key} is {value!r}: two numbers, such as --{key}='(0.8, 1.0)'",
-    )
-    return value

@@ -15,8 +15,7 @@ from absl import flags
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
-from jigsaw_shape import cli, figures
-from jigsaw_shape import config as config_lib
+from jigsaw_shape import checks, cli, figures
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.splits import Splits
 from jigsaw_shape.diversify import WITHOUT_STYLES
@@ -135,7 +134,7 @@ def main(argv: list[str]) -> int:
     )
     config = cli.parse_config("preview", argv, values, usage=__doc__)
     with cli.refusals("preview"):
-        config_lib.check(config, n_devices=1)
+        checks.check(config, n_devices=1)
         dataset, splits = setup.load_data(config)
         learner = setup.make_learner(config, len(dataset.classes), len(dataset.domains))
         styling, _ = setup.load_styling(config, dataset, splits)

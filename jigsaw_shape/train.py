@@ -16,8 +16,7 @@ import jax
 from absl import flags
 from clu import parameter_overview
 
-from jigsaw_shape import cli, figures, report, rows, settings
-from jigsaw_shape import config as config_lib
+from jigsaw_shape import checks, cli, figures, report, rows, settings
 from jigsaw_shape.preview import preview_figure
 from jigsaw_shape.training import initial, logbook, loop, rundir, setup
 from jigsaw_shape.training.progress import Progress
@@ -44,7 +43,7 @@ def main(argv: list[str]) -> int:
                 jax.distributed.initialize()
             if workdir.value:
                 config.workdir = workdir.value
-            config_lib.check(config, jax.device_count())
+            checks.check(config, jax.device_count())
             dataset, splits = setup.load_data(config)
             schedule = setup.make_schedule(config, len(splits.train))
             digest = settings.digest(config)  # of what was asked for

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import small_imagenet
 from PIL import Image
-from test_config import CONFIGS, load_config
+from test_checks import CONFIGS, load_config
 
 from jigsaw_shape.config import source_names
 from jigsaw_shape.data import folders, layouts

@@ -8,8 +8,8 @@ import optax
 import pytest
 from tiny_encoders import shapes
 
+from jigsaw_shape import checks, settings
 from jigsaw_shape import config as config_lib
-from jigsaw_shape import settings
 from jigsaw_shape.training import initial, setup
 from jigsaw_shape.training import step as step_lib
 from jigsaw_shape.training.checkpoint import Checkpoints
@@ -153,7 +153,7 @@ def test_a_deviation_that_cannot_divide_is_refused(std):
     config = make_config()
     config.model.std = std
     with pytest.raises(ValueError, match=r"config\.model\.std is .*three numbers"):
-        config_lib.check(config, n_devices=1)
+        checks.check(config, n_devices=1)
 
 
 def test_an_unknown_encoder_is_refused():

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from conftest import REPOSITORY
-from test_config import load_config
+from test_checks import load_config
 
 from jigsaw_shape import config as config_lib
 from jigsaw_shape import settings

@@ -2,7 +2,7 @@
 
 import pytest
 from conftest import REPOSITORY
-from test_config import load_config
+from test_checks import load_config
 
 from jigsaw_shape.preview import preview_figure
 from jigsaw_shape.training import setup

@@ -4,10 +4,10 @@ import json
 import pathlib
 
 import pytest
-from test_config import CONFIGS, load_config
+from test_checks import CONFIGS, load_config
 
+from jigsaw_shape import checks, settings
 from jigsaw_shape import config as config_lib
-from jigsaw_shape import settings
 from jigsaw_shape.presets import apply_preset
 
 # The defaults of version 1. A field may be added to the program, and is not added here.
@@ -122,7 +122,7 @@ def test_a_stored_configuration_is_read_again(path):
     again = settings.from_json(stored)
     assert settings.to_json(again) == stored
     assert settings.differences(stored, again) == []
-    config_lib.check(again, n_devices=4)
+    checks.check(again, n_devices=4)
 
 
 def test_what_a_stored_configuration_lacks_is_the_default():

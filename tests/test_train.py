@@ -10,7 +10,7 @@ import pytest
 from conftest import REPOSITORY
 from PIL import Image
 from small_runs import arguments, finish, saved_state, start, start_two
-from test_config import load_config
+from test_checks import load_config
 
 from jigsaw_shape import rows, train
 from jigsaw_shape.data import sources

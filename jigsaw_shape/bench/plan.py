@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ml_collections import ConfigDict
 
+from jigsaw_shape import checks, settings
 from jigsaw_shape import config as config_lib
-from jigsaw_shape import settings
 from jigsaw_shape.bench import record, search
 from jigsaw_shape.bench.record import Run
 from jigsaw_shape.data import sources
@@ -92,7 +92,7 @@ def enumerate_runs(
 
 
 def _make(config, arguments, trial, drawn, method) -> Run:
-    config_lib.check(config, n_devices=1)
+    checks.check(config, n_devices=1)
     digest = settings.digest(config)
     parts = [config.preset, config.data.target, f"s{config.seed}"]
     parts += [] if trial is None else [f"t{trial}"]

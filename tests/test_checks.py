@@ -1,10 +1,11 @@
-"""Every refusal at the door, and what counts as the same run."""
+"""Every refusal at the door."""
 
 import importlib.util
 
 import pytest
 from conftest import REPOSITORY
 
+from jigsaw_shape import checks
 from jigsaw_shape import config as config_lib
 from jigsaw_shape.presets import PRESETS, apply_preset
 
@@ -22,7 +23,7 @@ def load_config(path, preset="erm"):
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_config_passes_its_own_check_with_every_preset(path, preset):
     config = load_config(path, preset)
-    config_lib.check(config, n_devices=4)
+    checks.check(config, n_devices=4)
     assert config.preset == preset
 
 
@@ -92,7 +93,7 @@ def test_check_refuses_and_names_the_key(field, value, words):
     with config.ignore_type():
         node[leaf] = value
     with pytest.raises(ValueError) as refusal:
-        config_lib.check(config, n_devices=4)
+        checks.check(config, n_devices=4)
     message = str(refusal.value)
     assert words in message
     assert "config." in message
@@ -103,18 +104,18 @@ def test_styles_as_domains_need_stylized_images():
     config = apply_preset(config_lib.default_config(), "dann")
     config.dann.domains = "style"
     with pytest.raises(ValueError, match=r"losses\.domain .*config\.diversify\.name"):
-        config_lib.check(config, n_devices=1)
+        checks.check(config, n_devices=1)
     config.diversify.name = "fourier"
-    config_lib.check(config, n_devices=1)
+    checks.check(config, n_devices=1)
 
 
 def test_check_refuses_a_weakest_strength_above_the_strongest():
     config = config_lib.default_config()
     config.diversify.update(weakest=(0.1, 0.9), strongest=(1.0, 0.5))
     with pytest.raises(ValueError, match=r"weakest is .*above .*strongest"):
-        config_lib.check(config, n_devices=1)
+        checks.check(config, n_devices=1)
     config.diversify.strongest = (1.0,)
-    config_lib.check(config, n_devices=1)
+    checks.check(config, n_devices=1)
 
 
 @pytest.mark.parametrize("per_tile", [0.0, 0.5])
@@ -123,9 +124,9 @@ def test_check_refuses_images_too_small_for_adain(per_tile):
     config.diversify.update(name="adain", per_tile=(per_tile,))
     config.data.image_size = 36 if per_tile else 12
     with pytest.raises(ValueError, match=r"AdaIN gets 12 px.*16 or more"):
-        config_lib.check(config, n_devices=1)
+        checks.check(config, n_devices=1)
     config.data.image_size = 48
-    config_lib.check(config, n_devices=1)
+    checks.check(config, n_devices=1)
 
 
 def test_unknown_preset_lists_those_there_are():
