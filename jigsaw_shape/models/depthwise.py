@@ -14,8 +14,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jigsaw_shape.models.platforms import by_platform
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+
 def depthwise_conv(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
     """Returns the depthwise convolution of images, TensorFlow's SAME padding.
 
@@ -30,33 +31,7 @@ def depthwise_conv(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Arra
       [B, ceil(H / stride), ceil(W / stride), C], the dtype of `x`. On CPUs sums are
       kept in float32 whatever that is.
     """
-    return lax.platform_dependent(
-        x,
-        kernel,
-        cpu=functools.partial(depthwise_shifted, stride=stride),
-        default=functools.partial(depthwise_grouped, stride=stride),
-    )
-
-
-def _forward(x, kernel, stride):
-    return depthwise_conv(x, kernel, stride), (x, kernel)
-
-
-def _backward(stride, residuals, dy):
-    def cpu(x, kernel, dy):
-        return (
-            input_gradient(dy, kernel, stride, x.shape[1:3]),
-            kernel_gradient(x, dy, stride, kernel.shape[0]),
-        )
-
-    def default(x, kernel, dy):
-        conv = functools.partial(depthwise_grouped, stride=stride)
-        return jax.vjp(conv, x, kernel)[1](dy)
-
-    return lax.platform_dependent(*residuals, dy, cpu=cpu, default=default)
-
-
-depthwise_conv.defvjp(_forward, _backward)
+    return _by_platform(x, kernel, stride)
 
 
 def depthwise_grouped(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
@@ -185,6 +160,27 @@ def kernel_gradient(
         x,
         dy,
     )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _on_cpus(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+    """Returns `depthwise_shifted`, whose derivatives are those written out here."""
+    return depthwise_shifted(x, kernel, stride)
+
+
+def _on_cpus_backward(stride, residuals, dy):
+    x, kernel = residuals
+    return (
+        input_gradient(dy, kernel, stride, x.shape[1:3]),
+        kernel_gradient(x, dy, stride, kernel.shape[0]),
+    )
+
+
+_on_cpus.defvjp(
+    lambda x, kernel, stride: (depthwise_shifted(x, kernel, stride), (x, kernel)),
+    _on_cpus_backward,
+)
+_by_platform = by_platform(cpu=_on_cpus, default=depthwise_grouped)
 
 
 def same_padding(size: int, kernel_size: int, stride: int) -> tuple[int, int]:

@@ -5,10 +5,10 @@ XLA fuse the slice into the product on GPUs, which aborts the program in jaxlib 
 (openxla/xla#47381: "Check failed: subdim_size_accumulator == dim_size").
 """
 
-import functools
-
 import jax
 from jax import lax
+
+from jigsaw_shape.models.platforms import by_platform
 
 
 def pointwise_conv(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
@@ -46,40 +46,11 @@ def _product_backward(residuals, dy):
 _product.defvjp(lambda x, kernel: (x @ kernel, (x, kernel)), _product_backward)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _strided(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    return lax.platform_dependent(
-        x,
-        kernel,
-        cpu=functools.partial(_sliced_product, stride=stride),
-        default=functools.partial(_convolution, stride=stride),
-    )
-
-
-def _strided_forward(x, kernel, stride):
-    return _strided(x, kernel, stride), (x, kernel)
-
-
-def _strided_backward(stride, residuals, dy):
-    def gradients(forward, x, kernel, dy):
-        return jax.vjp(functools.partial(forward, stride=stride), x, kernel)[1](dy)
-
-    return lax.platform_dependent(
-        *residuals,
-        dy,
-        cpu=functools.partial(gradients, _sliced_product),
-        default=functools.partial(gradients, _convolution),
-    )
-
-
-_strided.defvjp(_strided_forward, _strided_backward)
-
-
-def _sliced_product(x, kernel, stride):
+def _sliced_product(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     return _product(x[:, ::stride, ::stride], kernel[0, 0])
 
 
-def _convolution(x, kernel, stride):
+def _convolution(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     return lax.conv_general_dilated(
         x,
         kernel,
@@ -87,3 +58,6 @@ def _convolution(x, kernel, stride):
         "VALID",
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
+
+
+_strided = by_platform(cpu=_sliced_product, default=_convolution)
