@@ -98,26 +98,27 @@ def measure(arguments, size_px: int, batch_size: int) -> dict[str, float]:
 
     fixed = step_lib.shard(store.batch(chunks(1)[0]))
     fixed = jax.device_put(fixed) if jax.device_count() == 1 else fixed
+
+    def advance(state, batches):
+        for batch in batches:
+            state, means = update(state, store.bank, batch)
+        return jax.block_until_ready((state, means))[0]
+
     began = time.perf_counter()
-    state, _ = jax.block_until_ready(update(state, store.bank, fixed))
+    state = advance(state, [fixed])
     seconds = {"compile": time.perf_counter() - began}
     times = {"step": [], "run": []}
     for _ in range(arguments.rounds):
         began = time.perf_counter()
-        for _ in range(arguments.steps):
-            state, means = update(state, store.bank, fixed)
-        jax.block_until_ready((state, means))
+        state = advance(state, [fixed] * arguments.steps)
         times["step"].append((time.perf_counter() - began) / arguments.steps)
         began = time.perf_counter()
-        for batch in store.batches(chunks(arguments.steps)):
-            state, means = update(state, store.bank, step_lib.shard(batch))
-        jax.block_until_ready((state, means))
+        batches = store.batches(chunks(arguments.steps))
+        state = advance(state, map(step_lib.shard, batches))
         times["run"].append((time.perf_counter() - began) / arguments.steps)
     if arguments.trace:
         with jax.profiler.trace(arguments.trace):
-            for _ in range(arguments.steps):
-                state, means = update(state, store.bank, fixed)
-            jax.block_until_ready((state, means))
+            advance(state, [fixed] * arguments.steps)
     ratios = [a / b for a, b in zip(times["step"], times["run"], strict=True)]
     medians = {name: statistics.median(t) for name, t in times.items()}
     return seconds | medians | {"ratio": statistics.median(ratios)}

@@ -137,8 +137,7 @@ def _check_diversify(config: ConfigDict) -> None:
         f"config.diversify.strongest = {settings.strongest}",
     )
     _share("config.diversify.until", settings.until)
-    n_styles = settings.n_styles
-    _at_least(1, "config.diversify.n_styles", n_styles)
+    _at_least(1, "config.diversify.n_styles", settings.n_styles)
     of_tiles = any(settings.per_tile) and not settings.enlarge_tiles
     stylized_px = config.data.image_size // (config.jigsaw.grid if of_tiles else 1)
     _require(

@@ -22,12 +22,14 @@ def collect(argv: Sequence[str], opened: Opened, findings: Findings) -> dict[str
       opened: What was evaluated.
       findings: What was found.
     """
-    python = {"python": platform.python_version()}
     devices = jax.devices()
     return {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": ["python", "-m", "jigsaw_shape.evaluate", *argv[1:]],
-        "versions": python | versions.installed(*_VERSIONS_OF),
+        "versions": {
+            "python": platform.python_version(),
+            **versions.installed(*_VERSIONS_OF),
+        },
         "devices": f"{len(devices)} x {devices[0].device_kind}",
         "models": {
             model.name: {**model.about, "classes": list(model.classes)}
