@@ -56,7 +56,8 @@ def default_config() -> ConfigDict:
     config.jigsaw.classify_shuffled = True  # shuffled images count in the class loss
 
     config.diversify = ConfigDict()  # changes style, keeps shape
-    config.diversify.name = ""  # "": none; adain | fourier | randconv | colour
+    config.diversify.name = ""  # "": none; adain | fourier | randconv | colour, or
+    #   several, "fourier,randconv", of which an image gets one
     # One number, or two: at the first step and at the last, linear in between.
     config.diversify.p_ordered = (0.0,)  # probability for an ordered image ...
     config.diversify.p_shuffled = (0.0,)  # ... and for a shuffled one

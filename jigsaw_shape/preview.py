@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 from jigsaw_shape import checks, cli, figures
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.splits import Splits
-from jigsaw_shape.diversify import WITHOUT_STYLES
+from jigsaw_shape.diversify import WITHOUT_STYLES, named
 from jigsaw_shape.diversify.schedule import Styling, make_schedule
 from jigsaw_shape.training import setup
 from jigsaw_shape.training.view import make_view
@@ -115,7 +115,7 @@ def _styled(config, images, domain, styling, progress) -> dict[str, jax.Array]:
         return schedule(progress, shard_rng, rngs, images, orders, domain, styling)
 
     rows = {"style": diversified(0.0, lambda rngs, contents, styles, strengths: styles)}
-    if config.diversify.name in WITHOUT_STYLES:
+    if WITHOUT_STYLES.issuperset(named(config.diversify.name)):
         rows = {}
     rows["stylized"] = diversified(0.0)
     if any(config.diversify.per_tile):

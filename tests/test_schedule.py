@@ -224,3 +224,32 @@ def test_unknown_diversifier_is_refused():
     settings.name = "blur"
     with pytest.raises(ValueError, match=r"'blur': adain, fourier, randconv, colour"):
         make_schedule(settings, GRID)
+    settings.name = "colour,blur"
+    with pytest.raises(ValueError, match="has 'blur': "):
+        make_schedule(settings, GRID)
+
+
+def test_each_image_is_changed_by_one_of_several_diversifiers():
+    settings = config_lib.default_config().diversify
+    settings.update(name="fourier, colour,randconv", weakest=(1.0,))
+    settings.update(p_ordered=(0.8,), p_shuffled=(1.0,), per_tile=(0.5,))
+    shard_rng, rngs, _, orders, domain = _batch()
+    images = jnp.asarray(np.random.default_rng(0).random((B, 24, 24, 3)), jnp.float32)
+
+    def run(name):
+        settings.name = name
+        schedule = jax.jit(make_schedule(settings, GRID))
+        return np.asarray(
+            schedule(0.5, shard_rng, rngs, images, orders, domain, Styling())
+        )
+
+    mixed = run("fourier, colour,randconv")
+    singly = np.stack([run(name) for name in ("fourier", "colour", "randconv")])
+    equal = np.isclose(mixed, singly, atol=1e-6).all((2, 3, 4))
+    unchanged = (singly == np.asarray(images)).all((0, 2, 3, 4))
+    assert 0 < unchanged.sum() < B / 4
+    assert equal.any(0).all()
+    assert equal[:, unchanged].all()
+    by_whom = equal[:, ~unchanged]
+    assert (by_whom.sum(0) == 1).all()
+    assert (by_whom.sum(1) > B / 8).all()

@@ -33,6 +33,7 @@ __all__ = [
     "WITH_PAIR",
     "bind",
     "mix_style",
+    "named",
     "partners",
 ]
 
@@ -46,6 +47,23 @@ DIVERSIFIERS: dict[str, Callable[..., jax.Array]] = {
 }
 WITHOUT_STYLES = frozenset({"randconv"})  # do not look at their styles
 WITH_PAIR = frozenset({"adain"})  # take a stylizer's networks before the four
+
+
+def named(names: str) -> tuple[str, ...]:
+    """Returns the diversifiers of a list such as `"fourier,randconv"`; () for `""`.
+
+    Raises:
+      ValueError: There is no diversifier of one of these names.
+    """
+    found = tuple(name.strip() for name in names.split(",") if name.strip())
+    unknown = [name for name in found if name not in DIVERSIFIERS]
+    if unknown:
+        raise ValueError(
+            f"config.diversify.name has {', '.join(map(repr, unknown))}: "
+            f"{', '.join(DIVERSIFIERS)} allowed, several with commas between, or empty "
+            "for none"
+        )
+    return found
 
 
 def bind(name: str, pair: adain.Pair | None) -> Diversifier:

@@ -5,6 +5,7 @@ foreign styles, each tile in its own) against exploitation (rarely, weakly, in o
 Here it is one function of `config.diversify` and of the run's progress.
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jigsaw_shape import jigsaw
-from jigsaw_shape.diversify import DIVERSIFIERS, Diversifier, bind
+from jigsaw_shape.diversify import Diversifier, bind, named
 from jigsaw_shape.diversify.adain import Pair
 from jigsaw_shape.diversify.pairing import partners
 
@@ -51,7 +52,8 @@ def make_schedule(
     that is over; every number of the settings may move with it (`moved`).
 
     An image is diversified with probability `p_ordered` or `p_shuffled`, after its
-    order, at a strength uniform between `weakest` and `strongest`. Its style is with
+    order, at a strength uniform between `weakest` and `strongest`, by one of the
+    diversifiers that `name` lists, all equally likely. Its style is with
     probability `external` one of `styling.styles`, all equally likely; else another
     image of the same part of the batch, from another source domain (`pairing`). No
     target image is in a batch, so none can be a style. Of the shuffled images that are
@@ -66,17 +68,13 @@ def make_schedule(
     Args:
       settings: `config.diversify`.
       grid: Tiles per side.
-      diversify: What changes the images, instead of the one that the settings name.
+      diversify: What changes the images, instead of what the settings name.
       bias_whole_image: Share of the images that stay whole; decides the speed alone.
 
     Raises:
       ValueError: There is no diversifier of that name.
     """
-    if diversify is None and settings.name not in DIVERSIFIERS:
-        raise ValueError(
-            f"config.diversify.name is {settings.name!r}: {', '.join(DIVERSIFIERS)}, "
-            "or empty for none"
-        )
+    names = named(settings.name) if diversify is None else ()
     has_tiles = any(settings.per_tile)
     share_tiled = (1 - bias_whole_image) * max(settings.p_shuffled)
     share_tiled *= max(settings.per_tile)
@@ -84,7 +82,7 @@ def make_schedule(
     share_whole += (1 - bias_whole_image) * max(settings.p_shuffled)
 
     def schedule(progress, shard_rng, rngs, images, orders, domain, styling):
-        change = diversify or bind(settings.name, styling.pair)
+        changes = [bind(name, styling.pair) for name in names] or [diversify]
 
         def now(field):
             return moved(settings[field], progress)
@@ -97,15 +95,19 @@ def make_schedule(
         strengths = jnp.where(draws[:, 0] < p, low + draws[:, 1] * (high - low), 0)
         tiled = (orders > 0) & (draws[:, 2] < now("per_tile"))
         whole_rng, tile_rng = jax.random.split(shard_rng)
+        change_rngs = jax.vmap(jax.random.fold_in, (0, None))(keys[:, 0], 1)
+        which = jax.vmap(lambda rng: jax.random.randint(rng, (), 0, len(changes)))(
+            change_rngs
+        )
 
         whole = jnp.where(tiled, 0, strengths)
         chosen = _choose(keys[:, 3], partners(whole_rng, domain), now, styling)
 
-        def stylize(i):
+        def stylize(change, i):
             styles = _gather(chosen[i], images, styling)
             return change(keys[i, 1], images[i], styles, whole[i])
 
-        changed = _where_needed(stylize, whole, images, share_whole)
+        changed = _each_by_one(changes, which, stylize, whole, images, share_whole)
         if not has_tiles:
             return changed
 
@@ -120,7 +122,7 @@ def make_schedule(
         of_tiles = _choose(tile_keys[:, 0], others, now, styling)
         each = jnp.repeat(jnp.where(tiled, strengths, 0), n_tiles)
 
-        def stylize_tiles(i):
+        def stylize_tiles(change, i):
             contents, styles = flat[i], _gather(of_tiles[i], images, styling)
             if settings.enlarge_tiles:
                 contents = _resize(contents, styles.shape)
@@ -128,10 +130,10 @@ def make_schedule(
                 place = jnp.arange(len(i)), i % n_tiles
                 styles = jigsaw.cut_tiles(styles, grid)[place]
             stylized = change(tile_keys[i, 1], contents, styles, each[i])
-            stylized = _resize(stylized, (len(i), *flat.shape[1:]))
-            return jnp.where(each[i][:, None, None, None] > 0, stylized, flat[i])
+            return _resize(stylized, (len(i), *flat.shape[1:]))
 
-        flat = _where_needed(stylize_tiles, each, flat, share_tiled)
+        which = jnp.repeat(which, n_tiles)
+        flat = _each_by_one(changes, which, stylize_tiles, each, flat, share_tiled)
         return jigsaw.join_tiles(flat.reshape(tiles.shape))
 
     return schedule
@@ -173,20 +175,35 @@ def _resize(images, shape) -> jax.Array:
     return jax.image.resize(images, shape, "bilinear", antialias=True)
 
 
-def _where_needed(function, strengths, images, share: float) -> jax.Array:
-    """Returns `function(i)` for the examples i whose strength is above 0, else images.
+def _each_by_one(changes, which, stylize, strengths, images, share: float) -> jax.Array:
+    """Returns images, each changed by the one of `changes` that `which` names."""
+    for number, change in enumerate(changes):
+        images = _where_needed(
+            functools.partial(stylize, change),
+            (strengths > 0) & (which == number),
+            images,
+            share / len(changes),
+        )
+    return images
+
+
+def _where_needed(function, needed, images, share: float) -> jax.Array:
+    """Returns `function(i)` for the examples i that need it, else `images[i]`.
 
     They are computed in chunks, as many as it takes: a stylizer costs more than the
     rest of a step, and often few images change. A chunk is a quarter of the `share`
     that is expected to, so that an eighth of that is computed in vain.
     """
     size = max(1, math.ceil(len(images) * min(share, 1.0) / _N_CHUNKS))
-    order = jnp.argsort(strengths <= 0, stable=True)
-    n_needed = jnp.count_nonzero(strengths > 0)
+    order = jnp.argsort(~needed, stable=True)
+    n_needed = jnp.count_nonzero(needed)
 
     def step(chunk, done):
-        # The last chunk may reach back, over examples that come out the same again.
+        # The last chunk may reach back, over examples that come out the same again,
+        # or beyond those that are needed.
         i = jax.lax.dynamic_slice_in_dim(order, chunk * size, size)
-        return done.at[i].set(function(i))
+        return done.at[i].set(
+            jnp.where(needed[i][:, None, None, None], function(i), done[i])
+        )
 
     return jax.lax.fori_loop(0, -(-n_needed // size), step, images)

@@ -15,7 +15,7 @@ from jigsaw_shape.data import sources
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.pipeline import ImageStore
 from jigsaw_shape.data.splits import Splits, split
-from jigsaw_shape.diversify import WITH_PAIR, mixstyle, pairs
+from jigsaw_shape.diversify import WITH_PAIR, mixstyle, named, pairs
 from jigsaw_shape.diversify.schedule import Styling
 from jigsaw_shape.models import ENCODERS, EncoderSpec
 from jigsaw_shape.models.multitask import Multitask, reversal_at
@@ -133,7 +133,7 @@ def load_styling(
     """
     settings = config.diversify
     styles, pair, digests = None, None, {}
-    if settings.name in WITH_PAIR:
+    if WITH_PAIR.intersection(named(settings.name)):
         stylizer = pairs.load_pair(settings.stylizer)
         pair, digests["stylizer"] = stylizer.pair, stylizer.digest
     if settings.name and any(settings.external):
