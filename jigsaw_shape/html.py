@@ -7,11 +7,15 @@ comes from outside (names, paths, messages) is escaped here, so callers pass it 
 import base64
 import html
 import io
+import itertools
+import re
 from collections.abc import Sequence
 
 import matplotlib
 from matplotlib.figure import Figure
 
+_SVG = re.compile(r"<svg\b.*?</svg>", re.DOTALL)
+_SVG_ID = re.compile(r'\bid="|\bhref="#|url\(#')
 _SVG_BYTES = 600_000  # figures that are larger as vectors are put in as pixels
 
 _STYLE = """
@@ -102,11 +106,22 @@ def page(title: str, lead: str, *parts: str, style: str = "") -> str:
 <main>
 <h1>{text(title)}</h1>
 <p class="lead">{text(lead)}</p>
-{"".join(parts)}
+{_with_ids_apart("".join(parts))}
 </main>
 </body>
 </html>
 """
+
+
+def _with_ids_apart(body: str) -> str:
+    """Gives each drawing ids of its own, as what one hides is of no use to others."""
+    numbers = itertools.count()
+
+    def renamed(drawing):
+        number = next(numbers)
+        return _SVG_ID.sub(lambda found: f"{found[0]}d{number}-", drawing[0])
+
+    return _SVG.sub(renamed, body)
 
 
 def text(value: object) -> str:
@@ -211,8 +226,7 @@ def drawing(figure: Figure, caption: str, *, alt: str = "") -> str:
       alt: Plain text for who cannot see it; "": the caption.
     """
     buffer = io.StringIO()
-    # Ids are apart from those of other figures on the page.
-    with matplotlib.rc_context({"svg.hashsalt": alt or caption}):
+    with matplotlib.rc_context({"svg.hashsalt": "the same in every run"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     svg = buffer.getvalue()
     if len(svg) > _SVG_BYTES:

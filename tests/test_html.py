@@ -1,6 +1,7 @@
 """Pages: whole, self-contained, and safe with what comes from outside."""
 
 import html.parser
+import re
 
 from matplotlib.figure import Figure
 
@@ -71,6 +72,17 @@ def test_a_page_is_whole_and_fetches_nothing():
     seen = balanced(page).seen
     for tag in ("html", "style", "table", "svg", "img", "input", "figcaption"):
         assert tag in seen
+
+
+def test_equal_drawings_share_no_ids_and_refer_to_their_own():
+    drawing = html_lib.drawing(_figure(), "drawn")
+    page = html_lib.page("", "", drawing, drawing)
+    assert page == html_lib.page("", "", drawing, drawing)
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    used = re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', page)
+    assert len(used) > 2
+    assert {a or b for a, b in used} <= set(ids)
 
 
 def test_text_from_outside_is_escaped():

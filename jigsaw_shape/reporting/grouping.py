@@ -21,7 +21,7 @@ class Benchmark:
 
     Attributes:
       protocol: What they have in common.
-      targets: Held-out domains, in the order found.
+      targets: Held-out domains, sorted.
       methods: Label -> target -> seed -> the run that stands for it. A search's is the
         trial that was selected; cells without a finished run are not there.
       expected: Label -> (target, seed) that there should be, planned or found -> runs.
@@ -74,7 +74,7 @@ def _benchmark(records: Sequence[Record], apart: bool) -> Benchmark:
         check_same([r for r in records if r.status == FINISHED])
         records, notes = _without_abandoned(records)
     labels = method_labels(records)
-    targets = list(dict.fromkeys(r.target for r in records))
+    targets = sorted({r.target for r in records})
     methods = {label: {} for label in labels.values()}
     expected = {label: {} for label in methods}
     for r in records:

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from jigsaw_shape.reporting import compare
 from jigsaw_shape.reporting.compare import ACCURACY, SHAPE_BIAS
@@ -13,9 +14,9 @@ from jigsaw_shape.reporting.grouping import Benchmark
 # the baseline. Beyond them methods are told apart by marks too.
 _COLOURS = (
     *("#222222", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"),
-    "#8a7000",
+    *("#8a7000", "#7a3db8"),
 )
-_MARKS = "osD^vPX*"
+_MARKS = "osD^vPX*p"
 _GREY = "0.45"
 
 
@@ -177,6 +178,7 @@ def curves_figure(benchmark: Benchmark) -> Figure | None:
         _bare(axes)
         axes.set_title(target, fontsize=10)
         axes.set_xlabel("epoch", fontsize=9)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylabel("accuracy, %", fontsize=9)
         for label, cells in methods.items():
             colour, mark = styles[label]
@@ -209,6 +211,7 @@ def curves_figure(benchmark: Benchmark) -> Figure | None:
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             named.setdefault(label, handle)
+    named = {label: named[label] for label in methods if label in named}
     figure.legend(
         named.values(),
         named.keys(),
