@@ -286,14 +286,21 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("runs", nargs="+", type=pathlib.Path, metavar="DIR")
-    add("--selection", choices=list(rows.RULES), help="one rule instead of all")
-    add("--list", action="store_true", help="a line a run, nothing averaged")
+    add(
+        "--selection",
+        choices=list(rows.RULES),
+        help="one rule in what is printed; CSV and --out have all",
+    )
+    add("--list", action="store_true", help="a line a run; in the terminal alone")
     add("--apart", action="store_true", help="set other splits and settings apart")
     add("--baseline", default=_BASELINE, metavar="METHOD", help="erm by default")
     add("--published", action="store_true", help="papers' numbers below the measured")
     add("--format", choices=_FORMATS, default="terminal", help="what is printed")
     add("--out", type=pathlib.Path, metavar="DIR", help="a page, tables, figures there")
-    return parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    if arguments.list and arguments.format != "terminal":
+        parser.error(f"--list goes without --format {arguments.format}")
+    return arguments
 
 
 if __name__ == "__main__":

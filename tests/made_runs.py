@@ -80,6 +80,7 @@ def write_run(
             "dataset": config.data.name,
             "preset": config.preset,
             "encoder": config.model.encoder,
+            "settings": digest,
             "target": config.data.target,
             "sources": [d for d in DOMAINS if d != config.data.target],
             "split": config.data.split,

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import json
 import math
 
 import numpy as np
@@ -109,7 +110,7 @@ def test_an_average_needs_every_target():
         _record(target="photo", seed=1, accuracy=0.9),  # no sketch of this seed
     )
     assert _average(made) == (pytest.approx(0.6), None, 1)
-    photo = compare.of_target(made.methods["erm"], "photo", "val", compare.ACCURACY)
+    photo = compare.of_average(made.methods["erm"], ["photo"], "val", compare.ACCURACY)
     assert photo.mean == pytest.approx(0.85)
     assert photo.n == 2
 
@@ -189,6 +190,21 @@ def test_a_trial_is_selected_on_the_sources_whatever_the_target_says():
     )
 
 
+def test_missing_trials_of_a_search_are_said():
+    whole = [_record(trial=trial, accuracy=0.5 + trial / 100) for trial in range(4)]
+    begun = [
+        _record("jigen", trial=0),
+        *(
+            _record("jigen", trial=t, status=records.MISSING, results={})
+            for t in range(1, 4)
+        ),
+    ]
+    notes = tables.accuracy_table(_benchmark(*whole, *begun), "val", "erm").notes
+    assert any("at a disadvantage for that: jigen (1 of 4)." in note for note in notes)
+    notes = tables.accuracy_table(_benchmark(*whole), "val", "erm").notes
+    assert not any("disadvantage" in note for note in notes)
+
+
 def test_each_cell_has_a_trial_of_its_own():
     made = _benchmark(
         *(
@@ -211,6 +227,18 @@ def test_other_splits_or_images_are_never_averaged(key):
         grouping.group(runs)
     made = grouping.group(runs, apart=True)
     assert [len(b.methods["erm"]["sketch"]) for b in made] == [2, 1]
+
+
+def test_targets_may_be_read_apart_of_a_large_data_set():
+    def run(target, images, seed=0):
+        protocol = {"dataset": "imagenet", "encoder": "resnet18", "images": images}
+        return _record(target=target, seed=seed, protocol=protocol)
+
+    runs = [run("sketch", "a"), run("rendition", "b")]
+    for apart in (False, True):
+        assert _benchmark(*runs, apart=apart).targets == ["rendition", "sketch"]
+    with pytest.raises(ValueError, match="imagenet differ in images"):
+        grouping.group([*runs, run("sketch", "c", seed=1)])
 
 
 def test_what_has_not_begun_stays_with_its_benchmark():
@@ -268,6 +296,14 @@ def test_what_is_no_part_of_a_method_and_differs_is_said():
     assert "data.image_size" in note
     assert "84 (jigen)" in note
     assert "losses" not in note
+    made = _benchmark(
+        _record(fields=fields | {"optim.lr": 0.05, "augment.hue": 0.0}),
+        _record("jigen", fields=fields | {"optim.ema_decay": 0.9}),
+    )
+    assert [note.split(",")[0] for note in made.notes] == [
+        "Methods differ in augment.hue",
+        "Methods differ in optim.lr",
+    ]
 
 
 def test_the_best_of_a_column_is_marked_and_equals_alike():
@@ -369,6 +405,13 @@ def test_a_directory_is_read_whatever_became_of_its_run(tmp_path):
     assert [r.seed for r in read] == list(range(5))
     assert read[0].results["val"]["target/accuracy"] == 0.4
     assert read[2].note == "code 1: RuntimeError: x"
+    # What weights expect completes the settings of a run when it begins.
+    for directory in (finished, begun, bare):
+        config = json.loads((directory / records.CONFIG).read_text())
+        config["model"]["mean"] = [0.1, 0.2, 0.3]
+        (directory / records.CONFIG).write_text(json.dumps(config))
+    again = [records.read(d) for d in (finished, begun, missing, bare)]
+    assert {r.method for r in again} == {read[0].method}
     assert len(records.find_runs([tmp_path])) == 5
 
 

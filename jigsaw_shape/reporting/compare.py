@@ -61,12 +61,6 @@ def measured(record: Record, rule: str, measure: str) -> float | None:
     return record.results[rule].get(measure)
 
 
-def of_target(cells: Cells, target: str, rule: str, measure: str) -> Mean | None:
-    """Returns the mean over the seeds of one target."""
-    values = (measured(r, rule, measure) for r in cells.get(target, {}).values())
-    return mean(v for v in values if v is not None)
-
-
 def of_average(
     cells: Cells, targets: Sequence[str], rule: str, measure: str
 ) -> Mean | None:

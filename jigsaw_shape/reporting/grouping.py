@@ -13,6 +13,9 @@ from jigsaw_shape.reporting.compare import Cells
 from jigsaw_shape.reporting.records import FINISHED, Record
 
 _SPLIT = ("split", "split_seed", "images")
+# Fields that are no part of a method, by their beginnings, and one that is.
+_PROTOCOL = ("data.", "model.", "augment.", "optim.", "eval.", "epochs", "steps")
+_OF_METHODS = ("optim.ema_decay",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,13 +55,22 @@ def group(records: Sequence[Record], apart: bool = False) -> list[Benchmark]:
     found = _by(records, lambda r: tuple(r.protocol.get(key) for key in keys))
     if apart:
         for key, members in list(found.items()):
+            if not _images_differ(members):
+                continue
             # A run that has not begun has seen no images: it goes with the first.
-            seen = [r.protocol["images"] for r in members if "images" in r.protocol]
-            first = seen[0] if seen else None
+            first = next(
+                r.protocol["images"] for r in members if "images" in r.protocol
+            )
             parts = _by(members, lambda r, f=first: r.protocol.get("images", f))
             del found[key]
             found |= {(*key, images): part for images, part in parts.items()}
     return [_benchmark(members, apart) for members in found.values()]
+
+
+def _images_differ(records: Sequence[Record]) -> bool:
+    """Returns whether runs of one target do; a large data set is read in part."""
+    seen = _by((r for r in records if "images" in r.protocol), lambda r: r.target)
+    return any(len({r.protocol["images"] for r in runs}) > 1 for runs in seen.values())
 
 
 def _by(records, key) -> dict[object, list[Record]]:
@@ -119,7 +131,7 @@ def check_same(records: Sequence[Record]) -> None:
         for r in records:
             if key in r.protocol:
                 runs[r.protocol[key]].append(r.name)
-        if len(runs) > 1:
+        if len(runs) > 1 and (key != "images" or _images_differ(records)):
             raise ValueError(
                 f"runs of {records[0].protocol.get('dataset')} differ in {key} and "
                 f"are not averaged: {_listed(runs)}. Name the runs of one, or --apart"
@@ -203,11 +215,14 @@ def protocol_notes(
     records: Sequence[Record], labels: Mapping[tuple[str, str], str]
 ) -> list[str]:
     """Returns what is not the method's own and yet differs between methods."""
-    own = ("data.", "model.", "eval.", "epochs", "steps")
     several = {}
     for r in records:
         if r.fields and not r.drawn:
-            fields = {k: v for k, v in r.fields.items() if k.startswith(own)}
+            fields = {
+                key: value
+                for key, value in r.fields.items()
+                if key.startswith(_PROTOCOL) and key not in _OF_METHODS
+            }
             several.setdefault(labels[r.preset, r.method], fields)
     notes = []
     for key in _differing(list(several.values())):

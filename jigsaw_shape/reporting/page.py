@@ -128,7 +128,8 @@ def _headlines(benchmark: Benchmark, baseline: str) -> list[tuple[str, str]]:
     }
     if means:
         best = max(means, key=lambda label: means[label].mean)
-        text = tables.mean_text(means[best]).replace("+-", "±")
+        n_seeds = len({seed for _, seed in benchmark.expected[best]})
+        text = tables.mean_text(means[best], n_seeds).replace("+-", "±")
         found.append((text, f"{best}, % {where}"))
         if baseline in means and best != baseline:
             gain = compare.paired(
@@ -138,7 +139,7 @@ def _headlines(benchmark: Benchmark, baseline: str) -> list[tuple[str, str]]:
                 found.append(
                     (
                         f"{100 * gain.mean:+.1f}",
-                        f"points over {baseline}, {gain.n} pairs",
+                        f"points over {baseline}, {gain.n} pair{'s' * (gain.n > 1)}",
                     )
                 )
         bias = compare.of_average(benchmark.methods[best], targets, "val", SHAPE_BIAS)

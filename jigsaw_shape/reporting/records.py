@@ -77,10 +77,8 @@ def read(directory: pathlib.Path) -> Record:
     results = results if results.keys() >= set(rows.RULES) else {}
     evaluations = [row for row in recorded if row["kind"] == "eval"]
     plan = record.read_plan(directory) or {}
-    path = directory / CONFIG
-    stored = path.read_text() if path.exists() else json.dumps(plan.get("config", {}))
-    config = json.loads(stored)
     row = results.get("last", {})
+    asked, config = _configs(directory, plan)
     target = row.get("target") or config.get("data", {}).get("target", "")
     if target in row.get("sources", ()):
         raise ValueError(
@@ -88,7 +86,8 @@ def read(directory: pathlib.Path) -> Record:
             f"{', '.join(row['sources'])}: its accuracy is no result"
         )
     status, note = _status(directory, results, recorded)
-    method = settings.digest_stored(stored) if config else row.get("settings", "")
+    method = row.get("settings") or plan.get("settings")
+    method = method or (settings.digest_stored(asked) if asked else "")
     return Record(
         name=directory.name,
         status=status,
@@ -99,11 +98,23 @@ def read(directory: pathlib.Path) -> Record:
         method=method if plan.get("trial") is None else plan["method"],
         trial=plan.get("trial"),
         protocol=_protocol(row, config, directory),
-        fields=settings.fields(stored) if config else {},
+        fields=settings.fields(asked) if asked else {},
         drawn=plan.get("drawn", {}),
         results=results,
         evaluations=evaluations,
     )
+
+
+def _configs(directory, plan) -> tuple[str, dict]:
+    """Returns what was asked for, as stored, and what the run was made of.
+
+    Weights complete the latter by what they expect, such as means: a run that has not
+    begun, of which there is a plan alone, is compared by what was asked for.
+    """
+    planned = json.dumps(plan["config"]) if "config" in plan else ""
+    path = directory / CONFIG
+    stored = path.read_text() if path.exists() else planned
+    return planned or stored, json.loads(stored or "{}")
 
 
 def _status(directory, results, recorded) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from jigsaw_shape import rows
 from jigsaw_shape.reporting import compare, published
 from jigsaw_shape.reporting.compare import ACCURACY, SHAPE_BIAS
 from jigsaw_shape.reporting.grouping import Benchmark
+from jigsaw_shape.reporting.records import FINISHED
 
 VAL = "val/accuracy"
 # Beside the accuracies: averages over targets, in %.
@@ -73,7 +74,7 @@ def accuracy_table(
     targets, methods = benchmark.targets, benchmark.methods
     several = len(targets) > 1
     columns = [
-        [compare.of_target(c, t, rule, ACCURACY) for t in targets]
+        [compare.of_average(c, [t], rule, ACCURACY) for t in targets]
         for c in methods.values()
     ]
     averages = [
@@ -98,16 +99,16 @@ def accuracy_table(
             planned = sum(t == target for t, _ in benchmark.expected[label])
             text = mean_text(columns[i][j], planned) or _gap(benchmark, label, target)
             row.append(Cell(text, i in best[j]))
+        n_seeds = len({seed for _, seed in benchmark.expected[label]})
         if several:
-            planned = len({seed for _, seed in benchmark.expected[label]})
-            text = mean_text(averages[i], planned) or "-"
+            text = mean_text(averages[i], n_seeds) or "-"
             row.append(Cell(text, i in best_average))
         if has_baseline:
             found = compare.paired(cells, methods[baseline], targets, rule)
             n_pairs = sum(map(len, methods[baseline].values()))
             text = difference_text(found, with_intervals, n_pairs)
             row.append(Cell("-" if label == baseline else text))
-        row += [Cell(mean_text(means[i]) or "-") for means in extras.values()]
+        row += [Cell(mean_text(means[i], n_seeds) or "-") for means in extras.values()]
         body.append(row)
     aside = ()
     notes = list(_notes(benchmark, rule, has_baseline and with_intervals and baseline))
@@ -191,7 +192,22 @@ def _notes(benchmark, rule, baseline):
             f"Random search: of {n_trials} trials a target and seed, the one with the "
             "best accuracy on the sources' validation images."
         )
+    behind = _behind(benchmark)
+    if behind:
+        yield f"Fewer trials than planned, and at a disadvantage for that: {behind}."
     yield from benchmark.notes
+
+
+def _behind(benchmark: Benchmark) -> str:
+    """Returns how many trials each method has, where some of a search are missing."""
+    counts = {}
+    for label, cells in benchmark.expected.items():
+        trials = [r for records in cells.values() for r in records]
+        trials = [r for r in trials if r.trial is not None]
+        done = sum(r.status == FINISHED for r in trials)
+        if done < len(trials):
+            counts[label] = f"{label} ({done} of {len(trials)})"
+    return ", ".join(counts.values())
 
 
 def _gap(benchmark: Benchmark, label: str, target: str) -> str:
