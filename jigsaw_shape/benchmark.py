@@ -8,7 +8,8 @@ digest of their settings: called again it does what is missing, and a changed
 configuration is another run. Several callers may share a directory. --print, --slurm
 and --shard hand the runs to whatever schedules jobs. `python -m jigsaw_shape.report`
 makes tables and a page of the directory. Exit codes: 0 everything is there; 1 a run
-failed; 2 refused, with one line that says why; 75 stopped, the same command goes on.
+failed; 2 refused, with one line that says why; 75 stopped, or another caller is at some
+of it: the same command goes on.
 """
 
 import argparse
@@ -29,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
     out = arguments.out
     with cli.refusals("benchmark"):
         file = _config_file(arguments.config)
-        ranges = search.RANGES | dict(map(search.parse_range, arguments.range))
+        own_ranges = dict(map(search.parse_range, arguments.range))
         runs = plan.enumerate_runs(
             _load,
             file,
@@ -38,11 +39,10 @@ def main(argv: Sequence[str]) -> int:
             seeds=_seeds(arguments.seeds),
             overrides=overrides,
             n_trials=_at_least_0("--search", arguments.search),
-            ranges=ranges,
+            own_ranges=own_ranges,
         )
         mine = plan.shard(runs, arguments.shard) if arguments.shard else runs
-        if not (arguments.print or arguments.slurm):
-            plan.write_plans(runs, out)
+        plan.write_plans(runs, out)
     missing = [run for run in mine if not record.is_finished(out / run.name)]
     if arguments.print or arguments.slurm:
         if not missing:
@@ -53,7 +53,6 @@ def main(argv: Sequence[str]) -> int:
         else:
             indices = [i for i, run in enumerate(runs) if run in missing]
             again = [a for a in argv if a != "--slurm"]
-            out.mkdir(parents=True, exist_ok=True)  # where Slurm puts what tasks print
             print(plan.slurm_script(runs, indices, out, again), end="")
         return cli.OK
     console = report.make_console()
@@ -71,7 +70,7 @@ def main(argv: Sequence[str]) -> int:
     console.print(f"python -m jigsaw_shape.report {shlex.quote(str(out))}")
     if tally.failed:
         return FAILED
-    return cli.INTERRUPTED if tally.stopped else cli.OK
+    return cli.INTERRUPTED if tally.stopped or tally.elsewhere else cli.OK
 
 
 def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:

@@ -169,10 +169,13 @@ def _check_model(model: ConfigDict) -> None:
 
 def _check_losses(config: ConfigDict) -> None:
     dann, losses = config.dann, config.losses
-    weights = dict(losses)
-    for name, weight in weights.items():
+    for name, weight in losses.items():
         _at_least(0, f"config.losses.{name}", weight)
-    _require(any(weights.values()), "every weight in config.losses is 0: raise one")
+    _require(
+        losses.classification > 0,
+        f"config.losses.classification is {losses.classification}: above 0, as every "
+        "evaluation asks the class head",
+    )
     _choice("config.dann.domains", dann.domains, ("source", "style"))
     needing = {
         "config.losses.consistency": losses.consistency,

@@ -36,23 +36,17 @@ def from_json(stored: str) -> ConfigDict:
     config = default_config()
     try:
         tree = json.loads(stored)
-        config.update(_merged(config.to_dict(), tree))
+        config.update(_with_tuples(tree))
     except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"no configuration of a run: {error}") from error
     return config
 
 
-def _merged(defaults: dict, stored: dict) -> dict:
-    """Returns stored values in their defaults' types, which JSON loses for tuples."""
-    merged = {}
-    for key, value in stored.items():
-        usual = defaults.get(key)
-        if isinstance(value, dict):
-            value = _merged(usual if isinstance(usual, dict) else {}, value)
-        elif isinstance(value, list):
-            value = tuple(value)
-        merged[key] = value
-    return merged
+def _with_tuples(stored: object) -> object:
+    """Returns a stored tree with tuples for lists, as JSON has no tuples."""
+    if isinstance(stored, dict):
+        return {key: _with_tuples(value) for key, value in stored.items()}
+    return tuple(stored) if isinstance(stored, list) else stored
 
 
 def differences(stored: str, config: ConfigDict) -> list[str]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from conftest import REPOSITORY
@@ -18,8 +19,11 @@ from small_runs import TINY, finish, start
 from jigsaw_shape import benchmark, rows
 from jigsaw_shape.bench import plan, record, runner, search
 from jigsaw_shape.lock import lock
+from jigsaw_shape.reporting import records
 
 SHAPES = str(REPOSITORY / "configs" / "shapes.py")
+
+UNIT = search.Uniform(0, 1)
 
 # Stands for `train`: argv is what to do, the directory.
 FAKE = """
@@ -30,6 +34,13 @@ with (directory / "calls").open("a") as calls:
 if what == "crash":
     print("deep inside")
     raise RuntimeError("no memory left")
+if what == "crash in jax":
+    import jax
+
+    def fail(_):
+        raise RuntimeError("no such kernel")
+
+    jax.jit(fail)(0.0)
 if what == "die":
     print("all is well", flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
@@ -139,7 +150,18 @@ def test_a_changed_configuration_is_another_run_in_another_directory():
             {"overrides": ["--config.data.sources=sketch"], "targets": ["sketch"]},
             "among config.data.sources",
         ),
-        ({"ranges": {"optim.speed": search.Uniform(0, 1)}, "n_trials": 2}, "no such"),
+        ({"own_ranges": {"optim.speed": UNIT}, "n_trials": 2}, "no such"),
+        ({"own_ranges": {"optim.lr": UNIT}}, "goes with --search"),
+        ({"own_ranges": {"seed": UNIT}, "n_trials": 2}, "use --seeds"),
+        ({"own_ranges": {"losses.domain": UNIT}, "n_trials": 2}, "erm, jigen leave"),
+        (
+            {
+                "own_ranges": {"optim.lr": UNIT},
+                "overrides": ["--config.optim.lr=0.1"],
+                "n_trials": 2,
+            },
+            "one of them",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused(changes, words):
@@ -173,13 +195,16 @@ def test_a_search_draws_from_its_ranges_and_again_the_same():
     ]
     assert search.draw(config, search.RANGES, seed=0, trial=0) == {}
     assert draws[0] == search.draw(config, search.RANGES, seed=0, trial=1)
-    for key in ("optim.lr", "losses.jigsaw", "jigsaw.bias_whole_image"):
+    for key in ("losses.jigsaw", "jigsaw.bias_whole_image"):
         span, values = search.RANGES[key], [d[key] for d in draws]
         assert len(set(values)) > 60
         assert min(values) >= span.low * 0.99
         assert max(values) <= span.high * 1.01
-    logs = [d["optim.lr"] for d in draws]
-    assert 0.3 < sum(lr < 3e-3 for lr in logs) / len(logs) < 0.7  # the middle, in log
+    rates = [d["optim.lr"] / config.optim.lr for d in draws]
+    assert 0.099 < min(rates) < max(rates) < 10.1
+    assert 0.3 < sum(rate < 1 for rate in rates) / len(rates) < 0.7
+    sizes = {d["data.batch_size"] / config.data.batch_size for d in draws}
+    assert sizes == {0.5, 1, 2}
     still = benchmark._load([f"--config={REPOSITORY / 'configs' / 'digits.py'}:erm"])
     of_still = search.draw(still, search.RANGES, seed=0, trial=1)
     assert set(of_still) == {"optim.lr", "data.batch_size"}
@@ -191,17 +216,30 @@ def test_a_search_draws_from_its_ranges_and_again_the_same():
 
 
 def test_trials_of_a_search_share_their_method():
-    ranges = {"optim.lr": search.LogUniform(1e-3, 1e-2), "losses.jigsaw": None}
-    ranges["losses.jigsaw"] = search.Choice((0.25, 0.5))
-    runs = _enumerate(presets=["jigen"], n_trials=3, ranges=ranges)
+    ranges = {
+        "optim.lr": search.LogUniform(1e-3, 1e-2),
+        "losses.jigsaw": search.Choice((0.25, 0.5)),
+    }
+    runs = _enumerate(presets=["jigen"], n_trials=3, own_ranges=ranges)
     assert len(runs) == 3 * 2
     assert len({run.method for run in runs}) == 1
     assert runs[0].settings == runs[0].method
     assert len({run.settings for run in runs}) == 5  # trial 0 of both seeds is one
     config = benchmark._load(runs[1].arguments)
     assert config.optim.lr == runs[1].drawn["optim.lr"]
-    fixed = _enumerate(n_trials=2, ranges=ranges, overrides=["--config.optim.lr=0.125"])
+    fixed = _enumerate(n_trials=2, overrides=["--config.optim.lr=0.125"])
     assert all("optim.lr" not in run.drawn for run in fixed)
+
+
+def test_a_user_s_own_range_is_drawn_even_where_the_field_is_off():
+    ranges = {
+        "optim.warmup": search.Uniform(0.1, 0.2),
+        "optim.name": search.Choice(("sgd",)),
+    }
+    runs = _enumerate(n_trials=2, own_ranges=ranges)
+    drawn = [benchmark._load(run.arguments) for run in runs if run.trial]
+    assert drawn
+    assert all(0.1 <= c.optim.warmup <= 0.2 and c.optim.name == "sgd" for c in drawn)
 
 
 @pytest.mark.parametrize(
@@ -234,6 +272,19 @@ def test_a_crash_ends_one_run_and_is_shown(tmp_path):
     assert failure["code"] == 1
     assert failure["reason"] == "RuntimeError: no memory left"
     assert "deep inside" in (tmp_path / "run1" / record.LOG).read_text()
+
+
+def test_a_crash_inside_jax_is_named_by_its_error(tmp_path):
+    tally = _run_all(_runs(1), tmp_path, run0="crash in jax")
+    assert "RuntimeError: no such kernel" in tally.failed["run0"]
+
+
+def test_a_directory_that_cannot_be_written_fails_its_run_alone(tmp_path):
+    runs = _runs(2)
+    (tmp_path / "run0").write_text("a file in its place")
+    tally = _run_all(runs, tmp_path)
+    assert "run0" in tally.failed["run0"]
+    assert tally.finished == ["run1"]
 
 
 def test_a_killed_run_is_said_to_be(tmp_path):
@@ -299,12 +350,26 @@ def test_plans_show_what_is_missing_and_stale_ones_give_way(tmp_path):
     (begun / rows.FILE_NAME).touch()
     after = _enumerate(overrides=["--config.optim.lr=0.5"])
     plan.write_plans(after, tmp_path)
-    there = {path.name for path in tmp_path.iterdir()}
+    there = {path.name for path in tmp_path.iterdir() if path.is_dir()}
     assert there == {before[0].name} | {run.name for run in after}
     assert plan.other_runs(after, tmp_path) == [before[0].name]
     known = record.read_plan(tmp_path / after[0].name)
     assert (known["preset"], known["settings"]) == ("erm", after[0].settings)
     assert known["config"]["optim"]["lr"] == 0.5
+
+
+def test_callers_may_start_at_once(tmp_path):
+    before = _enumerate()
+    plan.write_plans(before, tmp_path)
+    after = _enumerate(overrides=["--config.optim.lr=0.5"])
+    with ThreadPoolExecutor(8) as callers:
+        for done in [
+            callers.submit(plan.write_plans, after, tmp_path) for _ in "x" * 8
+        ]:
+            done.result()
+    there = {path.name for path in tmp_path.iterdir() if path.is_dir()}
+    assert there == {run.name for run in after}
+    assert not list(tmp_path.rglob("*.partial"))
 
 
 def test_print_and_slurm_run_nothing(tmp_path, capsys):
@@ -314,7 +379,8 @@ def test_print_and_slurm_run_nothing(tmp_path, capsys):
     printed = capsys.readouterr().out.split()
     assert printed[:3] == ["python", "-m", "jigsaw_shape.train"]
     assert "--config.epochs=3" in printed
-    assert not (tmp_path / "out").exists()
+    (planned,) = records.find_runs([tmp_path / "out"])
+    assert records.read(planned).status == records.MISSING
     assert benchmark.main([*arguments, "--slurm"]) == 0
     assert "#SBATCH --array=0\n" in capsys.readouterr().out
 
@@ -386,7 +452,7 @@ def test_a_small_benchmark_from_start_to_end(tmp_path):
     printed = finish(start(*arguments, module="benchmark"))
     assert f"1 run in {out}, 1 to do" in printed.replace("\n", "")
     assert "1 finished" in printed
-    (directory,) = out.iterdir()
+    (directory,) = (path for path in out.iterdir() if path.is_dir())
     found = rows.read(directory)
     results = [row for row in found if row["kind"] == "result"]
     assert [row["selection"] for row in results] == list(rows.RULES)

@@ -74,7 +74,7 @@ def test_every_config_passes_its_own_check_with_every_preset(path, preset):
         ("mixstyle.p", 1.5, "0 to 1"),
         ("mixstyle.alpha", 0.0, "above 0"),
         ("mixstyle.mix", "shuffle", "crossdomain"),
-        ("losses.classification", 0.0, "raise one"),
+        ("losses.classification", 0.0, "is 0.0: above 0"),
         ("losses.consistency", 1.0, "set config.diversify.name"),
         ("classification.label_smoothing", 1.0, "below 1"),
         ("dann.domains", "target", "source | style"),

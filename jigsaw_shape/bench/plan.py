@@ -1,5 +1,6 @@
 """Which runs a benchmark is made of, and the commands that run them."""
 
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -13,6 +14,7 @@ from jigsaw_shape import config as config_lib
 from jigsaw_shape.bench import record, search
 from jigsaw_shape.bench.record import Run
 from jigsaw_shape.data import sources
+from jigsaw_shape.lock import lock
 from jigsaw_shape.presets import PRESETS
 
 # (arguments of `train`) -> the configuration that they make
@@ -31,7 +33,7 @@ def enumerate_runs(
     seeds: Sequence[int],
     overrides: Sequence[str] = (),
     n_trials: int = 0,
-    ranges: Mapping[str, search.Range] = search.RANGES,
+    own_ranges: Mapping[str, search.Range] | None = None,
 ) -> list[Run]:
     """Returns every run, seed by seed: all methods are compared before a second seed.
 
@@ -43,13 +45,15 @@ def enumerate_runs(
       seeds: At least one.
       overrides: `--config.key=value` for all runs.
       n_trials: Above 0: a search of so many trials a run.
-      ranges: Of the search.
+      own_ranges: Of the search, in place of those that `search.RANGES` declares.
 
     Raises:
       ValueError: An unknown preset or domain, an override of what the benchmark sets,
-        or a configuration that cannot work.
+        a range that is not drawn from, or a configuration that cannot work.
     """
-    _refuse_own(overrides)
+    own_ranges = own_ranges or {}
+    fixed = {a.partition("=")[0].removeprefix("--config."): a for a in overrides}
+    _refuse_own(fixed | {key: f"--range {key}" for key in own_ranges})
     unknown = [name for name in presets if name not in PRESETS]
     if unknown:
         raise ValueError(f"--presets {unknown[0]}: {', '.join(PRESETS)}")
@@ -60,8 +64,11 @@ def enumerate_runs(
     ):
         if len(set(names)) < len(names) or not names:
             raise ValueError(f"--{what} {','.join(map(str, names))}: each once")
-    fixed = {a.partition("=")[0].removeprefix("--config.") for a in overrides}
-    ranges = {key: span for key, span in ranges.items() if key not in fixed}
+    for key in own_ranges:
+        if key in fixed:
+            raise ValueError(f"--range {key} and {fixed[key]}: one of them")
+    ranges = {key: r for key, r in search.RANGES.items() if key not in fixed}
+    ranges |= own_ranges
     targets = _targets(load([f"--config={file}:{presets[0]}", *overrides]), targets)
     runs = []
     for seed in seeds:
@@ -82,12 +89,16 @@ def enumerate_runs(
                     drawn = search.draw(config, ranges, seed=seed, trial=trial)
                     drawn_arguments = [
                         *arguments,
-                        *(f"--config.{key}={value!r}" for key, value in drawn.items()),
+                        *(
+                            f"--config.{key}={value}"  # of a text without its quotes
+                            for key, value in drawn.items()
+                        ),
                     ]
                     tried = load(drawn_arguments)
                     runs.append(
                         _make(tried, drawn_arguments, trial, drawn, first.settings)
                     )
+    _refuse_unused(own_ranges, runs, n_trials)
     return runs
 
 
@@ -112,13 +123,22 @@ def _make(config, arguments, trial, drawn, method) -> Run:
     )
 
 
-def _refuse_own(overrides: Sequence[str]) -> None:
+def _refuse_own(arguments: Mapping[str, str]) -> None:
+    """Refuses fields that the benchmark sets, by the arguments that name them."""
     instead = {"seed": "--seeds", "data.target": "--targets", "preset": "--presets"}
-    for argument in overrides:
-        key = argument.partition("=")[0].removeprefix("--config.")
+    for key, argument in arguments.items():
         if key in OWN_FIELDS:
             use = instead.get(key, "--out")
             raise ValueError(f"{argument}: a benchmark sets it itself: use {use}")
+
+
+def _refuse_unused(ranges: Mapping, runs: Sequence[Run], n_trials: int) -> None:
+    if ranges and not n_trials:
+        raise ValueError(f"--range {next(iter(ranges))} goes with --search N")
+    for key in ranges:
+        if n_trials > 1 and not any(key in run.drawn for run in runs):
+            presets = ", ".join(dict.fromkeys(run.preset for run in runs))
+            raise ValueError(f"--range {key}: {presets} leave it off")
 
 
 def _targets(config: ConfigDict, named: Sequence[str]) -> list[str]:
@@ -141,16 +161,20 @@ def write_plans(runs: Sequence[Run], out: pathlib.Path) -> None:
     """Writes each run's `plan.json`, so that what is missing can be seen.
 
     Plans of the same run under other settings, of which nothing came, are dropped.
+    Callers that share the directory do this one after another.
     """
+    out.mkdir(parents=True, exist_ok=True)
     which = {_which(dataclasses.asdict(run)): run.name for run in runs}
-    for path in out.glob(f"*/{record.PLAN}"):
-        plan = record.read_plan(path.parent)
-        stale = which.get(_which(plan), path.parent.name) != path.parent.name
-        if stale and [p.name for p in path.parent.iterdir()] == [record.PLAN]:
-            path.unlink()
-            path.parent.rmdir()
-    for run in runs:
-        record.write_plan(run, out / run.name)
+    with lock(out / record.LOCK):
+        for path in out.glob(f"*/{record.PLAN}"):
+            plan = record.read_plan(path.parent)
+            stale = which.get(_which(plan), path.parent.name) != path.parent.name
+            if stale and [p.name for p in path.parent.iterdir()] == [record.PLAN]:
+                path.unlink()
+                with contextlib.suppress(OSError):  # a caller has just begun it
+                    path.parent.rmdir()
+        for run in runs:
+            record.write_plan(run, out / run.name)
 
 
 def other_runs(runs: Sequence[Run], out: pathlib.Path) -> list[str]:

@@ -6,6 +6,7 @@ directory: a lock in each run's directory says who is at it.
 
 import contextlib
 import dataclasses
+import os
 import pathlib
 import signal
 import subprocess
@@ -22,6 +23,8 @@ from jigsaw_shape.lock import lock
 _POLL_S = 0.1
 _SHOW_EVERY_S = 2.0
 _TAIL_BYTES = 4000
+# JAX writes a note on its shortened tracebacks below the error, which is to come last.
+_UNFILTERED = {"JAX_TRACEBACK_FILTERING": "off"}
 
 FINISHED, FAILED, STOPPED, ELSEWHERE = "finished", "failed", "stopped", "elsewhere"
 
@@ -67,9 +70,12 @@ def run_all(
             if stop.came:
                 tally.stopped.append(run.name)
                 continue
-            outcome, words = _run_one(
-                run, out / run.name, command, console, stop, label
-            )
+            try:
+                outcome, words = _run_one(
+                    run, out / run.name, command, console, stop, label
+                )
+            except OSError as error:  # its directory, not its training
+                outcome, words = FAILED, f"FAILED: {error}"
             console.print(f"{label}: {words}", soft_wrap=True, markup=False)
             if outcome == FAILED:
                 tally.failed[run.name] = words
@@ -126,6 +132,7 @@ def _train(arguments, directory, console, stop, label) -> tuple[int, str]:
         # A session of its own: Ctrl-C reaches it through us, once, as SIGTERM.
         process = subprocess.Popen(
             arguments,
+            env={**_UNFILTERED, **os.environ},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

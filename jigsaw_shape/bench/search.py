@@ -25,8 +25,9 @@ class Uniform:
     low: float
     high: float
 
-    def draw(self, rng: np.random.Generator) -> float:
-        """Returns one number."""
+    def draw(self, rng: np.random.Generator, usual: object) -> float:
+        """Returns one number; what is `usual` does not matter."""
+        del usual
         return _short(rng.uniform(self.low, self.high))
 
 
@@ -37,9 +38,32 @@ class LogUniform:
     low: float
     high: float
 
-    def draw(self, rng: np.random.Generator) -> float:
-        """Returns one number."""
+    def draw(self, rng: np.random.Generator, usual: object) -> float:
+        """Returns one number; what is `usual` does not matter."""
+        del usual
         return _short(math.exp(rng.uniform(math.log(self.low), math.log(self.high))))
+
+
+@dataclasses.dataclass(frozen=True)
+class Around:
+    """What the configuration has, times or over a log-uniform number up to `factor`."""
+
+    factor: float
+
+    def draw(self, rng: np.random.Generator, usual: float) -> float:
+        """Returns one number near what is `usual`."""
+        return _short(usual * self.factor ** rng.uniform(-1, 1))
+
+
+@dataclasses.dataclass(frozen=True)
+class Multiple:
+    """What the configuration has, times one of `factors`; a whole number."""
+
+    factors: tuple[float, ...]
+
+    def draw(self, rng: np.random.Generator, usual: int) -> int:
+        """Returns one multiple of what is `usual`, at least 1."""
+        return max(1, round(usual * self.factors[rng.integers(len(self.factors))]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,19 +72,19 @@ class Choice:
 
     values: tuple
 
-    def draw(self, rng: np.random.Generator) -> object:
-        """Returns one of them."""
+    def draw(self, rng: np.random.Generator, usual: object) -> object:
+        """Returns one of them; what is `usual` does not matter."""
+        del usual
         return self.values[rng.integers(len(self.values))]
 
 
-Range = Uniform | LogUniform | Choice
+Range = Uniform | LogUniform | Around | Multiple | Choice
 
-# Field -> where to draw it from. A field that a method leaves off is not drawn. The
-# learning rate is a decade around SGD's and another around AdamW's usual ones.
+# Field -> where to draw it from. A field that a method leaves off is not drawn.
 RANGES: dict[str, Range] = {
-    "optim.lr": LogUniform(3e-4, 3e-2),
+    "optim.lr": Around(10.0),
     "optim.weight_decay": LogUniform(1e-6, 1e-2),
-    "data.batch_size": Choice((32, 64, 128)),
+    "data.batch_size": Multiple((0.5, 1, 2)),
     "augment.crop_scale": Choice(((0.6, 1.0), (0.7, 1.0), (0.8, 1.0), (0.9, 1.0))),
     "losses.jigsaw": Uniform(0.1, 1.0),
     "losses.domain": LogUniform(0.03, 3.0),
@@ -129,7 +153,7 @@ def draw(
         if not _is_used(fields, key):
             continue
         rng = np.random.default_rng([seed, trial, zlib.crc32(key.encode())])
-        value = span.draw(rng)
+        value = span.draw(rng, fields[key])
         # A setting that may move over a run is one number or two in brackets.
         moving = isinstance(fields[key], tuple) and not isinstance(value, tuple)
         drawn[key] = (value,) if moving else value
@@ -141,6 +165,8 @@ def _is_used(fields: Mapping, key: str) -> bool:
     switch = _SWITCH.get(section)
     if switch is not None and not fields[f"{section}.{switch}"]:
         return False
+    if key not in RANGES:  # a user's own, which is meant for all methods
+        return True
     value = fields[key]
     off = _OFF.get(key, 0)
     return any(v != off for v in (value if isinstance(value, tuple) else (value,)))

@@ -92,7 +92,7 @@ def load_cue_conflict(data: ConfigDict) -> Dataset | None:
 def known_domains(data: ConfigDict) -> tuple[str, ...]:
     """Returns the domains of the data set that `config.data` names, without its images.
 
-    None for a user's own, whose folders have to be looked at.
+    None are known of a user's own, whose folders have to be looked at: ().
     """
     if data.name in DOMAINS:
         return DOMAINS[data.name]

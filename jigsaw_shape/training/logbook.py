@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import jax
 import tensorboardX
 
-from jigsaw_shape import rows, versions
+from jigsaw_shape import atomic, rows, versions
 
 _VERSIONS_OF = (
     "jigsaw_shape",
@@ -56,9 +56,7 @@ class Logbook:
         path = directory / rows.FILE_NAME
         kept = [row for row in rows.read(directory) if row["step"] <= resume_step]
         kept = [row for row in kept if row["kind"] != "result"]
-        temporary = path.with_suffix(".partial")
-        temporary.write_text("".join(_line(row) for row in kept))
-        temporary.replace(path)
+        atomic.write_text(path, "".join(_line(row) for row in kept))
         self._file = path.open("a")
         if tensorboard:
             self._board = tensorboardX.SummaryWriter(
