@@ -63,12 +63,11 @@ def main(argv: Sequence[str]) -> int:
         if not len(stored.paths):
             cli.refuse("embed", "none of the images can be read: nothing was written")
         with cli.refusals("embed"):  # the disk may be full
-            features_file.write(out, stored.paths, stored.vectors, facts)
             index = _index_of(out)
+            index.unlink(missing_ok=True)  # of the features that were there before
+            features_file.write(out, stored.paths, stored.vectors, facts)
             if args.index:
                 search.write_index(index, stored.vectors)
-            else:
-                index.unlink(missing_ok=True)  # of the features that were there before
         console.print(f"features: {out}", markup=False)
     if queries:
         with cli.refusals("embed"):

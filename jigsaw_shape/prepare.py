@@ -56,7 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     name = layouts.plain(args.name or args.set)
     if name in sources.SOURCES:
-        cli.refuse("prepare", f"{name} is drawn by the program: choose another name")
+        needs_none = "is read from TFDS" if name == "imagenet" else "is drawn"
+        cli.refuse("prepare", f"{name} {needs_none}, see configs/: choose another name")
     with cli.refusals("prepare"):
         builder = folders.prepare(
             args.name or args.set,

@@ -13,7 +13,7 @@ was. The same command writes the same bytes, for any --batch-size and any number
 devices.
 
 Exit codes: 0 done; 1 done, but for the files listed, which could not be used; 2
-refused; 75 interrupted, run it again to go on.
+refused; 3 `fit` diverged; 75 interrupted, run it again to go on.
 """
 
 import argparse
@@ -295,8 +295,12 @@ def fit(argv: Sequence[str]) -> int:
         def on_save(pair, step):
             figures.save(_samples(task, pair, step), args.out.with_suffix(".png"))
 
-        with cli.refusals("stylize fit"):
-            fit_lib.fit(task, args.out, about, on_log, on_save)
+        try:
+            with cli.refusals("stylize fit"):
+                fit_lib.fit(task, args.out, about, on_log, on_save)
+        except FloatingPointError as error:
+            print(f"stylize fit: {error}", file=sys.stderr)
+            return cli.NON_FINITE
     console.print(f"stylizer: {args.out}", markup=False)
     return cli.OK
 

@@ -10,9 +10,11 @@
 #
 # DRY_RUN=1 prints the commands and runs none. `train` again continues a run whose folder
 # is still on the VM; a preempted VM's disk is gone (SPOT=1 asks for such a VM), so fetch
-# now and then. A type of one host (v4-8, v5litepod-8, v6e-8) needs nothing else; on a
-# slice of several hosts `train` starts a process on each, and --workdir must be on
-# storage that all of them mount.
+# now and then. Other types than the default v4-8 have runtimes of their own, such as
+#   ACCELERATOR_TYPE=v5litepod-8 RUNTIME_VERSION=v2-alpha-tpuv5-lite
+#   ACCELERATOR_TYPE=v6e-8 RUNTIME_VERSION=v2-alpha-tpuv6e
+# These are of one host; on a slice of several hosts `train` starts a process on each, and
+# --workdir must be on storage that all of them mount.
 set -euo pipefail
 
 : "${TPU_NAME:=jigsaw-shape}"
@@ -44,6 +46,7 @@ usage() {
 [[ $# -gt 0 ]] || usage
 verb=$1
 shift
+here=$PWD
 cd "$(dirname "$0")/.."
 case $verb in
   create)
@@ -52,6 +55,9 @@ case $verb in
     tpu create "$TPU_NAME" "${options[@]}"
     ;;
   setup)
+    if [[ -n $(git status --porcelain) ]]; then
+      echo "tpu_vm.sh: what is not committed stays here" >&2
+    fi
     archive=$(mktemp -d)/source.tar.gz
     run git archive --format tar.gz --output "$archive" HEAD
     tpu scp "$archive" "$TPU_NAME:source.tar.gz" --worker all
@@ -62,6 +68,8 @@ sudo apt-get install -qy $PYTHON-venv; }; } && $PYTHON -m venv .venv && \
     ;;
   data)
     [[ $# == 2 ]] || usage
+    [[ $2 == /* ]] || set -- "$1" "$here/$2"
+    on_every_host "rm -rf data_$1"
     tpu scp "$2" "$TPU_NAME:data_$1" --recurse --worker all
     on_every_host "cd $remote_dir && \
 .venv/bin/python -m jigsaw_shape.prepare $1 --from ~/data_$1"

@@ -255,6 +255,8 @@ def test_what_was_stopped_goes_on_to_the_same_bytes(made, stylizer, tmp_path):
     other = dataclasses.replace(recipe, relief=0.5)
     with pytest.raises(ValueError, match=r"begun with other settings.*relief"):
         cue_files.make(_dataset(), other, tmp_path, devices=one)
+    with pytest.raises(ValueError, match=r"begun with other settings.*first_texture"):
+        cue_files.make(_dataset(size_px=S + 2), recipe, tmp_path, devices=one)
 
 
 def test_figures_can_say_how_it_was_made(made):

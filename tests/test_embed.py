@@ -7,6 +7,7 @@ import os
 import jax
 import numpy as np
 import pytest
+from flax import traverse_util
 from PIL import Image
 from test_export_folder import ABOUT, make_card
 from test_exporting import make_trained
@@ -19,6 +20,7 @@ from jigsaw_shape.embedding.encoders import Encoder, open_encoder
 from jigsaw_shape.exporting import onnx_file, safetensors_file, stablehlo_file
 from jigsaw_shape.exporting.folder import Options, export, relative_difference
 from jigsaw_shape.exporting.trained import to_metadata
+from jigsaw_shape.models.weights import encoder_shapes
 
 PX = 32
 
@@ -182,9 +184,18 @@ def test_published_weights_are_an_encoder_too():
         (".", {}, "neither a run"),
         (".", {"size_px": 5}, "--size is 5, but"),
         (__file__, {}, "a .safetensors, .onnx or .stablehlo file"),
+        ("EXPORT", {"encoder": "resnet18"}, "--encoder is resnet18, but"),
+        ("EXPORT/model.safetensors", {"encoder": "resnet18"}, "--encoder is resnet18"),
+        ("WEIGHTS", {"encoder": "digits", "size_px": 6}, "--size is too small"),
     ],
 )
-def test_what_is_no_model_is_refused(name, options, reason):
+def test_what_is_no_model_is_refused(name, options, reason, exported, tmp_path):
+    if name == "WEIGHTS":
+        flat = traverse_util.flatten_dict(dict(encoder_shapes("digits")), sep="/")
+        arrays = {key: np.zeros(leaf.shape, np.float32) for key, leaf in flat.items()}
+        np.savez(tmp_path / "digits.npz", **arrays)
+        name = str(tmp_path / "digits.npz")
+    name = name.replace("EXPORT", str(exported))
     with pytest.raises(ValueError, match=reason):
         open_encoder(name, **options)
 
@@ -328,7 +339,9 @@ def test_features_of_another_model_are_not_searched(
     assert "background" in capsys.readouterr().err
 
 
-def test_an_index_is_made_used_and_not_left_behind(folder, exported, tmp_path, capsys):
+def test_an_index_is_made_used_and_not_left_behind(
+    folder, exported, tmp_path, capsys, monkeypatch
+):
     pytest.importorskip("faiss")
     out = tmp_path / "features.parquet"
     model = ("--model", exported, "--batch-size", 4, "--out", out)
@@ -337,6 +350,15 @@ def test_an_index_is_made_used_and_not_left_behind(folder, exported, tmp_path, c
     assert (tmp_path / "features.parquet.faiss").is_file()
     assert "a/b/1.png" in capsys.readouterr().out
     assert run(images_of, *model) == 0
+    assert not (tmp_path / "features.parquet.faiss").exists()
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    assert run(images_of, *model, "--index") == 0
+    monkeypatch.setattr(search, "write_index", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(images_of, *model, "--index")
     assert not (tmp_path / "features.parquet.faiss").exists()
 
 

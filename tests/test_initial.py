@@ -10,6 +10,9 @@ from tiny_encoders import shapes
 
 from jigsaw_shape import checks, settings
 from jigsaw_shape import config as config_lib
+from jigsaw_shape.exporting import safetensors_file
+from jigsaw_shape.exporting.run import Saved
+from jigsaw_shape.exporting.trained import Trained
 from jigsaw_shape.training import initial, setup
 from jigsaw_shape.training import step as step_lib
 from jigsaw_shape.training.checkpoint import Checkpoints
@@ -111,6 +114,29 @@ def test_a_run_that_knew_the_target_is_refused(run):
     with pytest.raises(ValueError, match="selected by its accuracy on photo"):
         initial.load(make_config(f"{run}@oracle", target="photo"))
     assert initial.load(make_config(f"{run}@last", target="photo")) is not None
+
+
+@pytest.mark.parametrize("named", ["model.safetensors", ""])
+def test_an_export_of_a_run_that_knew_the_target_is_refused(tmp_path, named):
+    variables = jax.tree.map(lambda x: np.zeros(x.shape, np.float32), shapes("convnet"))
+    pixels = (0.0,) * 3, (1.0,) * 3
+    trained = Trained("convnet", variables, None, (), 24, 24, *pixels)
+
+    def load(selection, target, sources=""):
+        of_run = json.loads(
+            settings.to_json(make_config(target="photo", sources=sources))
+        )
+        facts = Saved(trained, of_run, [], selection, 1).facts()
+        path = tmp_path / "model.safetensors"
+        safetensors_file.write(path, trained, {**trained.facts(), **facts})
+        return initial.load(make_config(str(tmp_path / named), target=target))
+
+    with pytest.raises(ValueError, match=r"was trained on sketch, .*held it out"):
+        load("val", "sketch")
+    with pytest.raises(ValueError, match="selected by its accuracy on photo"):
+        load("oracle", "photo")
+    assert load("val", "photo") is not None
+    assert load("val", "sketch", sources="cartoon,painting") is not None
 
 
 def test_runs_that_cannot_be_started_from_are_refused(run, tmp_path):

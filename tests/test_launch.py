@@ -50,3 +50,14 @@ def test_train_passes_its_arguments_on_whatever_is_in_them():
 def test_anything_else_prints_the_usage(arguments):
     code, _ = _dry(*arguments)
     assert code == 2
+
+
+def test_data_is_named_from_where_the_user_is(tmp_path):
+    done = subprocess.run(
+        [SCRIPT, "data", "pacs", "here/PACS"],
+        env=os.environ | {"DRY_RUN": "1"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert f" scp {tmp_path}/here/PACS " in done.stdout

@@ -3,13 +3,16 @@
 import hashlib
 import json
 import sys
+import time
 import types
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import safetensors.numpy
 from tiny_encoders import check_digits, load_digits, seeded_state
 from torch_reference import DATA, LITE0
 
+from jigsaw_shape.download import download
 from jigsaw_shape.models import locate
 from jigsaw_shape.models.weights import load_pretrained
 
@@ -63,7 +66,23 @@ def test_a_download_that_is_not_the_published_file_is_refused(monkeypatch, tmp_p
     name, _ = _serve(monkeypatch, tmp_path, b"something else", digest="0badc0de")
     with pytest.raises(ValueError, match="not 0badc0de"):
         locate.locate(name, "resnet18")
-    assert not list((tmp_path / "cache" / "jigsaw_shape").iterdir())
+    assert not list((tmp_path / "cache" / "jigsaw_shape").glob("resnet18*"))
+
+
+def test_one_of_several_callers_fetches(monkeypatch, tmp_path):
+    name, _ = _serve(monkeypatch, tmp_path, b"weights")
+    fetched = []
+
+    def slowly(url, part):
+        fetched.append(url)
+        time.sleep(0.2)
+        download(url, part)
+
+    monkeypatch.setattr(locate, "download", slowly)
+    with ThreadPoolExecutor(4) as callers:
+        found = list(callers.map(lambda _: locate.locate(name, "resnet18"), "abcd"))
+    assert len(fetched) == 1
+    assert {file.path.read_bytes() for file in found} == {b"weights"}
 
 
 def test_without_a_network_the_message_says_where_to_put_the_file(

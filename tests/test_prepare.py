@@ -3,6 +3,7 @@
 import dataclasses
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -67,7 +68,8 @@ def test_refusals_have_code_2_and_no_traceback(own, tmp_path):
     [
         (("own", "--from", "nowhere"), "nowhere does not exist"),
         (("own",), "own is not prepared in"),
-        (("shapes",), "shapes is drawn by the program"),
+        (("shapes",), "shapes is drawn, see configs/"),
+        (("imagenet",), "imagenet is read from TFDS, see configs/"),
         (("--", "!"), "no name for a data set"),
         (("own", "--form", "x"), "unrecognized arguments"),
         ((), "required"),
@@ -80,6 +82,19 @@ def test_one_line_refusals(tmp_path, monkeypatch, capsys, args, message):
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("prepare: ")
     assert message in last
+
+
+def test_a_zip_with_a_flipped_byte_is_refused(own, tmp_path, capsys):
+    archive = tmp_path / "own.zip"
+    with zipfile.ZipFile(archive, "w") as out:
+        for path in sorted(own.rglob("*.png")):
+            out.write(path, path.relative_to(own))
+        at = out.infolist()[0].header_offset + 60
+    data = bytearray(archive.read_bytes())
+    data[at] ^= 255
+    archive.write_bytes(data)
+    assert run("own", "--from", archive, "--data_dir", tmp_path / "tfds") == 2
+    assert f"day/car/0.png of {archive} cannot be read" in capsys.readouterr().err
 
 
 def test_a_partial_known_set_needs_leave(own, tmp_path, monkeypatch, capsys):

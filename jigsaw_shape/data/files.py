@@ -5,10 +5,10 @@ import io
 import os
 import pathlib
 import re
-import shutil
 import stat
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -19,6 +19,8 @@ from jigsaw_shape.download import download
 Parts = tuple[str, ...]  # a path below the folder or archive
 
 _JUNK = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
+_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, EOFError)
+_CHUNK = 1 << 20  # bytes
 _MAX_DEPTH = 8  # folders below the named one that are looked into
 
 
@@ -57,6 +59,8 @@ def read_texts_near(source: pathlib.Path, name: re.Pattern) -> dict[str, str]:
     splits; the first of them that has any.
     """
     for above in source.resolve().parents[:2]:
+        if not os.access(above, os.R_OK | os.X_OK):
+            continue
         beside = [
             entry
             for entry in sorted(above.iterdir())
@@ -212,20 +216,26 @@ def decode(
 class _Member:
     """A file in an open archive."""
 
-    def __init__(self, archive, info):
-        self._open = lambda: (
-            archive.open(info)
-            if isinstance(archive, zipfile.ZipFile)
-            else archive.extractfile(info)
-        )
+    def __init__(self, archive, info, path: pathlib.Path):
+        self._archive, self._info, self._path = archive, info, path
 
     def read(self) -> bytes:
-        with self._open() as file:
-            return file.read()
+        out = io.BytesIO()
+        self.copy_to(out)
+        return out.getvalue()
 
     def copy_to(self, out) -> None:
-        with self._open() as file:
-            shutil.copyfileobj(file, out)
+        is_zip = isinstance(self._archive, zipfile.ZipFile)
+        open_fn = self._archive.open if is_zip else self._archive.extractfile
+        try:
+            with open_fn(self._info) as file:
+                while chunk := file.read(_CHUNK):
+                    out.write(chunk)
+        except (*_DAMAGE, zlib.error, RuntimeError, NotImplementedError) as error:
+            name = self._info.filename if is_zip else self._info.name
+            raise ValueError(
+                f"{name} of {self._path} cannot be read: {error}"
+            ) from error
 
 
 def _members(path: pathlib.Path):
@@ -244,17 +254,17 @@ def _members(path: pathlib.Path):
                     )
                     parts = _safe_parts(path, info.filename, odd=odd)
                     if parts and not info.is_dir():
-                        yield _Member(archive, info), parts, info.file_size
+                        yield _Member(archive, info, path), parts, info.file_size
         elif tarfile.is_tarfile(path):
             with tarfile.open(path) as archive:
                 for info in archive:
                     odd = not (info.isfile() or info.isdir())
                     parts = _safe_parts(path, info.name, odd=odd)
                     if parts and info.isfile():
-                        yield _Member(archive, info), parts, info.size
+                        yield _Member(archive, info, path), parts, info.size
         else:
             raise ValueError(f"{path} is neither a folder nor a zip or tar archive")
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError) as error:
+    except (*_DAMAGE, OSError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
 
 

@@ -8,6 +8,7 @@ NeurIPS 2019) and ImageNet-R (Hendrycks et al., ICCV 2021; 200 of the classes).
 import hashlib
 import os
 import pathlib
+import secrets
 from collections.abc import Iterable
 
 import numpy as np
@@ -120,7 +121,7 @@ def _labels(builder: tfds.core.DatasetBuilder, split: str, source) -> np.ndarray
             read += [record["label"] for record in source.__getitems__(list(chunk))]
         known[split] = np.array(read, np.int32)
         if os.access(path.parent, os.W_OK):
-            part = path.with_suffix(".part.npz")
+            part = path.with_name(f"{path.stem}.{secrets.token_hex(4)}.part.npz")
             np.savez(part, **known)
             part.replace(path)
     return known[split]

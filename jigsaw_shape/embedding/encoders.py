@@ -77,13 +77,17 @@ def open_encoder(
     if size_px < 0:
         raise ValueError(f"--size is {size_px}: 1 or more, 0 for the model's own")
     path = Path(name)
+    is_run = (path / "checkpoints").is_dir()
+    is_export = any((p / folder.FACTS).is_file() for p in (path, path.parent))
+    if path.exists() and (is_run or is_export or not encoder):
+        for flag, value in (("--encoder", encoder), ("--size", size_px)):
+            if value:
+                raise ValueError(
+                    f"{flag} is {value}, but {name} knows its own: leave it out"
+                )
     if encoder:
         published = _published(name, encoder, size_px or _PRETRAINED_PX)
         return _of_trained(name, published, batch_size)
-    if size_px and path.exists():
-        raise ValueError(
-            f"--size is {size_px}, but {name} knows its own size: leave it out"
-        )
     if (path / "config.json").is_file() and not (path / folder.FACTS).is_file():
         saved = open_run(path, selection)
         return _of_trained(name, saved.trained, batch_size)
@@ -125,7 +129,7 @@ def _published(name: str, encoder: str, size_px: int) -> Trained:
     except ValueError as error:
         message = str(error).replace("config.model.init", "--model")
         raise ValueError(message) from error
-    return Trained(
+    trained = Trained(
         encoder=encoder,
         variables=found.variables,
         classifier=None,
@@ -135,6 +139,13 @@ def _published(name: str, encoder: str, size_px: int) -> Trained:
         mean=found.mean or spec.mean,
         std=found.std or spec.std,
     )
+    images = jax.ShapeDtypeStruct((1, *trained.shape), np.uint8)
+    try:
+        jax.eval_shape(trained.apply, trained.tree(), images)
+    except ValueError as error:  # too small, or not a multiple of something
+        message = str(error).replace("config.data.image_size", "--size")
+        raise ValueError(message) from error
+    return trained
 
 
 def _of_folder(name: str, path: Path, batch_size: int) -> Encoder:

@@ -29,7 +29,7 @@ _BUILDS = {
     "torchvision": "import torchvision\n\n"
     "model = torchvision.models.{encoder}(num_classes={n})",
     "timm": "import timm\n\n"
-    'model = timm.create_model("{architecture}", num_classes={n})',
+    'model = timm.create_model("{architecture}", num_classes={n}{options})',
     "efficientnet_lite_pytorch": "from efficientnet_lite_pytorch import EfficientNet"
     '\n\nmodel = EfficientNet.from_name("{dashed}", num_classes={n})',
 }
@@ -213,6 +213,9 @@ def _weights_usage(facts) -> str:
         architecture=ENCODERS[facts["encoder"]].architecture,
         dashed=facts["encoder"].replace("_", "-"),
         n=len(facts["classes"]),
+        # Other sizes than the published one; `timm` resizes the positions.
+        options=", dynamic_img_size=True"
+        * (ENCODERS[facts["encoder"]].family == "vit"),
     )
     return (
         "```python\nfrom safetensors.torch import load_file\n"

@@ -34,6 +34,7 @@ class Saved:
         return {
             "dataset": data["name"],
             "target": data["target"],
+            "sources": data["sources"],
             "preset": self.config["preset"],
             "seed": self.config["seed"],
             "init": self.config["model"]["init"],

@@ -44,9 +44,9 @@ class AlexNet(nn.Module):
     """AlexNet without its last layer; the features are those of fc7.
 
     Stages are `stage1` to `stage5`, the convolutions with what follows each, `fc6` and
-    `fc7` [B, hidden]. Maps of another size than 6 x 6 before fc6, from images of 256 px
-    and more or below 224 (CaffeNet: 222), are averaged or repeated to that size, as
-    torchvision does; JiGen's code refuses them.
+    `fc7` [B, hidden]. Maps of another size than 6 x 6 before fc6, from images of other
+    sides than 223 to 254 px (CaffeNet: 199 to 230), are averaged or repeated to that
+    size, as torchvision does; JiGen's code refuses them.
 
     Attributes:
       caffe: CaffeNet instead of torchvision's.

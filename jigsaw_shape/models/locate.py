@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jigsaw_shape.download import download
+from jigsaw_shape.lock import lock
 
 # Python packages that carry weights: module, the file's pattern inside, how to install.
 _PACKAGES = {
@@ -131,12 +132,18 @@ def _packaged(init: str, module: str, pattern: str, package: str) -> Path:
 def _downloaded(init: str, url: str) -> Path:
     """Returns the cached file of `url`, fetched and checked the first time.
 
-    The file's name ends in the first digits of its SHA-256, as torchvision's do.
+    The file's name ends in the first digits of its SHA-256, as torchvision's do. Of
+    several processes one fetches it, and the others wait.
     """
     path = cache_dir() / url.rpartition("/")[2]
     if path.exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
+    with lock(path.with_name(f".{path.name}.lock")):
+        return path if path.exists() else _fetched(init, url, path)
+
+
+def _fetched(init: str, url: str, path: Path) -> Path:
     part = path.with_suffix(".part")
     try:
         download(url, part)

@@ -34,12 +34,15 @@ class Pretrained:
       mean: What they expect subtracted from RGB in [0, 1]; None where the checkpoint
         does not say.
       std: What they expect the difference divided by; None likewise.
+      facts: What else their file says of them, in JSON's types, such as the data set
+        and the target of the run that they are of; often nothing.
     """
 
     variables: dict[str, Any]
     classifier: dict[str, np.ndarray] | None
     mean: Triple | None
     std: Triple | None
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def merged(self, variables: Mapping[str, Any]) -> dict[str, Any]:
         """Returns these weights, and of `variables` what was not read."""
@@ -88,7 +91,8 @@ def load_pretrained(
     except ValueError as error:
         raise ValueError(f"config.model.init={init!r}: {error}") from error
     pixels = _pixels(located, file, renamed)
-    return fit(init, encoder, renamed, pixels, variables, skip)
+    fitted = fit(init, encoder, renamed, pixels, variables, skip)
+    return dataclasses.replace(fitted, facts=file.facts)
 
 
 def fit(

@@ -105,9 +105,11 @@ def make(
     settings = Settings(stylizer=recipe.stylizer, format="png")
     file = pairs.load_pair(recipe.stylizer)
     stylizer = Stylizer(settings, file.pair, devices or jax.local_devices())
-    _check_size(dataset, mixes, stylizer)
+    first = _first_texture(dataset, mixes, stylizer)
     facts = json.loads(json.dumps(dataclasses.asdict(recipe))) | {
         "images": dataset.digest(),
+        # Their size too, and the seed of those that a program draws.
+        "first_texture": hashlib.sha256(first.tobytes()).hexdigest()[:16],
         "stylizer": file.digest,
     }
     about = {"classes": list(dataset.classes), "made_by": made_by(recipe, mixes)}
@@ -132,7 +134,10 @@ def make(
     return n_done
 
 
-def _check_size(dataset: Dataset, mixes: Sequence[Mix], stylizer: Stylizer) -> None:
+def _first_texture(
+    dataset: Dataset, mixes: Sequence[Mix], stylizer: Stylizer
+) -> np.ndarray:
+    """Returns an image of the set's, if the stylizer can take images of its size."""
     pixels = dataset.read(mixes[0].style.index)
     h, w, _ = pixels.shape
     if h != w:
@@ -141,6 +146,7 @@ def _check_size(dataset: Dataset, mixes: Sequence[Mix], stylizer: Stylizer) -> N
             "which makes them squares"
         )
     stylizer.keep_style(pixels)
+    return pixels
 
 
 def _write_summary(path: Path, about: Mapping) -> None:

@@ -1,13 +1,14 @@
 """The weights that a run starts from: random, foreign, or those of another run."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from flax import traverse_util
 from ml_collections import ConfigDict
 
 from jigsaw_shape import rows
-from jigsaw_shape.config import source_names
 from jigsaw_shape.models import ENCODERS, weights
 from jigsaw_shape.training import checkpoint, rundir
 
@@ -27,7 +28,8 @@ def load(config: ConfigDict) -> weights.Pretrained | None:
 
     Raises:
       ValueError: An unknown encoder; or the weights cannot be found, do not fit it, or
-        know the target: a run that was trained on it, or selected by it.
+        know the target: a run, or a file of one, that was trained on it, or selected
+        by it.
       OSError: A file cannot be read.
     """
     model, pretrained = config.model, None
@@ -38,6 +40,7 @@ def load(config: ConfigDict) -> weights.Pretrained | None:
         pretrained = _of_run(config, folder, rule, skip)
     elif model.init != RANDOM:
         pretrained = weights.load_pretrained(model.init, model.encoder, skip=skip)
+        _refuse_target(config, pretrained.facts)
     if pretrained is not None and pretrained.mean is not None:
         expected = pretrained.mean, pretrained.std
         if expected != (mean, std):
@@ -88,7 +91,16 @@ def _of_run(
             f"config.model.init={init!r} is of {theirs!r}, not of config.model.encoder="
             f"{encoder!r}: change one of them"
         )
-    _refuse_target(config, run, rule)
+    data = run.config.data
+    _refuse_target(
+        config,
+        {
+            "dataset": data.name,
+            "target": data.target,
+            "sources": data.sources,
+            "selection": rule,
+        },
+    )
     variables = checkpoint.read_variables(folder / "checkpoints", run.step)
     arrays = {}
     for kind, tree in variables.items():
@@ -115,18 +127,21 @@ def _open(init: str, folder: Path, rule: str) -> _Run:
     return _Run(config, int(rows.select(evaluations, rule)["step"]))
 
 
-def _refuse_target(config: ConfigDict, run: _Run, rule: str) -> None:
-    theirs, ours = run.config.data, config.data
-    if theirs.name != ours.name:
+def _refuse_target(config: ConfigDict, facts: Mapping[str, Any]) -> None:
+    """Refuses weights of a run, as `exporting` states it, that know the target."""
+    ours = config.data
+    if facts.get("dataset") != ours.name or "target" not in facts:
         return
-    sources = source_names(run.config)
-    if theirs.target != ours.target and (not sources or ours.target in sources):
+    named = facts.get("sources", "")
+    sources = {name.strip() for name in named.split(",") if name.strip()}
+    theirs = facts["target"]
+    if theirs != ours.target and (not sources or ours.target in sources):
         raise ValueError(
             f"config.model.init={config.model.init!r} was trained on "
             f"{ours.target}, which is config.data.target: choose a run that held it out"
         )
-    if theirs.target == ours.target and rule == "oracle":
+    if theirs == ours.target and facts.get("selection") == "oracle":
         raise ValueError(
             f"config.model.init={config.model.init!r} was selected by its accuracy on "
-            f"{ours.target}, which is config.data.target: choose @val or @last"
+            f"{ours.target}, which is config.data.target: choose val or last"
         )
