@@ -50,6 +50,7 @@ def main(argv: Sequence[str]) -> int:
         report_files.refuse_others(out)
         opened = inputs.open_all(args, jax.device_count())
         jobs, notes = gather.plan(opened, suites, explicit="all" not in args.suite)
+        report_files.claim(out)
     with _passes(console) as on_pass:
         keeps = any("retrieval" in job.suites for job in jobs)
         run = session.Session(args.seed, args.n_images, on_pass, keep_features=keeps)
@@ -60,7 +61,10 @@ def main(argv: Sequence[str]) -> int:
             except (OSError, session.NonFiniteError) as error:  # of an image, a model
                 cli.refuse("evaluate", error)
     about = facts.collect(argv, opened, run.findings)
-    report_files.write(out, run.findings, opened.names, about)
+    try:
+        report_files.write(out, run.findings, opened.names, about)
+    except OSError as error:  # the disk is full
+        cli.refuse("evaluate", error)
     report_files.print_summary(run.findings, console)
     console.print(f"rows, tables, figures: {out}", soft_wrap=True, markup=False)
     console.print(f"to look at: {out / report_files.HTML}", markup=False)

@@ -156,7 +156,10 @@ def test_folders_without_decisions_are_refused(tmp_path):
         ("filled-silhouettes", "silhouettes"),
         ("grayscale-experiment", "greyscale"),
         ("edge-experiment", "edges"),
+        ("textures", "texture"),
         ("my holiday", None),
+        ("hedgehog", None),
+        ("knowledge", None),
     ],
 )
 def test_a_folder_says_which_experiment(name, experiment):

@@ -241,7 +241,10 @@ def test_runs_share_their_own_images(tmp_path, runs, capsys):
     assert found(suite="puzzle", model="erm", versus="jigen")
     assert found(suite="shape_bias", model="jigen")
     assert any("seeded choice of 24" in line for line in printed.out.splitlines())
+    written = {path.parent.name for path in (out / "decisions").rglob("*.csv")}
+    assert written == {"images", "cue_conflict"}
     facts = json.loads((out / report_files.FACTS).read_text())
+    assert facts["data"]["shapes/sketch"]["n_images"] == 6 * len(shapes.CLASSES)
     assert {passed["data"] for passed in facts["speed"]} == {
         "shapes/sketch",
         "shapes/cue conflict",
@@ -290,6 +293,43 @@ def test_images_that_a_model_cannot_answer_are_refused(
     )
     assert code == 2
     assert "two models are called erm" in printed.err
+
+
+def test_a_model_called_as_an_observer_is_told_apart(
+    tmp_path, conflicts, observers, capsys
+):
+    mine = _predictions(tmp_path, conflicts, texture_of=0)
+    common = ("--suite", "shape_bias", "--data", conflicts, "--observers", observers)
+    out = tmp_path / "out"
+    code, printed = _run(capsys, "--predictions", f"net={mine}", *common, "--out", out)
+    assert code == 0, printed.err
+    rows = [json.loads(line) for line in (out / report_files.ROWS).open()]
+    overall = [r for r in rows if "shape_bias" in r and "category" not in r]
+    biases = {r["model"]: r["shape_bias"] for r in overall}
+    assert (biases["net"], biases["net (published)"]) == (1, 0)
+    code, printed = _run(
+        capsys, "--predictions", f"humans={mine}", *common, "--out", tmp_path / "other"
+    )
+    assert code == 2
+    assert "a model is called humans" in printed.err
+
+
+def test_a_folder_that_cannot_be_made_is_refused_first(tmp_path, conflicts, capsys):
+    (tmp_path / "file").touch()
+    code, printed = _run(
+        capsys,
+        "--predictions",
+        _predictions(tmp_path, conflicts),
+        "--suite",
+        "shape_bias",
+        "--data",
+        conflicts,
+        "--out",
+        tmp_path / "file" / "out",
+    )
+    assert code == 2
+    assert len(printed.err.splitlines()) == 1
+    assert "cue-conflict:" not in printed.out  # nothing was measured
 
 
 def test_other_peoples_folders_are_not_written_to(tmp_path, capsys):

@@ -114,12 +114,19 @@ def test_uint8_and_our_own_files_normalize_inside(tmp_path, images):
     path = _write(tmp_path / "a.onnx", kind=TensorProto.UINT8, channels_first=False)
     found = _open(path, pixels=Pixels()).predict(images)["classification"]
     assert found == pytest.approx(np.rint(255 * images).mean((1, 2)), abs=1e-3)
-    with pytest.raises(ValueError, match="normalizes inside: leave out"):
-        _open(path)
+    given = _open(path).predict(images)["classification"]  # for other files, perhaps
+    assert given == pytest.approx(found)
     stated = {"mean": MEAN, "std": STD}
     path = _write(tmp_path / "b.onnx", producer="jigsaw_shape", metadata=stated)
-    found = _open(path, pixels=Pixels()).predict(images)["classification"]
-    assert found == pytest.approx(images.mean((1, 2)), abs=1e-5)
+    for pixels in (Pixels(), Pixels(MEAN, STD)):
+        found = _open(path, pixels=pixels).predict(images)["classification"]
+        assert found == pytest.approx(images.mean((1, 2)), abs=1e-5)
+
+
+def test_stated_means_are_of_pixels_up_to_1(tmp_path, images):
+    path = _write(tmp_path / "a.onnx", metadata={"mean": MEAN, "std": STD})
+    found = _open(path, pixels=Pixels(scale=255)).predict(images)["classification"]
+    assert found == pytest.approx(_expected(images), abs=1e-4)
 
 
 def test_images_of_another_size_are_resized(tmp_path):

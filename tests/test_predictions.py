@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jigsaw_shape.evals import imagenet16
+from jigsaw_shape.evals.decisions import Decisions, write_csv
 from jigsaw_shape.evals.published import Stimuli
 from jigsaw_shape.evaluating.predictions import read_predictions
 
@@ -47,6 +48,38 @@ def _npz(tmp_path, **arrays):
 
 def _read(path):
     return read_predictions(path, _stimuli(), name="mine")
+
+
+def test_a_class_that_no_image_shows_is_a_wrong_answer(tmp_path):
+    path = _csv(
+        tmp_path,
+        "image,cat,dog,horse\n" + "".join(f"{name},0,0.4,0.6\n" for name in NAMES),
+    )
+    assert _read(path).response.tolist() == ["horse"] * 3
+
+
+def test_percentages_are_probabilities(tmp_path):
+    # The mean over a category's classes decides, which a softmax would not leave.
+    dogs, cats = (list(imagenet16.INDICES[name]) for name in ("dog", "cat"))
+    shares = np.full((3, 1000), 0.01)
+    shares[:, cats] = 8 / len(cats)
+    shares[:, dogs[0]] = 0.9 * 8 / len(cats) * len(dogs)
+    for factor in (1.0, 0.01):
+        path = _npz(tmp_path, images=NAMES, probabilities=factor * shares)
+        assert _read(path).response.tolist() == ["cat"] * 3
+    with pytest.raises(ValueError, match=r"cat1-dog2\.png are negative or all 0"):
+        _read(_npz(tmp_path, images=NAMES, probabilities=0 * shares))
+
+
+def test_names_after_a_prefix_may_hold_underscores(tmp_path):
+    names = tuple(f"pic_{n}.png" for n in range(3))
+    stimuli = _stimuli(images=names, paths=tuple(pathlib.Path("d", n) for n in names))
+    decided = Decisions(
+        "m", "model", "cue_conflict", names, stimuli.category, np.array(ANSWERS)
+    )
+    write_csv(decided, tmp_path / "answers.csv")
+    found = read_predictions(tmp_path / "answers.csv", stimuli, name="mine")
+    assert found.response.tolist() == ANSWERS
 
 
 def _all_forms(tmp_path):

@@ -94,8 +94,11 @@ def test_images_of_a_data_set_are_stimuli_too():
         read=lambda i: np.full((4, 4, 3), i, np.uint8),
         texture=np.array([1, 0, 0], np.int32),
     )
+    chosen = np.array([2, 0])
+    plain = published.of_dataset(dataset, chosen, name="made-up/x", side_px=4)
+    assert (plain.experiment, plain.texture) == ("images", None)
     stimuli = published.of_dataset(
-        dataset, np.array([2, 0]), name="made-up/x", side_px=4
+        dataset, chosen, name="made-up/x", side_px=4, conflict=True
     )
     assert stimuli.experiment == "cue_conflict"
     assert stimuli.images == ("2", "0")

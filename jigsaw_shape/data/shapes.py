@@ -63,10 +63,13 @@ def draw(
     return (255 * np.clip(image, 0, 1) + 0.5).astype(np.uint8)
 
 
+TEXTURE_CORRELATION = 0.95  # see `load`
+
+
 def load(
     *,
     n_per_class: int = 112,
-    texture_correlation: float = 0.95,
+    texture_correlation: float = TEXTURE_CORRELATION,
     seed: int = 0,
     size_px: int = 64,
 ) -> Dataset:
@@ -114,6 +117,7 @@ def load(
         domain=np.repeat(np.arange(len(DOMAINS), dtype=np.int32), n),
         read=images.__getitem__,
         texture=textures,
+        version=_version(seed, texture_correlation),
         names=tuple(
             f"{domain}/{CLASSES[i % n_classes]}-{i // n_classes}"
             for domain in DOMAINS
@@ -159,10 +163,19 @@ def load_cue_conflict(
         domain=np.zeros_like(label),
         read=images.__getitem__,
         texture=texture,
+        version=_version(seed),
         names=tuple(
             f"{CLASSES[label[i]]}{i // n_classes}-{CLASSES[texture[i]]}" for i in index
         ),
     )
+
+
+def _version(seed: int, texture_correlation: float = TEXTURE_CORRELATION) -> str:
+    """Returns what tells other drawings of the same names apart from the usual ones."""
+    parts = [f"seed {seed}"] * (seed != 0)
+    usual = texture_correlation == TEXTURE_CORRELATION
+    parts += [] if usual else [f"texture correlation {texture_correlation}"]
+    return ", ".join(parts)
 
 
 def _check(n_per_class: int, seed: int, size_px: int) -> None:

@@ -96,7 +96,7 @@ def experiment_of(folder_name: str) -> str | None:
     """Returns the experiment that a folder's name speaks of, None if it does not."""
     name = re.sub(r"[ _]", "-", folder_name.lower())
     for experiment, words in EXPERIMENTS.items():
-        if any(word in name for word in words):
+        if any(re.search(rf"(^|-){word}s?(-|$)", name) for word in words):
             return experiment
     return None
 

@@ -107,19 +107,24 @@ class Stimuli:
 
 
 def of_dataset(
-    dataset: Dataset, indices: np.ndarray, *, name: str, side_px: int
+    dataset: Dataset,
+    indices: np.ndarray,
+    *,
+    name: str,
+    side_px: int,
+    conflict: bool = False,
 ) -> Stimuli:
-    """Returns images of a data set; with textures it is a cue conflict.
+    """Returns images of a data set.
 
     Args:
       dataset: Whose `read` returns squares.
       indices: int64 [n], which of its images.
       name: For rows.
       side_px: The side of the squares.
+      conflict: Whether they are a cue conflict, with textures for categories too.
     """
     names = dataset.names or tuple(f"{i}" for i in range(len(dataset)))
     classes = np.array(dataset.classes)
-    conflict = dataset.texture is not None
     return Stimuli(
         name=name,
         experiment="cue_conflict" if conflict else "images",

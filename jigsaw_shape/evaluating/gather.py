@@ -88,7 +88,17 @@ def plan(
             if explicit:
                 raise ValueError(text)
             notes.append(text)
+    unused = [s.name for s in opened.data if not any(s is j.stimuli for j in jobs)]
+    if unused:
+        notes.append(
+            f"--data {', '.join(unused)}: no suite here looks at it; a folder of other "
+            "images than experiments' is given as images=DIR"
+        )
     for job in jobs:
+        if job.suites != ("retrieval",) and not (job.models or opened.predicted):
+            raise ValueError(
+                f"{', '.join(job.suites)}: --predictions holds features and no answers"
+            )
         for model in job.models if job.suites != ("retrieval",) else ():
             job.stimuli.labels(model.classes, model.name)
     return jobs, notes
@@ -184,4 +194,5 @@ def _own_conflict(config) -> Stimuli | None:
         np.arange(len(dataset)),
         name=f"{config.data.name}/cue conflict",
         side_px=config.data.stored_px,
+        conflict=True,
     )

@@ -1,6 +1,7 @@
 """From the command's flags to models, images and observers; refuses at the door."""
 
 import argparse
+import collections
 import dataclasses
 import pathlib
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from jigsaw_shape.evals.decisions import EXPERIMENTS, Decisions
 from jigsaw_shape.evals.model import Model
 from jigsaw_shape.evals.published import Stimuli, read_folder
 from jigsaw_shape.evaluating import flax_models, onnx_model, predictions, session
+from jigsaw_shape.evaluating.scoring import HUMANS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,16 +50,26 @@ class Opened:
     def of_runs(
         self, own: Callable[[ConfigDict], Stimuli | None]
     ) -> list[tuple[Stimuli, list[Model]]]:
-        """Returns each of the runs' own sets once, with the runs whose it is."""
+        """Returns each of the runs' own sets once, with the runs whose it is.
+
+        Sets of one name, such as those of runs with other splits, are numbered.
+        """
         found: dict[tuple, tuple[Stimuli, list[Model]]] = {}
         for model in self.models:
             if model.name not in self.configs:
                 continue
             stimuli = own(self.configs[model.name])
             if stimuli is not None:
-                key = (stimuli.name, stimuli.digest, stimuli.images)
+                key = (stimuli.name, stimuli.digest, stimuli.side_px, stimuli.images)
                 found.setdefault(key, (stimuli, []))[1].append(model)
-        return list(found.values())
+        seen, apart = collections.Counter(), []
+        for stimuli, models in found.values():
+            seen[stimuli.name] += 1
+            if seen[stimuli.name] > 1:
+                name = f"{stimuli.name} ({seen[stimuli.name]})"
+                stimuli = dataclasses.replace(stimuli, name=name)
+            apart.append((stimuli, models))
+        return apart
 
 
 def suites_of(named: Sequence[str]) -> tuple[str, ...]:
@@ -123,7 +135,21 @@ def open_all(args: argparse.Namespace, n_devices: int) -> Opened:
     twice = _first_twice(opened.names)
     if twice:
         raise ValueError(f"two models are called {twice}: say LABEL={twice} for one")
-    return opened
+    if HUMANS in opened.names:
+        raise ValueError(f"a model is called {HUMANS}: say LABEL={HUMANS} for it")
+    return dataclasses.replace(opened, observers=_apart(observers, opened.names))
+
+
+def _apart(
+    observers: Sequence[Decisions], models: Sequence[str]
+) -> tuple[Decisions, ...]:
+    """Returns observers, of which none is called as a model that is evaluated here."""
+    return tuple(
+        dataclasses.replace(one, observer=f"{one.observer} (published)")
+        if one.observer in models
+        else one
+        for one in observers
+    )
 
 
 def _read_predicted(
@@ -200,6 +226,7 @@ def _open_onnx(args: argparse.Namespace) -> list[Model]:
     )
     if not args.onnx and (args.mean or args.std or args.pixels or args.classes):
         raise ValueError("--mean, --std, --pixels and --classes are of --onnx")
+    of_pixels = bool(args.mean or args.std or args.pixels)
     found = []
     for named in args.onnx:
         label, path = _labelled(named)
@@ -211,6 +238,11 @@ def _open_onnx(args: argparse.Namespace) -> list[Model]:
                 classes=classes,
                 pixels=pixels,
             )
+        )
+    if of_pixels and all(m.about["normalization"] == onnx_model.INSIDE for m in found):
+        raise ValueError(
+            "--mean, --std and --pixels are for no file here: "
+            f"{', '.join(args.onnx)} normalizes inside; leave them out"
         )
     return found
 

@@ -15,6 +15,7 @@ from jigsaw_shape.evals.model import Model
 
 _DEFAULT_PX = 224
 _OUR_OWN = "jigsaw_shape"  # the producer of files that normalize inside
+INSIDE = "inside the file"  # what rows say of their normalization
 _FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 _OUTPUTS = ("logits", "classification")  # names preferred among several outputs
 _FEATURES = "features"  # an output of that name, [B, F], is the pooled features
@@ -137,17 +138,12 @@ class _Entry:
 
     def _pixels(self, path, session, facts, pixels):
         named = pixels.mean is not None, pixels.std is not None
-        if self._kind == np.uint8:
-            if any(named):
-                raise ValueError(
-                    f"{path} takes uint8 pixels and normalizes inside: leave out "
-                    "--mean and --std"
-                )
-            return None, None, 255
         if any(named) and not all(named):
             raise ValueError("give both --mean and --std, or neither")
-        inside = session.get_modelmeta().producer_name == _OUR_OWN
-        if inside and not any(named):
+        # What normalizes inside may stand beside others, which the flags are for.
+        if self._kind == np.uint8:
+            return None, None, 255
+        if session.get_modelmeta().producer_name == _OUR_OWN:
             return None, None, 1
         mean = facts.get("mean") if pixels.mean is None else pixels.mean
         std = facts.get("std") if pixels.std is None else pixels.std
@@ -162,7 +158,10 @@ class _Entry:
                 f"{path}: mean {mean.tolist()} and std {std.tolist()}, expected three "
                 "numbers each, std above 0"
             )
-        return mean, std, pixels.scale or 1
+        scale = pixels.scale or 1
+        if not any(named):  # the file's are of pixels in [0, 1]
+            mean, std = mean * scale, std * scale
+        return mean, std, scale
 
     def prepare(self, images) -> np.ndarray:
         """Returns pixels as the network wants them, of float32 [b, H, W, 3]."""
@@ -187,7 +186,7 @@ class _Entry:
     def about(self) -> dict:
         """Returns what rows say of the normalization."""
         if self._mean is None:
-            return {"normalization": "inside the file"}
+            return {"normalization": INSIDE}
         return {
             "normalization": f"mean {_numbers(self._mean)}, std {_numbers(self._std)} "
             f"on 0..{self._scale:g}"
@@ -238,7 +237,8 @@ def _label_space(path, n_scores, classes, facts) -> tuple[tuple[str, ...], bool]
     classes = classes or tuple(facts.get("classes") or ())
     if n_scores in (None, imagenet16.N_CLASSES) and not classes:
         return imagenet16.CATEGORIES, True
-    if len(classes) == imagenet16.N_CLASSES:  # ImageNet's own names
+    all_named = len(classes) == imagenet16.N_CLASSES  # by ImageNet's own names
+    if all_named and n_scores in (None, imagenet16.N_CLASSES):
         return imagenet16.CATEGORIES, True
     if not classes and n_scores == len(imagenet16.CATEGORIES):
         return imagenet16.CATEGORIES, False

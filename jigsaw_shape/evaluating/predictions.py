@@ -20,7 +20,6 @@ from jigsaw_shape.evals.decisions import (
     COLUMNS,
     NO_ANSWER,
     Decisions,
-    image_key,
     read_csv,
 )
 from jigsaw_shape.evals.published import Stimuli
@@ -34,8 +33,8 @@ _EXPECTED = (
 def read_predictions(path: pathlib.Path, stimuli: Stimuli, *, name: str) -> Decisions:
     """Returns a file's decisions on the images of a folder, in the folder's order.
 
-    Images are matched by name: by the path below the folder, or by what follows the
-    last `_` of the file's name.
+    Images are matched by name: by the path below the folder, by the file's name where
+    there is one of it, or by either after a prefix that ends in `_`.
 
     Args:
       path: The file.
@@ -50,14 +49,14 @@ def read_predictions(path: pathlib.Path, stimuli: Stimuli, *, name: str) -> Deci
     if not path.is_file():
         raise ValueError(f"--predictions {path}: no such file")
     if path.suffix.lower() == ".npz":
-        images, answers = _read_npz(path, stimuli.categories)
+        images, answers, known = _read_npz(path, stimuli.categories)
     elif path.suffix.lower() == ".csv":
-        images, answers = _read_csv(path, stimuli.categories)
+        images, answers, known = _read_csv(path, stimuli.categories)
     else:
         raise ValueError(f"--predictions {path}: expected {_EXPECTED}")
     rows = _matched(path, images, stimuli)
     response = np.asarray(answers)[rows]
-    unknown = set(response.tolist()) - {*stimuli.categories, NO_ANSWER}
+    unknown = set(response.tolist()) - {*stimuli.categories, *known, NO_ANSWER}
     unknown -= set(imagenet16.CATEGORIES) if _in_16(stimuli) else set()
     if unknown:
         where = next(n for n, answer in enumerate(response) if answer in unknown)
@@ -135,6 +134,7 @@ def _arrays(path, names=None) -> dict[str, np.ndarray]:
 
 
 def _read_npz(path, categories):
+    """Returns images, decisions, and the classes that were scored, if any were."""
     arrays = _arrays(path)
     scores = [key for key in ("logits", "probabilities") if key in arrays]
     if "images" not in arrays or not (scores or "decisions" in arrays):
@@ -146,7 +146,7 @@ def _read_npz(path, categories):
     if not scores:
         answers = [str(answer) for answer in arrays["decisions"].ravel()]
         _refuse_length(path, images, len(answers), "decisions")
-        return images, answers
+        return images, answers, ()
     matrix = arrays[scores[0]]
     if matrix.ndim != 2 or matrix.dtype.kind not in "fiu":
         raise ValueError(
@@ -155,7 +155,20 @@ def _read_npz(path, categories):
         )
     _refuse_length(path, images, len(matrix), scores[0])
     classes = tuple(map(str, arrays["classes"].ravel())) if "classes" in arrays else ()
-    return images, _decide(path, images, matrix, classes, categories)
+    if scores[0] == "probabilities":  # or shares of another sum, such as percentages
+        matrix = _of_sum_1(path, images, matrix)
+    return images, *_decide(path, images, matrix, classes, categories)
+
+
+def _of_sum_1(path, images, matrix) -> np.ndarray:
+    _refuse_non_finite(path, images, matrix, "probabilities")
+    sums = matrix.sum(1, keepdims=True, dtype=np.float64)
+    odd = np.flatnonzero((matrix < 0).any(1) | (sums[:, 0] <= 0))
+    if len(odd):
+        raise ValueError(
+            f"{path}: the probabilities of {images[odd[0]]} are negative or all 0"
+        )
+    return matrix / sums
 
 
 def _refuse_length(path, images, n, what) -> None:
@@ -166,6 +179,7 @@ def _refuse_length(path, images, n, what) -> None:
 
 
 def _read_csv(path, categories):
+    """Returns images, decisions, and the classes that were scored, if any were."""
     with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         header, *lines = list(csv.reader(file)) or [[]]
     if set(COLUMNS) <= set(header):
@@ -176,8 +190,8 @@ def _read_csv(path, categories):
                 f"{path} has the trials of {', '.join(subjects)}: expected one's; "
                 "--observers reads folders of several"
             )
-        images = [image_key(trial["imagename"]) for trial in trials]
-        return images, [trial["object_response"] for trial in trials]
+        images = [trial["imagename"] for trial in trials]
+        return images, [trial["object_response"] for trial in trials], ()
     others = [column for column in header if column != "image"]
     if "image" not in header or not others or len(set(header)) < len(header):
         raise ValueError(
@@ -190,7 +204,7 @@ def _read_csv(path, categories):
             )
     images = [line[header.index("image")] for line in lines]
     if others == ["decision"]:
-        return images, [line[header.index("decision")] for line in lines]
+        return images, [line[header.index("decision")] for line in lines], ()
     matrix = np.empty((len(lines), len(others)))
     for row, line in enumerate(lines):
         for column, cell in enumerate(
@@ -206,11 +220,11 @@ def _read_csv(path, categories):
     classes = tuple(others)
     if others == [str(n) for n in range(len(others))]:  # numbers are no names
         classes = ()
-    return images, _decide(path, images, matrix, classes, categories)
+    return images, *_decide(path, images, matrix, classes, categories)
 
 
-def _decide(path, images, matrix, classes, categories) -> list[str]:
-    """Returns the class of each image's largest score."""
+def _decide(path, images, matrix, classes, categories):
+    """Returns the class of each image's largest score, and all that were scored."""
     _refuse_non_finite(path, images, matrix, "scores")
     n = matrix.shape[1]
     if n == imagenet16.N_CLASSES and len(classes) in (0, n):
@@ -227,7 +241,7 @@ def _decide(path, images, matrix, classes, categories) -> list[str]:
         raise ValueError(
             f"{path} has no scores for {', '.join(missing)}, which the images show"
         )
-    return [classes[answer] for answer in matrix.argmax(1)]
+    return [classes[answer] for answer in matrix.argmax(1)], classes
 
 
 def _refuse_non_finite(path, images, matrix, what) -> None:
@@ -251,7 +265,9 @@ def _matched(path, images, stimuli: Stimuli) -> np.ndarray:
     for row, image in enumerate(images):
         parts = pathlib.PurePosixPath(image.replace("\\", "/")).parts
         tails = ("/".join(parts[-n:]) for n in range(len(parts), 1, -1))
-        names = (image, *tails, image_key(image))
+        # A published name has a prefix, which ends in some `_`.
+        ends = ("_".join(image.split("_")[n:]) for n in range(1, image.count("_") + 1))
+        names = (image, *tails, *ends)
         key = next((name for name in names if name in known), None)
         if key is None:
             raise ValueError(

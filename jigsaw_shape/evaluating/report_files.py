@@ -5,12 +5,14 @@ the tables, `figures/` each figure as PNG and SVG, `decisions/` the models' deci
 the published format, and `report.html` all of it in one file.
 """
 
+import collections
 import json
 import math
 import pathlib
 import shlex
 import shutil
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -18,7 +20,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from jigsaw_shape.evals.decisions import write_csv
+from jigsaw_shape.evals.decisions import Decisions, write_csv
 from jigsaw_shape.evaluating import page, style, tables
 from jigsaw_shape.evaluating.findings import Findings
 from jigsaw_shape.evaluating.sections import cards, sections
@@ -46,6 +48,17 @@ def refuse_others(folder: pathlib.Path) -> None:
         )
 
 
+def claim(folder: pathlib.Path) -> None:
+    """Makes the folder, and sees that it can be written before anything is measured.
+
+    Raises:
+      OSError: It cannot.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
 def write(
     folder: pathlib.Path,
     findings: Findings,
@@ -55,12 +68,11 @@ def write(
     """Writes everything; what an earlier evaluation left goes.
 
     Args:
-      folder: Made where it is missing.
+      folder: See `claim`.
       findings: What was found.
       names: Of the models, in their order.
       about: See `facts.collect`.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     for part in (_FIGURES, _DECISIONS):
         shutil.rmtree(folder / part, ignore_errors=True)
     identity = {name: dict(facts) for name, facts in about["models"].items()}
@@ -73,10 +85,9 @@ def write(
         whole |= {f"model/{key}": value for key, value in of_model.items()}
         lines.append(json.dumps(_strict(whole), allow_nan=False) + "\n")
     (folder / FACTS).write_text(json.dumps(_strict(about), indent=2) + "\n")
-    for decided in findings.decisions:
+    for decided, parent in _with_folders(findings.decisions):
         name = _file_name(f"{decided.experiment}_{decided.observer}_session_1")
-        parent = folder / _DECISIONS / _file_name(decided.experiment)
-        write_csv(decided, parent / f"{name}.csv")
+        write_csv(decided, folder / _DECISIONS / parent / f"{name}.csv")
     looks = style.Looks(names)
     found = sections(findings, looks)
     for section in found:
@@ -87,6 +98,20 @@ def write(
     made = page.make(found, all_tables, cards(findings, looks), about)
     (folder / HTML).write_text(made)
     (folder / ROWS).write_text("".join(lines))  # last: says that the rest is there
+
+
+def _with_folders(
+    decisions: Sequence[Decisions],
+) -> Iterator[tuple[Decisions, str]]:
+    """Yields decisions with their folder: the experiment, numbered by other images."""
+    sets = collections.defaultdict(list)
+    for decided in decisions:
+        known = sets[decided.experiment]
+        if decided.images not in known:
+            known.append(decided.images)
+        number = known.index(decided.images) + 1
+        suffix = f"-{number}" if number > 1 else ""
+        yield decided, _file_name(decided.experiment) + suffix
 
 
 def print_summary(findings: Findings, console: Console) -> None:

@@ -1,6 +1,5 @@
 """Which images the suite `retrieval` is measured on, and of whom."""
 
-import collections
 import dataclasses
 from collections.abc import Sequence
 
@@ -57,7 +56,7 @@ def find(opened: Opened, *, explicit: bool) -> tuple[Searched, list[str]]:
     if not given:
         others = [model for model in able if model.name not in opened.configs]
         own = [(s, [*runs, *others]) for s, runs in opened.of_runs(own_images)]
-        found = _named_apart([(s, m) for s, m in own if m])
+        found = [(s, m) for s, m in own if m]
     kept = []
     for stimuli, models in found:
         try:
@@ -85,14 +84,3 @@ def own_images(config) -> Stimuli:
         "run was trained on"
     )
     return dataclasses.replace(stimuli, made_by=made_by)
-
-
-def _named_apart(found: Searched) -> Searched:
-    """Numbers sets of one name, such as those of runs with other splits."""
-    seen, renamed = collections.Counter(), []
-    for stimuli, models in found:
-        seen[stimuli.name] += 1
-        n = seen[stimuli.name]
-        name = stimuli.name if n == 1 else f"{stimuli.name} ({n})"
-        renamed.append((dataclasses.replace(stimuli, name=name), models))
-    return renamed

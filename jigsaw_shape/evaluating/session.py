@@ -150,7 +150,7 @@ class Session:
                         scores[suite.name][model.name] = suite.scores(answers, label)
         if "target" in suites:
             self.score("target", part, [decided[m.name] for m in models], ())
-        self.findings.stimuli[part.name] = part
+        self.findings.stimuli.setdefault(part.name, part)  # or the whole of it
         for name, of_models in scores.items():
             base = {"suite": name, "data": part.name}
             self.findings.rows += scoring.paired_rows(of_models, base, seed=self.seed)
