@@ -8,7 +8,6 @@ import math
 from ml_collections import ConfigDict
 
 from jigsaw_shape import config as config_lib
-from jigsaw_shape.diversify import named
 
 # Of `config.diversify`: may move over a run.
 _MOVING = ("p_ordered", "p_shuffled", "per_tile", "weakest", "strongest", "external")
@@ -140,9 +139,10 @@ def _check_diversify(config: ConfigDict) -> None:
     _share("config.diversify.until", settings.until)
     _at_least(1, "config.diversify.n_styles", settings.n_styles)
     of_tiles = any(settings.per_tile) and not settings.enlarge_tiles
+    uses_adain = "adain" in config_lib.listed(settings.name)
     stylized_px = config.data.image_size // (config.jigsaw.grid if of_tiles else 1)
     _require(
-        "adain" not in named(settings.name) or stylized_px >= _LEAST_ADAIN_PX,
+        not uses_adain or stylized_px >= _LEAST_ADAIN_PX,
         f"config.data.image_size is {config.data.image_size}, so that AdaIN gets "
         f"{stylized_px} px{' tiles' * of_tiles}: {_LEAST_ADAIN_PX} or more allowed"
         + "; or set config.diversify.enlarge_tiles"

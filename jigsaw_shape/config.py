@@ -139,7 +139,12 @@ def workdir(config: ConfigDict) -> pathlib.Path:
 
 def source_names(config: ConfigDict) -> tuple[str, ...]:
     """Returns `config.data.sources` as a tuple; empty means all but the target."""
-    return tuple(s.strip() for s in config.data.sources.split(",") if s.strip())
+    return listed(config.data.sources)
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """Returns the names in a field such as `"photo,cartoon"`; () for `""`."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def flatten(tree: dict, prefix: str = "") -> dict:

@@ -28,7 +28,7 @@ ROOMS = {
     "versions": set(),
     "diversify": {"diversify", "jigsaw", "models"},
     "stylizing": {"stylizing", "diversify", "jigsaw", "data", "lock", "versions"},
-    "models": {"models", "download"},
+    "models": {"models", "download", "lock"},
     "data": {"data", "download", "lock"},
     "bench": {
         *("bench", "data", "config", "checks", "settings", "presets", "rows"),

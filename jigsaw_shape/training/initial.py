@@ -9,6 +9,7 @@ from flax import traverse_util
 from ml_collections import ConfigDict
 
 from jigsaw_shape import rows
+from jigsaw_shape.config import listed
 from jigsaw_shape.models import ENCODERS, weights
 from jigsaw_shape.training import checkpoint, rundir
 
@@ -34,7 +35,7 @@ def load(config: ConfigDict) -> weights.Pretrained | None:
     """
     model, pretrained = config.model, None
     mean, std = pixels(config)
-    skip = tuple(p.strip() for p in model.init_skip.split(",") if p.strip())
+    skip = listed(model.init_skip)
     folder, rule = _as_run(model.init)
     if folder is not None:
         pretrained = _of_run(config, folder, rule, skip)
@@ -132,8 +133,7 @@ def _refuse_target(config: ConfigDict, facts: Mapping[str, Any]) -> None:
     ours = config.data
     if facts.get("dataset") != ours.name or "target" not in facts:
         return
-    named = facts.get("sources", "")
-    sources = {name.strip() for name in named.split(",") if name.strip()}
+    sources = listed(facts.get("sources", ""))
     theirs = facts["target"]
     if theirs != ours.target and (not sources or ours.target in sources):
         raise ValueError(
