@@ -69,6 +69,12 @@ def _predictions(folder, conflicts, texture_of=5):
     return path
 
 
+def _shape_bias(capsys, predictions, conflicts, out, *more):
+    """Runs the command on a file of predictions of a cue conflict."""
+    data = ("--predictions", predictions, "--data", conflicts)
+    return _run(capsys, "--suite", "shape_bias", *data, "--out", out, *more)
+
+
 class _Links(html.parser.HTMLParser):
     """Collects what a page would fetch."""
 
@@ -85,19 +91,8 @@ class _Links(html.parser.HTMLParser):
 
 def test_predictions_beside_observers(tmp_path, conflicts, observers, capsys):
     out = tmp_path / "out"
-    code, printed = _run(
-        capsys,
-        "--predictions",
-        _predictions(tmp_path, conflicts),
-        "--suite",
-        "shape_bias",
-        "--data",
-        conflicts,
-        "--observers",
-        observers,
-        "--out",
-        out,
-    )
+    mine = _predictions(tmp_path, conflicts)
+    code, printed = _shape_bias(capsys, mine, conflicts, out, "--observers", observers)
     assert code == 0, printed.err
     rows = [json.loads(line) for line in (out / report_files.ROWS).open()]
     overall = {r["model"]: r for r in rows if "shape_bias" in r and "category" not in r}
@@ -299,16 +294,16 @@ def test_a_model_called_as_an_observer_is_told_apart(
     tmp_path, conflicts, observers, capsys
 ):
     mine = _predictions(tmp_path, conflicts, texture_of=0)
-    common = ("--suite", "shape_bias", "--data", conflicts, "--observers", observers)
+    beside = ("--observers", observers)
     out = tmp_path / "out"
-    code, printed = _run(capsys, "--predictions", f"net={mine}", *common, "--out", out)
+    code, printed = _shape_bias(capsys, f"net={mine}", conflicts, out, *beside)
     assert code == 0, printed.err
     rows = [json.loads(line) for line in (out / report_files.ROWS).open()]
     overall = [r for r in rows if "shape_bias" in r and "category" not in r]
     biases = {r["model"]: r["shape_bias"] for r in overall}
     assert (biases["net"], biases["net (published)"]) == (1, 0)
-    code, printed = _run(
-        capsys, "--predictions", f"humans={mine}", *common, "--out", tmp_path / "other"
+    code, printed = _shape_bias(
+        capsys, f"humans={mine}", conflicts, tmp_path / "other", *beside
     )
     assert code == 2
     assert "a model is called humans" in printed.err
@@ -316,17 +311,8 @@ def test_a_model_called_as_an_observer_is_told_apart(
 
 def test_a_folder_that_cannot_be_made_is_refused_first(tmp_path, conflicts, capsys):
     (tmp_path / "file").touch()
-    code, printed = _run(
-        capsys,
-        "--predictions",
-        _predictions(tmp_path, conflicts),
-        "--suite",
-        "shape_bias",
-        "--data",
-        conflicts,
-        "--out",
-        tmp_path / "file" / "out",
-    )
+    mine = _predictions(tmp_path, conflicts)
+    code, printed = _shape_bias(capsys, mine, conflicts, tmp_path / "file" / "out")
     assert code == 2
     assert len(printed.err.splitlines()) == 1
     assert "cue-conflict:" not in printed.out  # nothing was measured

@@ -89,10 +89,7 @@ def enumerate_runs(
                     drawn = search.draw(config, ranges, seed=seed, trial=trial)
                     drawn_arguments = [
                         *arguments,
-                        *(
-                            f"--config.{key}={value}"  # of a text without its quotes
-                            for key, value in drawn.items()
-                        ),
+                        *(f"--config.{key}={value}" for key, value in drawn.items()),
                     ]
                     tried = load(drawn_arguments)
                     runs.append(

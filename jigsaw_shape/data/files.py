@@ -20,6 +20,8 @@ Parts = tuple[str, ...]  # a path below the folder or archive
 
 _JUNK = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, EOFError)
+# A member's: RuntimeError is zipfile's of a password or a compression it does not know.
+_UNREADABLE = (*_DAMAGE, zlib.error, RuntimeError)
 _CHUNK = 1 << 20  # bytes
 _MAX_DEPTH = 8  # folders below the named one that are looked into
 
@@ -231,7 +233,7 @@ class _Member:
             with open_fn(self._info) as file:
                 while chunk := file.read(_CHUNK):
                     out.write(chunk)
-        except (*_DAMAGE, zlib.error, RuntimeError, NotImplementedError) as error:
+        except _UNREADABLE as error:
             name = self._info.filename if is_zip else self._info.name
             raise ValueError(
                 f"{name} of {self._path} cannot be read: {error}"

@@ -95,11 +95,13 @@ def plan(
             "images than experiments' is given as images=DIR"
         )
     for job in jobs:
-        if job.suites != ("retrieval",) and not (job.models or opened.predicted):
+        if job.suites == ("retrieval",):  # of features, whatever the classes
+            continue
+        if not (job.models or opened.predicted):
             raise ValueError(
                 f"{', '.join(job.suites)}: --predictions holds features and no answers"
             )
-        for model in job.models if job.suites != ("retrieval",) else ():
+        for model in job.models:
             job.stimuli.labels(model.classes, model.name)
     return jobs, notes
 

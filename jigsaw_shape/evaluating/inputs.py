@@ -226,7 +226,6 @@ def _open_onnx(args: argparse.Namespace) -> list[Model]:
     )
     if not args.onnx and (args.mean or args.std or args.pixels or args.classes):
         raise ValueError("--mean, --std, --pixels and --classes are of --onnx")
-    of_pixels = bool(args.mean or args.std or args.pixels)
     found = []
     for named in args.onnx:
         label, path = _labelled(named)
@@ -239,7 +238,8 @@ def _open_onnx(args: argparse.Namespace) -> list[Model]:
                 pixels=pixels,
             )
         )
-    if of_pixels and all(m.about["normalization"] == onnx_model.INSIDE for m in found):
+    inside = all(m.about["normalization"] == onnx_model.INSIDE for m in found)
+    if inside and (args.mean or args.std or args.pixels):
         raise ValueError(
             "--mean, --std and --pixels are for no file here: "
             f"{', '.join(args.onnx)} normalizes inside; leave them out"

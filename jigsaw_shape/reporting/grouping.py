@@ -39,6 +39,10 @@ class Benchmark:
     records: Sequence[Record]
     notes: Sequence[str] = ()
 
+    def n_seeds(self, label: str) -> int:
+        """Returns how many seeds of a method there should be."""
+        return len({seed for _, seed in self.expected[label]})
+
 
 def group(records: Sequence[Record], apart: bool = False) -> list[Benchmark]:
     """Returns the benchmarks that `records` are of.

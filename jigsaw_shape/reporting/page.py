@@ -128,8 +128,8 @@ def _headlines(benchmark: Benchmark, baseline: str) -> list[tuple[str, str]]:
     }
     if means:
         best = max(means, key=lambda label: means[label].mean)
-        n_seeds = len({seed for _, seed in benchmark.expected[best]})
-        text = tables.mean_text(means[best], n_seeds).replace("+-", "±")
+        text = tables.mean_text(means[best], benchmark.n_seeds(best))
+        text = text.replace("+-", "±")
         found.append((text, f"{best}, % {where}"))
         if baseline in means and best != baseline:
             gain = compare.paired(

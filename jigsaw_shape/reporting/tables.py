@@ -99,7 +99,7 @@ def accuracy_table(
             planned = sum(t == target for t, _ in benchmark.expected[label])
             text = mean_text(columns[i][j], planned) or _gap(benchmark, label, target)
             row.append(Cell(text, i in best[j]))
-        n_seeds = len({seed for _, seed in benchmark.expected[label]})
+        n_seeds = benchmark.n_seeds(label)
         if several:
             text = mean_text(averages[i], n_seeds) or "-"
             row.append(Cell(text, i in best_average))
@@ -200,14 +200,13 @@ def _notes(benchmark, rule, baseline):
 
 def _behind(benchmark: Benchmark) -> str:
     """Returns how many trials each method has, where some of a search are missing."""
-    counts = {}
+    counts = []
     for label, cells in benchmark.expected.items():
-        trials = [r for records in cells.values() for r in records]
-        trials = [r for r in trials if r.trial is not None]
+        trials = [r for found in cells.values() for r in found if r.trial is not None]
         done = sum(r.status == FINISHED for r in trials)
         if done < len(trials):
-            counts[label] = f"{label} ({done} of {len(trials)})"
-    return ", ".join(counts.values())
+            counts.append(f"{label} ({done} of {len(trials)})")
+    return ", ".join(counts)
 
 
 def _gap(benchmark: Benchmark, label: str, target: str) -> str:
