@@ -238,8 +238,9 @@ def _open_onnx(args: argparse.Namespace) -> list[Model]:
                 pixels=pixels,
             )
         )
-    inside = all(m.about["normalization"] == onnx_model.INSIDE for m in found)
-    if inside and (args.mean or args.std or args.pixels):
+    if (args.mean or args.std or args.pixels) and all(
+        model.about["normalization"] == onnx_model.INSIDE for model in found
+    ):
         raise ValueError(
             "--mean, --std and --pixels are for no file here: "
             f"{', '.join(args.onnx)} normalizes inside; leave them out"
