@@ -26,10 +26,13 @@ ROOMS = {
     "lock": set(),
     "atomic": set(),
     "versions": set(),
-    "diversify": {"diversify", "jigsaw", "models"},
-    "stylizing": {"stylizing", "diversify", "jigsaw", "data", "lock", "versions"},
+    "diversify": {"diversify", "jigsaw", "models", "atomic"},
+    "stylizing": {
+        *("stylizing", "diversify", "jigsaw", "data"),
+        *("lock", "atomic", "versions"),
+    },
     "models": {"models", "download", "lock"},
-    "data": {"data", "download", "lock"},
+    "data": {"data", "download", "lock", "atomic"},
     "bench": {
         *("bench", "data", "config", "checks", "settings", "presets", "rows"),
         *("cli", "lock", "atomic"),
@@ -45,21 +48,13 @@ ROOMS = {
         *("config", "settings", "rows"),
     },
     "embedding": {
-        *("embedding", "exporting", "evals", "models", "data", "stylizing"),
+        *("embedding", "exporting", "evals", "models", "data", "stylizing", "atomic"),
     },
     "evals": {"evals", "data", "models", "jigsaw", "augment"},
     "training": {
         *("training", "evals", "models", "data", "diversify", "stylizing"),
-        *(
-            "jigsaw",
-            "augment",
-            "config",
-            "settings",
-            "rows",
-            "lock",
-            "atomic",
-            "versions",
-        ),
+        *("jigsaw", "augment", "config", "settings", "rows"),
+        *("lock", "atomic", "versions"),
     },
 }
 WITHOUT_JAX = (

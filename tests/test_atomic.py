@@ -28,3 +28,4 @@ def test_what_fails_on_the_way_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="no space"):
         atomic.write_text(path, "second")
     assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]

@@ -268,7 +268,7 @@ def test_a_killed_process_leaves_what_the_next_one_continues(inputs, tmp_path):
     whole = tmp_path / "whole"
     stylize_folder(contents, inputs / "styles", whole, _settings(inputs))
     assert _digests(out) == _digests(whole)
-    assert not list(out.rglob("*.part"))
+    assert not list(out.rglob("*.partial"))
 
 
 def _refusal(capsys, *arguments):

@@ -8,7 +8,6 @@ NeurIPS 2019) and ImageNet-R (Hendrycks et al., ICCV 2021; 200 of the classes).
 import hashlib
 import os
 import pathlib
-import secrets
 from collections.abc import Iterable
 
 import numpy as np
@@ -16,6 +15,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 from rich.progress import track
 
+from jigsaw_shape import atomic
 from jigsaw_shape.data import files
 from jigsaw_shape.data.dataset import Dataset
 
@@ -121,9 +121,8 @@ def _labels(builder: tfds.core.DatasetBuilder, split: str, source) -> np.ndarray
             read += [record["label"] for record in source.__getitems__(list(chunk))]
         known[split] = np.array(read, np.int32)
         if os.access(path.parent, os.W_OK):
-            part = path.with_name(f"{path.stem}.{secrets.token_hex(4)}.part.npz")
-            np.savez(part, **known)
-            part.replace(path)
+            with atomic.replacing(path) as partial, partial.open("wb") as file:
+                np.savez(file, **known)
     return known[split]
 
 

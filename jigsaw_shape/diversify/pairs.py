@@ -8,7 +8,6 @@ import dataclasses
 import hashlib
 import importlib.resources
 import json
-import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from jigsaw_shape import atomic
 from jigsaw_shape.diversify import vgg
 from jigsaw_shape.diversify.adain import Pair, Stages
 
@@ -71,10 +71,8 @@ def save_pair(path: Path, pair: Pair, about: Mapping[str, Any]) -> None:
                 for leaf, array in layer.items():
                     name = f"{network}/{i}/{j}/{leaf}"
                     arrays[name] = np.asarray(array, np.float16)
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
+    with atomic.replacing(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, **arrays)
-    os.replace(part, path)
 
 
 def mirrored(encoder: Stages) -> list[list[tuple[int, int]]]:

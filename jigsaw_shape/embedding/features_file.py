@@ -5,7 +5,6 @@ float32 [F], as the encoder gave it; and `facts` of the encoder, as JSON.
 """
 
 import json
-import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow
 from pyarrow import parquet
+
+from jigsaw_shape import atomic
 
 SUFFIXES = (".npz", ".parquet")
 _FACTS = "facts"
@@ -57,15 +58,13 @@ def write(
       facts: Of the encoder, in JSON's types.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
     vectors = np.ascontiguousarray(vectors, np.float32)
     norms = np.linalg.norm(vectors, axis=1).astype(np.float32)
     text = json.dumps(facts)
     if path.suffix == ".npz":
-        with part.open("wb") as file:
-            np.savez(
-                file, path=np.asarray(paths), norm=norms, vector=vectors, facts=text
-            )
+        arrays = {"path": np.asarray(paths), "norm": norms, "vector": vectors}
+        with atomic.replacing(path) as partial, partial.open("wb") as file:
+            np.savez(file, **arrays, facts=text)
     else:
         flat = pyarrow.array(vectors.ravel())
         table = pyarrow.table(
@@ -78,8 +77,8 @@ def write(
                 ),
             }
         )
-        parquet.write_table(table.replace_schema_metadata({_FACTS: text}), part)
-    os.replace(part, path)
+        with atomic.replacing(path) as partial:
+            parquet.write_table(table.replace_schema_metadata({_FACTS: text}), partial)
 
 
 def read(path: Path) -> Features:

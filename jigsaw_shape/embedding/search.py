@@ -6,11 +6,11 @@ vector.
 """
 
 import importlib.util
-import os
 from pathlib import Path
 
 import numpy as np
 
+from jigsaw_shape import atomic
 from jigsaw_shape.evals.retrieval import unit
 
 _BLOCK = 2**25  # similarities at a time, 128 MB
@@ -63,9 +63,8 @@ def write_index(path: Path, vectors: np.ndarray) -> None:
         vectors.shape[1], _NEIGHBOURS, faiss.METRIC_INNER_PRODUCT
     )
     index.add(unit(vectors))
-    part = path.with_name(f".{path.name}.part")
-    faiss.write_index(index, str(part))
-    os.replace(part, path)
+    with atomic.replacing(path) as partial:
+        faiss.write_index(index, str(partial))
 
 
 def search_index(

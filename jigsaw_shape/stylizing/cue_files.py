@@ -15,6 +15,7 @@ import jax
 import numpy as np
 from PIL import Image
 
+from jigsaw_shape import atomic
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.diversify import pairs
 from jigsaw_shape.stylizing import images
@@ -118,7 +119,8 @@ def make(
             name: stack.enter_context(images.claimed(out_dir / name, facts, about))
             for name in (MIXED, ORIGINAL, PRINT, TEXTURE)
         }
-        _write_summary(out_dir / MIXED / SUMMARY, about)
+        summary = json.dumps(about, indent=2) + "\n"
+        atomic.write_text(out_dir / MIXED / SUMMARY, summary)
         work = _Work(dataset, recipe, words, stylizer, file.digest)
         jobs = [job for job in work.jobs(mixes) if job.key not in outputs[job.folder]]
         on_image(0, len(jobs))
@@ -147,12 +149,6 @@ def _first_texture(
         )
     stylizer.keep_style(pixels)
     return pixels
-
-
-def _write_summary(path: Path, about: Mapping) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(about, indent=2) + "\n")
-    os.replace(part, path)
 
 
 class _Job(NamedTuple):

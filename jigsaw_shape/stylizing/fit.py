@@ -23,6 +23,7 @@ import numpy as np
 import optax
 from flax import serialization
 
+from jigsaw_shape import atomic
 from jigsaw_shape.diversify import adain, pairs
 from jigsaw_shape.diversify.adain import Pair, Stages
 from jigsaw_shape.stylizing import images as images_lib
@@ -163,9 +164,8 @@ def fit(
     def save(step):
         stored = {"step": step, "trained": trained, "optimizer": opt_state}
         stored = jax.device_get(serialization.to_state_dict(stored)) | {"about": begun}
-        part = state_path.with_suffix(".state.part")
-        part.write_bytes(serialization.msgpack_serialize(stored))
-        part.replace(state_path)
+        with atomic.replacing(state_path) as partial:
+            partial.write_bytes(serialization.msgpack_serialize(stored))
 
     for step in range(state["step"], settings.n_steps):
         contents, styles = task.crops(step + 1)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from jigsaw_shape import atomic
 from jigsaw_shape.data import files
 from jigsaw_shape.lock import lock
 
@@ -170,9 +171,8 @@ def write(path: Path, pixels: np.ndarray, file_format: str) -> None:
     """
     kind, options = FORMATS[file_format]
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    Image.fromarray(pixels).save(part, kind, **options)
-    os.replace(part, path)
+    with atomic.replacing(path) as partial:
+        Image.fromarray(pixels).save(partial, kind, **options)
 
 
 def fault(path: Path, error: Exception) -> str:
@@ -256,8 +256,11 @@ class Output:
         self._folder, self._done = folder, set()
         path = folder / MANIFEST
         path.touch()
-        part = path.with_name(f".{MANIFEST}.part")
-        with path.open(errors="replace") as old, part.open("w") as new:
+        with (
+            path.open(errors="replace") as old,
+            atomic.replacing(path) as partial,
+            partial.open("w") as new,
+        ):
             for line in old:
                 try:
                     row = json.loads(line)
@@ -267,7 +270,6 @@ class Output:
                 if key not in self._done and output.is_file():
                     self._done.add(key)
                     new.write(json.dumps(row) + "\n")
-        os.replace(part, path)
         self._manifest = path.open("a", buffering=1)  # a line at a time
 
     def __contains__(self, key: tuple[str, int]) -> bool:
@@ -318,9 +320,8 @@ def claimed(
         if stored.exists():
             _refuse_changes(stored, facts)
         else:
-            part = stored.with_name(f".{FACTS}.part")
-            part.write_text(json.dumps({"settings": facts, **about}, indent=2) + "\n")
-            os.replace(part, stored)
+            text = json.dumps({"settings": facts, **about}, indent=2) + "\n"
+            atomic.write_text(stored, text)
         output = Output(folder)
         stack.callback(output.close)
         yield output
