@@ -54,11 +54,11 @@ def _answers(suite, predict, images):
 def test_a_reader_of_colours_keeps_its_accuracy_and_one_of_arrangement_loses_it():
     images, colour, half = _images()
     suite = puzzle.make_suite(S)
-    rows = list(suite.rows(_answers(suite, _by_colour, images), colour, ("a", "b")))
+    rows = list(suite.rows(_answers(suite, _by_colour, images), colour, 0))
     assert [row["level"] for row in rows] == [1, 2, 3, 4, 5, 6]
     assert [row["accuracy"] for row in rows] == [1] * 6
     outputs = _answers(suite, _by_arrangement, images)
-    rows = list(suite.rows(outputs, half, ("a", "b")))
+    rows = list(suite.rows(outputs, half, 0))
     assert rows[0]["accuracy"] == 1
     assert np.mean([row["accuracy"] for row in rows[1:]]) < 0.75
     assert all(row["low"] <= row["accuracy"] <= row["high"] for row in rows)
@@ -119,9 +119,7 @@ def _head_rows(whole, shuffled):
     np.testing.assert_array_equal(probe.orders(np.arange(N)), _truth())
     outputs[probe.name] = _head(shuffled)
     label = np.zeros(N, np.int32)
-    found = [
-        row for row in suite.rows(outputs, label, ("a", "b")) if "level" not in row
-    ]
+    found = [row for row in suite.rows(outputs, label, 0) if "level" not in row]
     assert suite.scores(outputs, label)["jigsaw"].mean() == pytest.approx(
         found[0]["shuffled_accuracy"]
     )

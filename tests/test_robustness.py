@@ -37,7 +37,7 @@ def test_rows_are_the_curve_and_the_area_under_it():
         for probe in SUITE.probes
     }
     outputs["contrast/0.5"] = RIGHT
-    rows = list(SUITE.rows(outputs, LABEL, ("a", "b")))
+    rows = list(SUITE.rows(outputs, LABEL, 0))
     curve = [row for row in rows if row["condition"] == "contrast"]
     assert [row.get("level") for row in curve][:3] == [1, 0.5, 0.3]
     assert [row["accuracy"] for row in curve[:-1]] == [1, 1, 0, 0, 0, 0, 0, 0]
@@ -58,9 +58,31 @@ def test_rows_are_the_curve_and_the_area_under_it():
 def test_a_level_of_some_right_answers_has_an_interval_around_it():
     half = {"classification": np.eye(2, dtype=np.float32)[[0, 1, 0, 1, 1]]}  # 3 of 5
     outputs = {probe.name: half for probe in SUITE.probes}
-    for row in SUITE.rows(outputs, LABEL, ("a", "b")):
+    for row in SUITE.rows(outputs, LABEL, 0):
         assert row.get("accuracy", row.get("area")) == pytest.approx(0.6)
         assert 0 <= row["low"] < 0.6 < row["high"] <= 1
+
+
+def test_rows_name_the_version_that_was_shown():
+    outputs = {probe.name: RIGHT for probe in SUITE.probes}
+    rows = [row for row in SUITE.rows(outputs, LABEL, 0) if "level" in row]
+    assert {row["probe"] for row in rows} == set(outputs)
+    weakest = {row["condition"]: row["probe"] for row in reversed(rows)}
+    assert weakest["false_colour"] == "plain"
+    assert weakest["high_pass"] == "grey"
+    assert weakest["uniform_noise"] == "uniform_noise/0"
+
+
+def test_a_seed_decides_the_intervals():
+    label = np.arange(40) % 2
+    half = {"classification": np.eye(2, dtype=np.float32)[np.arange(40) % 3 % 2]}
+    outputs = {probe.name: half for probe in SUITE.probes}
+
+    def intervals(seed):
+        return [(row["low"], row["high"]) for row in SUITE.rows(outputs, label, seed)]
+
+    assert intervals(0) == intervals(0)
+    assert intervals(0) != intervals(1)
 
 
 def test_eidolons_share_their_parts_and_never_those_of_other_images():

@@ -102,7 +102,7 @@ def test_rows_count_right_answers_for_each_condition():
     right = np.eye(2, dtype=np.float32)[label]
     outputs = {probe.name: {"classification": right} for probe in suite.probes}
     outputs["edges"] = {"classification": np.float32([[1, 0]] * 4)}
-    rows = {row["condition"]: row for row in suite.rows(outputs, label, ("a", "b"))}
+    rows = {row["condition"]: row for row in suite.rows(outputs, label, 0)}
     assert set(rows) == {
         "original", "greyscale", "black_and_white", "silhouette", "edges", "texture",
     }  # fmt: skip

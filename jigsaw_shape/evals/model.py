@@ -82,11 +82,11 @@ class Suite:
     Attributes:
       name: As in `--suite`.
       probes: What it needs to see answered.
-      rows: `rows(outputs, label, classes)` yields flat rows of JSON's types: what was
+      rows: `rows(outputs, label, seed)` yields flat rows of JSON's types: what was
         asked (`condition`, `level`, `category`, whichever apply) and measures, shares
         in [0, 1]. `outputs` has each probe's `Outputs` by the probe's name, `label` is
-        int32 [n], both over all images in their order; `classes` names labels and
-        scores alike. The command adds the model, the data and the suite.
+        int32 [n], both over all images in their order; `seed` is the bootstrap's. The
+        command adds the model, the data and the suite.
       scores: `scores(outputs, label)` returns what each image contributes, float32 [n]
         by condition, such as its share of right answers over a distortion's levels;
         the mean over images is the condition's measure. Two models are compared on the
@@ -95,9 +95,7 @@ class Suite:
 
     name: str
     probes: Sequence[Probe]
-    rows: Callable[
-        [Mapping[str, Outputs], np.ndarray, tuple[str, ...]], Iterable[dict[str, Any]]
-    ]
+    rows: Callable[[Mapping[str, Outputs], np.ndarray, int], Iterable[dict[str, Any]]]
     scores: (
         Callable[[Mapping[str, Outputs], np.ndarray], dict[str, np.ndarray]] | None
     ) = None

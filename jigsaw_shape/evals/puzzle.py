@@ -61,10 +61,9 @@ def make_suite(size_px: int, permutations: np.ndarray | None = None) -> Suite:
             for g, name in names.items()
         }
 
-    def rows(outputs, label, classes):
-        del classes
+    def rows(outputs, label, seed):
         for g, correct in right(outputs, label).items():
-            low, high = bootstrap.interval(correct, np.ones(len(label)))
+            low, high = bootstrap.interval(correct, np.ones(len(label)), seed=seed)
             yield {
                 "condition": "shuffled",
                 "level": g,
@@ -74,7 +73,7 @@ def make_suite(size_px: int, permutations: np.ndarray | None = None) -> Suite:
                 "n": len(label),
             }
         if permutations is not None:
-            yield from _head_rows(outputs, permutations)
+            yield from _head_rows(outputs, permutations, seed)
 
     def scores(outputs, label):
         found = {
@@ -141,7 +140,7 @@ def _shuffler(grid: int):
 
 
 def _head_rows(
-    outputs: Mapping[str, Outputs], permutations: np.ndarray
+    outputs: Mapping[str, Outputs], permutations: np.ndarray, seed: int
 ) -> Iterator[dict]:
     whole = outputs[PLAIN.name]["jigsaw"].argmax(-1)
     answered = outputs[_HEAD_PROBE]["jigsaw"].argmax(-1)
@@ -154,7 +153,7 @@ def _head_rows(
     )
     distance = (permutations[:, None] != permutations[None]).sum(-1)
     right = answered == truth
-    low, high = bootstrap.interval(right, np.ones(n))
+    low, high = bootstrap.interval(right, np.ones(n), seed=seed)
     wrong = distance[truth, answered][~right]
     yield {
         "condition": "jigsaw",

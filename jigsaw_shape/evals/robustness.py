@@ -26,9 +26,10 @@ def make_suite(amplitude: np.ndarray | None = None) -> Suite:
     """Returns the suite of the published distortions at the published levels.
 
     Its rows are of two kinds. One a distortion and level: `condition`, the distortion's
-    name; `level`, a number or `"inf"`; `accuracy`, with `low` and `high`, the ends of
-    its 95 % bootstrap interval; `n` images. One a distortion: `condition`, `area`, see
-    the module, with `low` and `high`; `n`. The levels of no distortion share the probes
+    name; `level`, a number or `"inf"`; `probe`, the name of the version that was shown;
+    `accuracy`, with `low` and `high`, the ends of its 95 % bootstrap interval; `n`
+    images. One a distortion: `condition`, `area`, see the module, with `low` and
+    `high`; `n`. The levels of no distortion share the probes
     `plain` and `grey`. `scores` are each image's own areas, so that the differences
     between two models' areas are paired.
 
@@ -151,24 +152,24 @@ def _rows(
     table: Mapping[str, Distortion],
     outputs: Mapping[str, Outputs],
     label: np.ndarray,
-    classes: tuple[str, ...],
+    seed: int,
 ) -> Iterator[dict]:
-    del classes
     everyone = np.ones(len(label))
     for name, distortion in table.items():
         correct = _correct(name, distortion, outputs, label)
         for level, right in zip(distortion.levels, correct.T, strict=True):
-            low, high = bootstrap.interval(right, everyone)
+            low, high = bootstrap.interval(right, everyone, seed=seed)
             yield {
                 "condition": name,
                 "level": level_name(level),
+                "probe": _probe_name(name, distortion, level),
                 "accuracy": float(right.mean()),
                 "low": low,
                 "high": high,
                 "n": len(label),
             }
         own = areas(correct)
-        low, high = bootstrap.interval(own, everyone)
+        low, high = bootstrap.interval(own, everyone, seed=seed)
         yield {
             "condition": name,
             "area": float(own.mean()),

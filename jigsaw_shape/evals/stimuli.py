@@ -70,10 +70,9 @@ def make_suite() -> Suite:
             for name, probe in probes.items()
         }
 
-    def rows(outputs, label, classes) -> Iterator[dict]:
-        del classes
+    def rows(outputs, label, seed) -> Iterator[dict]:
         for name, right in scores(outputs, label).items():
-            low, high = bootstrap.interval(right, np.ones(len(label)))
+            low, high = bootstrap.interval(right, np.ones(len(label)), seed=seed)
             yield {
                 "condition": name,
                 "accuracy": float(right.mean()),

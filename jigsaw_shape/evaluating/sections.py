@@ -245,15 +245,12 @@ def _levels(samples, rows) -> Iterator[tuple[str, tuple[Tile, ...]]]:
         here = [row for row in rows if row["condition"] == condition]
         tiles = []
         for level in dict.fromkeys(row["level"] for row in here):
-            text = f"{level:g}" if isinstance(level, int | float) else level
-            images = samples.get(f"{condition}/{text}")
-            if images is None:
-                images = samples.get("grey", samples.get("plain"))
+            of_level = [row for row in here if row["level"] == level]
             answers = tuple(
                 (row["model"], f"{100 * row['accuracy']:.0f} %", "other")
-                for row in here
-                if row["level"] == level
+                for row in of_level
             )
+            images = samples.get(of_level[0]["probe"])
             if images is not None:
                 title = suite_figures.level_text(level)
                 tiles.append(Tile(images[0], title, answers))

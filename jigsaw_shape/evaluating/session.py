@@ -144,7 +144,7 @@ class Session:
                 for suite in asked[model.name]:
                     base = {"suite": suite.name, "data": part.name}
                     base |= {"model": model.name, "group": "model"}
-                    for row in suite.rows(answers, label, model.classes):
+                    for row in suite.rows(answers, label, self.seed):
                         self.findings.rows.append({**base, **row})
                     if suite.scores is not None:
                         scores[suite.name][model.name] = suite.scores(answers, label)
