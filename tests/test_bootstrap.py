@@ -34,8 +34,20 @@ def test_the_interval_of_a_ratio_counts_only_what_is_below():
     assert (low, high) == pytest.approx((0.5 - half, 0.5 + half), abs=0.015)
 
 
-def test_what_is_certain_has_no_width_and_nothing_is_nan():
-    assert bootstrap.interval(np.ones(9), np.ones(9)) == (1, 1)
+def test_few_images_that_agree_are_not_certain():
+    # With a true share of 0.3363 none of nine is right once in forty times.
+    none_right = (1 - 0.3363) ** 9
+    assert none_right == pytest.approx(0.025, abs=1e-4)
+    low, high = bootstrap.interval(np.zeros(9), np.ones(9))
+    assert (low, high) == pytest.approx((0, 0.3363), abs=1e-4)
+    low, high = bootstrap.interval(np.ones(9), np.ones(9))
+    assert (low, high) == pytest.approx((1 - 0.3363, 1), abs=1e-4)
+    # Images that do not count make it no surer; trials of one image are one image.
+    same = bootstrap.interval([0] * 10, [5] * 9 + [0])
+    assert same == bootstrap.interval([0] * 9, [1] * 9)
+
+
+def test_nothing_has_no_interval():
     assert all(map(math.isnan, bootstrap.interval(np.zeros(9), np.zeros(9))))
     assert all(map(math.isnan, bootstrap.interval([], [])))
 
@@ -44,9 +56,18 @@ def test_a_paired_difference_is_tighter_than_two_intervals():
     rng = np.random.default_rng(0)
     hard = rng.random(500)
     first, second = hard < 0.6, hard < 0.5
-    mean, low, high = bootstrap.difference(first, second)
+    ones = np.ones(500)
+    mean, low, high = bootstrap.difference((first, ones), (second, ones))
     assert mean == pytest.approx(first.mean() - second.mean())
     assert low < mean < high
-    apart = bootstrap.interval(first, np.ones(500))
+    apart = bootstrap.interval(first, ones)
     assert high - low < 0.8 * (apart[1] - apart[0])
-    assert bootstrap.difference(first, first) == (0, 0, 0)
+    assert bootstrap.difference((first, ones), (first, ones)) == (0, 0, 0)
+
+
+def test_a_difference_of_ratios_is_of_the_ratios():
+    first, second = (np.array([1, 0, 1]), np.array([1, 1, 1])), ([0, 1, 0], [0, 1, 1])
+    gap, low, high = bootstrap.difference(first, second)
+    assert gap == pytest.approx(2 / 3 - 1 / 2)
+    assert low < gap < high
+    assert math.isnan(bootstrap.difference(first, ([0] * 3, [0] * 3))[0])

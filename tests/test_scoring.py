@@ -88,6 +88,19 @@ def test_accuracies_with_intervals_and_categories():
     assert all(r["condition"] == "cue_conflict" for r in rows)
 
 
+def test_models_are_compared_on_the_same_images():
+    other = _decisions("other", "model", "cat", "cat", "dog", "dog")
+    rows = scoring.cue_conflict_rows(STIMULI, [MODEL, other], HUMANS)
+    (bias,) = [row for row in rows if "difference" in row]
+    assert (bias["model"], bias["versus"]) == ("m", "other")
+    assert bias["difference"] == pytest.approx(1 / 3 - 1)
+    assert bias["low"] <= bias["difference"] <= bias["high"] <= 0
+    rows = scoring.accuracy_rows(STIMULI, [MODEL, other], (), suite="experiments")
+    (accuracy,) = [row for row in rows if "difference" in row]
+    assert accuracy["difference"] == pytest.approx(2 / 4 - 1)
+    assert accuracy["condition"] == "cue_conflict"
+
+
 def test_observers_of_other_images_are_left_out():
     more = _decisions("more", "network", "cat", "dog", "cat", "dog")
     part = _decisions("part", "network", *MODEL.response, images=("x", *NAMES[1:]))

@@ -75,6 +75,27 @@ def test_target_is_measured_on_all_and_the_rest_on_the_choice():
     assert any("seeded choice of 16" in note for note in session.findings.notes)
 
 
+def test_versions_that_are_kept_to_be_looked_at_are_of_one_image():
+    session = _session(n_images=3)
+    session.probe(("target", "puzzle"), [_model(size_px=16)], _stimuli((1, 1, 30)))
+    kept = session.findings.samples["mine"]
+    assert {"plain", "puzzle/2"} <= set(kept)
+    first = [int(images[0].mean()) for images in kept.values()]
+    assert len(set(first)) == 1
+    assert len(kept["plain"]) == 3
+
+
+def test_files_of_predictions_are_compared_with_models():
+    stimuli, session = _stimuli(), _session()
+    (wrong,) = session.decide([_model("file", wrong="emu")], stimuli)
+    for n_images in (0, 16):  # in a pass with the rest, and in one of its own
+        session = _session(n_images)
+        session.probe(("target", "puzzle"), [_model()], stimuli, [wrong])
+        (gap,) = [r for r in session.findings.rows if r.get("versus") == "file"]
+        assert gap["suite"] == "target"
+        assert gap["difference"] == pytest.approx(4 / 32)
+
+
 def test_one_pass_serves_target_and_the_rest_where_all_are_chosen():
     session = _session()
     session.probe(("target", "puzzle"), [_model()], _stimuli())

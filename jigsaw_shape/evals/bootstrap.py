@@ -8,6 +8,7 @@ import numpy as np
 N_RESAMPLES = 2000
 LEVEL = 0.95
 _CHUNK = 200  # resamples at a time, which bounds the memory
+Part = tuple[np.ndarray, np.ndarray]
 _KEPT = 4096  # images: draws of up to as many are kept, 16 MB at most each
 
 
@@ -72,31 +73,50 @@ def of_statistic(
 def interval(
     numerator: np.ndarray, denominator: np.ndarray, *, seed: int = 0
 ) -> tuple[float, float]:
-    """Returns the 95 % interval of `numerator.sum() / denominator.sum()`.
+    """Returns the 95 % interval of a share, `numerator.sum() / denominator.sum()`.
+
+    Where all images agree on 0 or 1, of which the bootstrap makes an interval without
+    width however few they are, it is the exact one of as many images (Clopper and
+    Pearson, 1934).
 
     Args:
       numerator: [n], what each image adds above, such as its right answers.
-      denominator: [n], and below, such as its answers.
+      denominator: [n], and below, such as its answers: no less than above.
       seed: Of the drawing.
     """
     top, bottom = (np.asarray(part, np.float64) for part in (numerator, denominator))
-
-    def ratio(w):
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return (w @ top) / (w @ bottom)
-
-    return of_statistic(ratio, len(top), seed=seed)
+    n_counted = int((bottom > 0).sum())
+    if n_counted and top.sum() in (0, bottom.sum()):
+        furthest = ((1 - LEVEL) / 2) ** (1 / n_counted)
+        return (0.0, 1 - furthest) if top.sum() == 0 else (furthest, 1.0)
+    return of_statistic(lambda w: _ratio(w, top, bottom), len(top), seed=seed)
 
 
 def difference(
-    first: np.ndarray, second: np.ndarray, *, seed: int = 0
+    first: Part, second: Part, *, seed: int = 0
 ) -> tuple[float, float, float]:
-    """Returns the mean of `first - second` over images and its 95 % interval.
+    """Returns how far two shares of the same images are apart, and the 95 % interval.
+
+    Both are of the same draws: the difference is paired. It is nan where a denominator
+    is 0.
 
     Args:
-      first: [n], one model's measure of each image.
-      second: [n], another's of the same images.
+      first: One model's `interval` arguments, (numerator [n], denominator [n]).
+      second: Another's of the same images.
       seed: Of the drawing.
     """
-    gaps = np.asarray(first, np.float64) - np.asarray(second, np.float64)
-    return float(gaps.mean()), *interval(gaps, np.ones(len(gaps)), seed=seed)
+    first, second = (
+        tuple(np.asarray(part, np.float64) for part in parts)
+        for parts in (first, second)
+    )
+
+    def gap(w):
+        return _ratio(w, *first) - _ratio(w, *second)
+
+    n = len(first[0])
+    return float(gap(np.ones(n))), *of_statistic(gap, n, seed=seed)
+
+
+def _ratio(w: np.ndarray, top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (w @ top) / (w @ bottom)

@@ -38,6 +38,21 @@ def shape_bias(
     }
 
 
+def by_image(
+    decisions: np.ndarray, shape: np.ndarray, texture: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns what each image adds to S and to S + T: int64 [n] each.
+
+    Args:
+      decisions: str [observers, n].
+      shape: str [n].
+      texture: str [n].
+    """
+    by_shape = ((decisions == shape) & (shape != texture)).sum(0)
+    by_texture = ((decisions == texture) & (shape != texture)).sum(0)
+    return by_shape, by_shape + by_texture
+
+
 def shape_bias_rows(
     decisions: np.ndarray, shape: np.ndarray, texture: np.ndarray, *, seed: int = 0
 ) -> Iterator[dict]:
@@ -59,8 +74,6 @@ def shape_bias_rows(
         answers, s, t = decisions[:, chosen], shape[chosen], texture[chosen]
         pooled = (np.tile(cue, len(answers)) for cue in (s, t))
         row = shape_bias(answers.ravel(), *pooled)
-        by_shape = ((answers == s) & (s != t)).sum(0)
-        by_texture = ((answers == t) & (s != t)).sum(0)
-        low, high = bootstrap.interval(by_shape, by_shape + by_texture, seed=seed)
+        low, high = bootstrap.interval(*by_image(answers, s, t), seed=seed)
         row |= {"low": low, "high": high}
         yield row if category is None else {"category": str(category), **row}

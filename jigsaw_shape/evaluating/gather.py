@@ -124,8 +124,8 @@ def run(session: Session, job: Job, opened: Opened) -> None:
         session.retrieve(job.models, job.stimuli, features)
         return
     if job.models:
-        session.probe(job.suites, job.models, job.stimuli)
-    if predicted and "target" in job.suites:
+        session.probe(job.suites, job.models, job.stimuli, predicted)
+    elif predicted:
         session.score("target", job.stimuli, predicted, ())
 
 

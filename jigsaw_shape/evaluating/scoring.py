@@ -6,6 +6,7 @@ shares in [0, 1]; `low` and `high` are the ends of the 95 % bootstrap interval o
 first of them. Imports no JAX.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from jigsaw_shape.evals import bootstrap, consistency
 from jigsaw_shape.evals.decisions import Decisions
 from jigsaw_shape.evals.published import Stimuli
-from jigsaw_shape.evals.shape_bias import shape_bias_rows
+from jigsaw_shape.evals.shape_bias import by_image, shape_bias_rows
 
 HUMANS = "humans"  # all of them, pooled over trials
 
@@ -47,6 +48,8 @@ def cue_conflict_rows(
 ) -> Iterator[dict]:
     """Yields everyone's shape bias, overall and for each shape, and consistencies.
 
+    And the differences of the models' biases.
+
     Args:
       stimuli: A cue conflict.
       models: Their decisions on its images, in their order.
@@ -63,6 +66,15 @@ def cue_conflict_rows(
             if len(crowd) > 1:
                 row["observers"] = len(crowd)
             yield {**base, "model": name, "group": group, **row}
+    shares = {
+        one.observer: {
+            "shape_bias": by_image(
+                one.response[None], stimuli.category, stimuli.texture
+            )
+        }
+        for one in models
+    }
+    yield from _difference_rows(shares, base, seed)
     yield from _consistency_rows(base, models, observers, humans, seed)
 
 
@@ -75,6 +87,8 @@ def accuracy_rows(
     seed: int = 0,
 ) -> Iterator[dict]:
     """Yields everyone's accuracy, overall and for each category, and consistencies.
+
+    And the differences of the models' accuracies.
 
     Args:
       stimuli: The images.
@@ -105,6 +119,8 @@ def accuracy_rows(
             if len(crowd) > 1:
                 row["observers"] = len(crowd)
             yield row
+    correct = {one.observer: {stimuli.experiment: one.correct} for one in models}
+    yield from paired_rows(correct, base, seed=seed)
     if observers:
         yield from _consistency_rows(base, models, observers, humans, seed)
 
@@ -117,30 +133,39 @@ def paired_rows(
     Conditions that only one of them has are left out.
 
     Args:
-      scores: `{model: {condition: [n]}}`, what each image contributes.
+      scores: `{model: {condition: [n]}}`, what each image contributes to a mean.
       base: Fields of every row.
       seed: Of the bootstrap.
     """
-    names = list(scores)
-    for position, first in enumerate(names):
-        for second in names[position + 1 :]:
-            for condition, values in scores[first].items():
-                if condition not in scores[second]:
-                    continue
-                mean, low, high = bootstrap.difference(
-                    values, scores[second][condition], seed=seed
-                )
-                yield {
-                    **base,
-                    "model": first,
-                    "group": "model",
-                    "versus": second,
-                    "condition": condition,
-                    "difference": mean,
-                    "low": low,
-                    "high": high,
-                    "n": len(values),
-                }
+    shares = {
+        name: {condition: (one, np.ones(len(one))) for condition, one in own.items()}
+        for name, own in scores.items()
+    }
+    yield from _difference_rows(shares, base, seed)
+
+
+def _difference_rows(
+    shares: dict[str, dict[str, bootstrap.Part]], base: dict, seed: int
+) -> Iterator[dict]:
+    """Yields what `paired_rows` does of shares, `{model: {condition: Part}}`."""
+    for first, second in itertools.combinations(shares, 2):
+        for condition, share in shares[first].items():
+            if condition not in shares[second]:
+                continue
+            gap, low, high = bootstrap.difference(
+                share, shares[second][condition], seed=seed
+            )
+            yield {
+                **base,
+                "model": first,
+                "group": "model",
+                "versus": second,
+                "condition": condition,
+                "difference": gap,
+                "low": low,
+                "high": high,
+                "n": len(share[0]),
+            }
 
 
 def _crowds(models, observers, humans):

@@ -222,8 +222,7 @@ def _target(findings, rows, data, looks) -> Section:
 
 
 def _distortions(findings, rows, data, looks) -> Section:
-    classes = findings.stimuli[data].categories
-    drawn = {f"distortions_{data}": suite_figures.curves(rows, looks, 1 / len(classes))}
+    drawn = {f"distortions_{data}": suite_figures.curves(rows, looks)}
     drawn |= dict(_difference_figures(rows, "distortions", data))
     lead = (
         "Accuracy as each distortion grows, from images as they are on the left. The "
@@ -260,8 +259,7 @@ def _levels(samples, rows) -> Iterator[tuple[str, tuple[Tile, ...]]]:
 
 
 def _puzzle(findings, rows, data, looks) -> Section:
-    classes = findings.stimuli[data].categories
-    drawn = {f"shuffled_{data}": suite_figures.shuffled(rows, looks, 1 / len(classes))}
+    drawn = {f"shuffled_{data}": suite_figures.shuffled(rows, looks)}
     heads = [r for r in rows if r.get("condition") == "jigsaw" and "chance" in r]
     for row in heads:
         name = f"jigsaw_{row['model']}_{data}"

@@ -95,15 +95,13 @@ class Session:
                 stimuli, decided, others, suite=suite, seed=self.seed
             )
         findings.rows += rows
-        if suite == "target" and len(decided) > 1:
-            correct = {
-                one.observer: {stimuli.experiment: one.correct} for one in decided
-            }
-            base = {"suite": suite, "data": stimuli.name}
-            findings.rows += scoring.paired_rows(correct, base, seed=self.seed)
 
     def probe(
-        self, suites: Iterable[str], models: Sequence[Model], stimuli: Stimuli
+        self,
+        suites: Iterable[str],
+        models: Sequence[Model],
+        stimuli: Stimuli,
+        predicted: Sequence[Decisions] = (),
     ) -> None:
         """Adds the rows of suites that are made from labelled images.
 
@@ -114,13 +112,14 @@ class Session:
           suites: Of `SUITES`, not `shape_bias` nor `retrieval`.
           models: At least one.
           stimuli: The labelled images.
+          predicted: Others' decisions on them, for `target`.
         """
         suites = list(suites)
         part = self._part(stimuli)
         whole = len(part.images) == len(stimuli.images)
         if "target" in suites and (suites == ["target"] or not whole):
             decided = self.decide(models, stimuli)
-            self.score("target", stimuli, decided, ())
+            self.score("target", stimuli, [*decided, *predicted], ())
             suites.remove("target")
         if not suites:
             return
@@ -134,7 +133,7 @@ class Session:
         for group in _by_size(models):
             asked = self._suites(suites, group, part)
             probes = [p for of_one in asked.values() for s in of_one for p in s.probes]
-            outputs = self._run(group, part, [PLAIN, *probes])
+            outputs = self._run(group, part, [PLAIN, *probes], n_samples=_N_SAMPLES)
             for model in group:
                 label = part.labels(model.classes, model.name)
                 answers = outputs[model.name]
@@ -144,12 +143,14 @@ class Session:
                 for suite in asked[model.name]:
                     base = {"suite": suite.name, "data": part.name}
                     base |= {"model": model.name, "group": "model"}
+                    base["n_classes"] = len(model.classes)
                     for row in suite.rows(answers, label, self.seed):
                         self.findings.rows.append({**base, **row})
                     if suite.scores is not None:
                         scores[suite.name][model.name] = suite.scores(answers, label)
         if "target" in suites:
-            self.score("target", part, [decided[m.name] for m in models], ())
+            answers = [decided[model.name] for model in models]
+            self.score("target", part, [*answers, *predicted], ())
         self.findings.stimuli.setdefault(part.name, part)  # or the whole of it
         for name, of_models in scores.items():
             base = {"suite": name, "data": part.name}
@@ -252,8 +253,11 @@ class Session:
             rank[members] = (np.arange(len(members)) + rng.random()) / len(members)
         return stimuli.subset(np.sort(np.argsort(rank, kind="stable")[: self.n_images]))
 
-    def _run(self, group: Sequence[Model], stimuli: Stimuli, probes):
-        """Returns the outputs of one pass of models of one size."""
+    def _run(self, group: Sequence[Model], stimuli: Stimuli, probes, n_samples=0):
+        """Returns the outputs of one pass of models of one size.
+
+        Of the first `n_samples` images every version is kept to be looked at.
+        """
         stored_px = stimuli.side_px or group[0].size_px
         store = ImageStore(
             stimuli.dataset(stored_px), cache="none", stored_px=stored_px
@@ -265,7 +269,7 @@ class Session:
             store,
             probes,
             seed=self.seed,
-            n_samples=_N_SAMPLES,
+            n_samples=n_samples,
             features_of=(PLAIN.name,) if self.keep_features else (),
             on_batch=self.on_pass(title, n),
         )

@@ -38,13 +38,14 @@ def level_text(level) -> str:
     return f"{level:g}" if isinstance(level, int | float) else str(level)
 
 
-def curves(rows: Sequence[dict], looks: Looks, chance: float = 0.0) -> Figure:
+def curves(rows: Sequence[dict], looks: Looks) -> Figure:
     """Returns accuracy against each distortion's levels, a panel each.
+
+    Broken lines are the accuracies by chance of models with as many classes.
 
     Args:
       rows: Of suite `distortions` and one data set.
       looks: Of the models.
-      chance: Accuracy by chance, drawn as a line.
     """
     rows = [row for row in rows if "level" in row]
     conditions = list(dict.fromkeys(row["condition"] for row in rows))
@@ -60,7 +61,8 @@ def curves(rows: Sequence[dict], looks: Looks, chance: float = 0.0) -> Figure:
             levels = list(dict.fromkeys(row["level"] for row in here))
             for name in dict.fromkeys(row["model"] for row in here):
                 _curve(axes, [r for r in here if r["model"] == name], levels, looks)
-            axes.axhline(chance, color="#888888", lw=0.9, ls=(0, (4, 3)), zorder=1)
+            for chance in _chances(rows):
+                axes.axhline(chance, color="#888888", lw=0.9, ls=(0, (4, 3)), zorder=1)
             title, unit = named(condition)
             axes.set_title(title)
             axes.set_xlabel(unit, fontsize=8.5)
@@ -77,6 +79,10 @@ def curves(rows: Sequence[dict], looks: Looks, chance: float = 0.0) -> Figure:
             axes.set_axis_off()
         style.legend_above(figure, grid[0, 0])
     return figure
+
+
+def _chances(rows) -> list[float]:
+    return sorted({1 / row["n_classes"] for row in rows})
 
 
 def _curve(axes, rows, levels, looks) -> None:
@@ -106,13 +112,14 @@ def _curve(axes, rows, levels, looks) -> None:
     )
 
 
-def shuffled(rows: Sequence[dict], looks: Looks, chance: float = 0.0) -> Figure:
+def shuffled(rows: Sequence[dict], looks: Looks) -> Figure:
     """Returns accuracy on images whose tiles trade places, for growing grids.
+
+    Broken lines are the accuracies by chance of models with as many classes.
 
     Args:
       rows: Of suite `puzzle` and one data set.
       looks: Of the models.
-      chance: Accuracy by chance.
     """
     rows = [r for r in rows if r.get("condition") == "shuffled" and "level" in r]
     levels = sorted({row["level"] for row in rows})
@@ -121,16 +128,17 @@ def shuffled(rows: Sequence[dict], looks: Looks, chance: float = 0.0) -> Figure:
         axes = figure.subplots()
         for name in dict.fromkeys(row["model"] for row in rows):
             _curve(axes, [r for r in rows if r["model"] == name], levels, looks)
-        axes.axhline(chance, color="#888888", lw=0.9, ls=(0, (4, 3)))
-        axes.annotate(
-            "chance",
-            (0, chance),
-            (0, -11),
-            textcoords="offset points",
-            fontsize=8,
-            ha="center",
-            color="#666666",
-        )
+        for chance in _chances(rows):
+            axes.axhline(chance, color="#888888", lw=0.9, ls=(0, (4, 3)))
+            axes.annotate(
+                "chance",
+                (0, chance),
+                (0, -11),
+                textcoords="offset points",
+                fontsize=8,
+                ha="center",
+                color="#666666",
+            )
         ticks = ["whole" if n == 1 else f"{n} × {n}" for n in levels]
         axes.set_xticks(range(len(levels)), ticks)
         axes.set_ylim(0, 1.02)
