@@ -112,6 +112,14 @@ def test_what_is_written_is_read_again(tmp_path):
     assert again.kind == "network"
 
 
+def test_names_with_folders_are_read_as_they_were_written(tmp_path):
+    images = ("cat/056_0002.png", "dog/056_0002.png", "dog/0002.png")
+    written = _decisions(experiment="edges", images=images)
+    decisions_lib.write_csv(written, tmp_path / "edges" / "mine.csv")
+    (again,) = decisions_lib.read_observers(tmp_path)
+    assert again.images == images
+
+
 def test_decisions_on_some_images_keep_their_order():
     part = _decisions().on(["dog2-dog1.png", "cat1-dog2.png"])
     assert part.response.tolist() == ["cat", "dog"]

@@ -2,7 +2,8 @@
 
 A file has the columns `subj,session,trial,rt,object_response,category,condition,
 imagename` (Geirhos et al., ICLR 2019, the data beside the paper). The name of an image
-carries a prefix that tells an observer's trials apart and ends in the last `_`.
+carries a prefix that tells an observer's trials apart and ends in the last `_`, such as
+`0001_s5n_dnn_0_cat_00_`.
 """
 
 import csv
@@ -38,6 +39,8 @@ _CODES = {
     "original": "org",
     "texture": "tex",
 }
+# Trial, experiment, observer, condition, category, a number; then the image.
+_WITH_FOLDER = re.compile(r"\d+_[^_]+_[^_]+_0_.+?_00_(.+/.+)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,8 +91,13 @@ class Decisions:
 
 
 def image_key(imagename: str) -> str:
-    """Returns an image's name without an observer's prefix: `"cat1-boat2.png"`."""
-    return imagename.rsplit("_", 1)[-1]
+    """Returns an image's name without an observer's prefix: `"cat1-boat2.png"`.
+
+    A name with a folder, as `write_csv` writes it where names alone are not enough,
+    keeps it: `"cat/056_0002.png"`.
+    """
+    with_folder = _WITH_FOLDER.fullmatch(imagename)
+    return with_folder[1] if with_folder else imagename.rsplit("_", 1)[-1]
 
 
 def experiment_of(folder_name: str) -> str | None:
