@@ -389,6 +389,55 @@ def test_published_averages_are_those_of_their_targets():
     assert published.of("shapes", "convnet") == []
 
 
+def test_published_averages_are_over_the_targets_that_are_shown():
+    jigen = next(p for p in published.PUBLISHED if p.method == "JiGen")
+    assert jigen.average_over(tuple(jigen.targets)) == 80.51
+    assert jigen.average_over(("cartoon", "sketch")) == pytest.approx(73.3)
+    assert jigen.average_over(("cartoon", "quickdraw")) is None
+    deep_all = next(p for p in published.PUBLISHED if p.method == "DeepAll")
+    assert deep_all.average_over(("cartoon", "sketch")) is None
+    made = _benchmark(*(_record(target=t) for t in TARGETS))
+    table = tables.accuracy_table(made, "val", "erm", with_published=True)
+    shown = {row[0].text: row[3].text for row in table.body}
+    assert shown["published: JiGen, ResNet-18"] == "83.7"
+    assert shown["published: DeepAll, ResNet-18"] == "-"
+
+
+def test_a_shape_bias_never_stands_alone():
+    def cues(seed, shape, texture):
+        return _record(
+            seed=seed,
+            measures={
+                "cue_conflict/shape_bias": shape / (shape + texture),
+                "cue_conflict/shape_accuracy": shape,
+                "cue_conflict/texture_accuracy": texture,
+            },
+        )
+
+    made = _benchmark(cues(0, 0.3, 0.1), cues(1, 0.1, 0.3))
+    table = tables.accuracy_table(made, "val", "erm")
+    cell = table.body[0][table.header.index(tables.BIAS)]
+    assert cell.text == "50.0 +- 25.0 (20, 20)"
+    (line,) = [
+        row
+        for row in csv.DictReader(io.StringIO(formats.to_csv([made], "erm")))
+        if row["selection"] == "val"
+    ]
+    assert float(line["shape_accuracy"]) == pytest.approx(0.2)
+    assert float(line["texture_accuracy"]) == pytest.approx(0.2)
+    assert float(line["shape_bias"]) == pytest.approx(0.5)
+
+
+def test_targets_of_different_numbers_of_seeds_are_said():
+    found = [_record(p, t, 0) for p in ("erm", "jigen") for t in TARGETS]
+    words = "weighs them by their pairs"
+    even = tables.accuracy_table(_benchmark(*found), "val", "erm")
+    assert not any(words in note for note in even.notes)
+    found += [_record(p, TARGETS[0], 1) for p in ("erm", "jigen")]
+    uneven = tables.accuracy_table(_benchmark(*found), "val", "erm")
+    assert any(words in note for note in uneven.notes)
+
+
 def test_a_directory_is_read_whatever_became_of_its_run(tmp_path):
     evaluations = [evaluation(10, 0.8, 0.3), evaluation(20, 0.9, 0.4)]
     finished = write_run(tmp_path, make_config(seed=0), evaluations)

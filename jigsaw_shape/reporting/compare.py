@@ -12,6 +12,8 @@ from jigsaw_shape.reporting.records import Record
 
 CONFIDENCE = 0.95
 ACCURACY, SHAPE_BIAS = "target/accuracy", "cue_conflict/shape_bias"
+# Beside a bias, always: how often each cue was named at all, S / n and T / n.
+NAMED = ("cue_conflict/shape_accuracy", "cue_conflict/texture_accuracy")
 
 # {target: {seed: record}}
 Cells = Mapping[str, Mapping[int, Record]]

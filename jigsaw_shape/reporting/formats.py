@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from jigsaw_shape import rows
 from jigsaw_shape.reporting import compare
-from jigsaw_shape.reporting.compare import ACCURACY
+from jigsaw_shape.reporting.compare import ACCURACY, NAMED, SHAPE_BIAS
 from jigsaw_shape.reporting.grouping import Benchmark
 from jigsaw_shape.reporting.tables import EXTRAS, Table
 
@@ -91,10 +91,16 @@ def to_latex(table: Table) -> str:
     return out + "    \\bottomrule\n  \\end{tabular}\n\\end{table}\n"
 
 
+# Column -> measure.
+_MEASURES = {
+    "shape_bias": SHAPE_BIAS,
+    **{name.rpartition("/")[2]: name for name in NAMED},
+    **{k.replace(" ", "_"): name for k, name in EXTRAS.items() if name != SHAPE_BIAS},
+}
 _CSV = (
     *("dataset", "encoder", "split", "split_seed", "method", "selection", "target"),
     *("n_seeds", "accuracy", "standard_error", "baseline", "n_pairs", "difference"),
-    *("low", "high", *(name.replace(" ", "_") for name in EXTRAS)),
+    *("low", "high", *_MEASURES),
 )
 
 
@@ -129,9 +135,9 @@ def _numbers(benchmark, cells, targets, rule, baseline) -> dict:
             "accuracy": accuracy.mean,
             "standard_error": accuracy.error,
         }
-    for name, measure in EXTRAS.items():
+    for column, measure in _MEASURES.items():
         found = compare.of_average(cells, targets, rule, measure)
-        values[name.replace(" ", "_")] = found and found.mean
+        values[column] = found and found.mean
     if baseline in benchmark.methods and cells is not benchmark.methods[baseline]:
         found = compare.paired(cells, benchmark.methods[baseline], targets, rule)
         if found is not None:

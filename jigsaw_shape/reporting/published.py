@@ -5,7 +5,10 @@ splits and selection, and baselines differ between papers by more than methods d
 """
 
 import dataclasses
-from collections.abc import Mapping
+import statistics
+from collections.abc import Collection, Mapping
+
+N_TARGETS = {"pacs": 4, "vlcs": 4, "office_home": 4}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +20,7 @@ class Published:
       method: The paper's name for it.
       encoder: As the paper names it; empty where it was not read from there.
       source: Authors, venue and year.
-      average: Over the targets, in %.
+      average: Over all targets of the data set, in %.
       targets: In %, by domain, where the paper's table was read by domain.
     """
 
@@ -27,6 +30,14 @@ class Published:
     source: str
     average: float
     targets: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    def average_over(self, targets: Collection[str]) -> float | None:
+        """Returns the average over some targets, in %; None where it is not known."""
+        if len(targets) == N_TARGETS[self.dataset]:
+            return self.average
+        if not self.targets.keys() >= set(targets):
+            return None
+        return statistics.fmean(self.targets[target] for target in targets)
 
 
 def _pacs(method, source, art, cartoon, photo, sketch, average):

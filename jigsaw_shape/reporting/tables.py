@@ -1,18 +1,19 @@
 """The tables of a benchmark, before they are written in any format."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from jigsaw_shape import rows
 from jigsaw_shape.reporting import compare, published
-from jigsaw_shape.reporting.compare import ACCURACY, SHAPE_BIAS
+from jigsaw_shape.reporting.compare import ACCURACY, NAMED, SHAPE_BIAS
 from jigsaw_shape.reporting.grouping import Benchmark
 from jigsaw_shape.reporting.records import FINISHED
 
 VAL = "val/accuracy"
+BIAS = "shape bias (S/n, T/n)"
 # Beside the accuracies: averages over targets, in %.
 EXTRAS = {
-    "shape bias": SHAPE_BIAS,
+    BIAS: SHAPE_BIAS,
     "source val": VAL,
     "domain": "train/domain_accuracy",  # of the domain head, on training images
 }
@@ -108,7 +109,12 @@ def accuracy_table(
             n_pairs = sum(map(len, methods[baseline].values()))
             text = difference_text(found, with_intervals, n_pairs)
             row.append(Cell("-" if label == baseline else text))
-        row += [Cell(mean_text(means[i], n_seeds) or "-") for means in extras.values()]
+        for name, means in extras.items():
+            text = mean_text(means[i], n_seeds) or "-"
+            if name == BIAS and means[i] is not None:
+                named = [compare.of_average(cells, targets, rule, m) for m in NAMED]
+                text += named_text(found and found.mean for found in named)
+            row.append(Cell(text))
         body.append(row)
     aside = ()
     notes = list(_notes(benchmark, rule, has_baseline and with_intervals and baseline))
@@ -175,7 +181,8 @@ def interval_note(baseline: str) -> str:
 
 
 def _notes(benchmark, rule, baseline):
-    cells = [c for by in benchmark.methods.values() for c in by.values()]
+    methods = benchmark.methods.values()
+    cells = [c for by in methods for c in by.values()]
     most = max((len(by_seed) for by_seed in cells), default=0)
     yield f"Selection {rule}: {rows.RULES[rule]}."
     if most > 1:
@@ -185,6 +192,12 @@ def _notes(benchmark, rule, baseline):
         )
     if baseline:
         yield interval_note(baseline)
+    n_seeds = {len(c.get(target, ())) for c in methods for target in benchmark.targets}
+    if baseline and len(n_seeds) > 1:
+        yield (
+            "Targets have different numbers of seeds: the difference weighs them by "
+            "their pairs, the average alike."
+        )
     drawn = [r for r in benchmark.records if r.trial is not None]
     if drawn:
         n_trials = 1 + max(r.trial for r in drawn)
@@ -229,13 +242,22 @@ def _best(means) -> set[int]:
     return {i for i, value in enumerate(shown) if value == max(known)}
 
 
+def named_text(shares: Iterable[float | None]) -> str:
+    """Returns ` (18, 62)`: S / n and T / n, which stand beside a shape bias."""
+    shares = list(shares)
+    if None in shares:
+        return ""
+    return f" ({', '.join(f'{100 * share:.0f}' for share in shares)})"
+
+
 def _published_row(paper, targets, several, header) -> list[Cell]:
     encoder = f", {paper.encoder}" if paper.encoder else ""
     row = [Cell(f"published: {paper.method}{encoder}")]
     row += [
         Cell(f"{paper.targets[t]:.1f}" if t in paper.targets else "-") for t in targets
     ]
-    row += [Cell(f"{paper.average:.1f}")] * several
+    average = paper.average_over(targets)
+    row += [Cell("-" if average is None else f"{average:.1f}")] * several
     return row + [Cell("-")] * (len(header) - len(row))
 
 
