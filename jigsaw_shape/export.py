@@ -57,9 +57,10 @@ def main(argv: Sequence[str]) -> int:
         difference = f"{file.difference:.1e}" if file.difference else "none"
         size, time_s = f"{file.n_bytes / 1e6:.2f}", f"{file.time_s:.1f}"
         table.add_row(file.name, size, difference, time_s)
+    rule = saved.knowledge["selection"]
     console.print(
         f"{args.workdir}: {saved.trained.encoder}, step {saved.step}, "
-        f"{saved.selection}: {rows.RULES[saved.selection]}",
+        f"{rule}: {rows.RULES[rule]}",
         soft_wrap=True,
     )
     console.print(table)

@@ -55,7 +55,9 @@ def main(argv: list[str]) -> int:
             styling, digests = setup.load_styling(config, dataset, splits)
             # Last: what is refused before it leaves nothing behind.
             digests = {"images": dataset.digest(), **digests}
-            directory = stack.enter_context(rundir.claim(config, digests))
+            directory = stack.enter_context(
+                rundir.claim(config, digests, initial.knowledge(pretrained))
+            )
         console = report.make_console(quiet=jax.process_index() > 0)
         console.print(f"{directory}: {config.preset} on {dataset.name}", soft_wrap=True)
         console.print(

@@ -1,6 +1,7 @@
 """What runs start from: weights with their normalization, and other runs' encoders."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -13,7 +14,7 @@ from jigsaw_shape import config as config_lib
 from jigsaw_shape.exporting import safetensors_file
 from jigsaw_shape.exporting.run import Saved
 from jigsaw_shape.exporting.trained import Trained
-from jigsaw_shape.training import initial, setup
+from jigsaw_shape.training import initial, rundir, setup
 from jigsaw_shape.training import step as step_lib
 from jigsaw_shape.training.checkpoint import Checkpoints
 
@@ -123,10 +124,10 @@ def test_an_export_of_a_run_that_knew_the_target_is_refused(tmp_path, named):
     trained = Trained("convnet", variables, None, (), 24, 24, *pixels)
 
     def load(selection, target, sources=""):
-        of_run = json.loads(
-            settings.to_json(make_config(target="photo", sources=sources))
-        )
-        facts = Saved(trained, of_run, [], selection, 1).facts()
+        exported = make_config(target="photo", sources=sources)
+        knowledge = rundir.knowledge(tmp_path, exported, selection)
+        of_run = json.loads(settings.to_json(exported))
+        facts = Saved(trained, of_run, [], knowledge, 1).facts()
         path = tmp_path / "model.safetensors"
         safetensors_file.write(path, trained, {**trained.facts(), **facts})
         return initial.load(make_config(str(tmp_path / named), target=target))
@@ -137,6 +138,48 @@ def test_an_export_of_a_run_that_knew_the_target_is_refused(tmp_path, named):
         load("oracle", "photo")
     assert load("val", "photo") is not None
     assert load("val", "sketch", sources="cartoon,painting") is not None
+
+
+def test_what_a_chain_of_runs_began_with_is_remembered(run, tmp_path):
+    """A run that never saw the sketches, begun from one that did, has seen them."""
+    config = make_config(str(run), target="photo", sources="painting,cartoon")
+    second = tmp_path / "second"
+    config.workdir = str(second)
+    known = initial.knowledge(initial.load(config))
+    assert known == {
+        "dataset": "shapes",
+        "target": "photo",
+        "sources": "",
+        "selection": "val",
+    }
+    with rundir.claim(config, {"images": "0"}, known):
+        pass
+    shutil.copytree(run / "checkpoints", second / "checkpoints")
+    shutil.copy(run / "metrics.jsonl", second)
+    with pytest.raises(ValueError, match=r"was trained on sketch, .*held it out"):
+        initial.load(make_config(str(second), target="sketch"))
+    third = make_config(str(second), target="photo")
+    assert initial.knowledge(initial.load(third))["after"] == known
+
+
+def test_a_run_without_its_configuration_is_not_gone_on_with(tmp_path):
+    config = make_config()
+    config.workdir = str(tmp_path / "run")
+    for _ in range(2):  # begun, and gone on with
+        with rundir.claim(config, {"images": "0"}, {}) as directory:
+            (directory / "metrics.jsonl").touch()
+    (directory / "config.json").unlink()
+    with (
+        pytest.raises(ValueError, match=r"without its config\.json.*--workdir"),
+        rundir.claim(config, {"images": "0"}, {}),
+    ):
+        pass
+    (directory / "run.json").write_text("half")
+    with (
+        pytest.raises(ValueError, match=r"run\.json does not say how the run began"),
+        rundir.claim(config, {"images": "0"}, {}),
+    ):
+        pass
 
 
 def test_runs_that_cannot_be_started_from_are_refused(run, tmp_path):

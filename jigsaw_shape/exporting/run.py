@@ -7,7 +7,7 @@ from typing import Any
 
 from jigsaw_shape import settings
 from jigsaw_shape.exporting.trained import Trained
-from jigsaw_shape.training import stored
+from jigsaw_shape.training import rundir, stored
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,27 +18,23 @@ class Saved:
       trained: The weights.
       config: The run's configuration, in JSON's types.
       evaluations: Its rows of kind `eval`.
-      selection: The rule.
+      knowledge: What the weights have seen (`rundir.knowledge`).
       step: Of the weights.
     """
 
     trained: Trained
     config: dict[str, Any]
     evaluations: list[dict]
-    selection: str
+    knowledge: dict[str, Any]
     step: int
 
     def facts(self) -> dict[str, Any]:
         """Returns where the weights are from, in JSON's types."""
-        data = self.config["data"]
         return {
-            "dataset": data["name"],
-            "target": data["target"],
-            "sources": data["sources"],
+            **self.knowledge,
             "preset": self.config["preset"],
             "seed": self.config["seed"],
             "init": self.config["model"]["init"],
-            "selection": self.selection,
             "step": self.step,
         }
 
@@ -76,4 +72,5 @@ def open_run(workdir: Path, selection: str, input_px: int = 0) -> Saved:
         std=model.std,
     )
     as_json = json.loads(settings.to_json(config))
-    return Saved(trained, as_json, run.evaluations, selection, run.chosen["step"])
+    knowledge = rundir.knowledge(workdir, config, selection)
+    return Saved(trained, as_json, run.evaluations, knowledge, run.chosen["step"])

@@ -30,7 +30,7 @@ def load(config: ConfigDict) -> weights.Pretrained | None:
     Raises:
       ValueError: An unknown encoder; or the weights cannot be found, do not fit it, or
         know the target: a run, or a file of one, that was trained on it, or selected
-        by it.
+        by it, or began with such weights.
       OSError: A file cannot be read.
     """
     model, pretrained = config.model, None
@@ -92,16 +92,8 @@ def _of_run(
             f"config.model.init={init!r} is of {theirs!r}, not of config.model.encoder="
             f"{encoder!r}: change one of them"
         )
-    data = run.config.data
-    _refuse_target(
-        config,
-        {
-            "dataset": data.name,
-            "target": data.target,
-            "sources": data.sources,
-            "selection": rule,
-        },
-    )
+    facts = rundir.knowledge(folder, run.config, rule)
+    _refuse_target(config, facts)
     variables = checkpoint.read_variables(folder / "checkpoints", run.step)
     arrays = {}
     for kind, tree in variables.items():
@@ -116,7 +108,8 @@ def _of_run(
         )
         for name in ("mean", "std")
     )
-    return weights.fit(init, encoder, weights.own(arrays), expected, skip=skip)
+    fitted = weights.fit(init, encoder, weights.own(arrays), expected, skip=skip)
+    return dataclasses.replace(fitted, facts=facts)
 
 
 def _open(init: str, folder: Path, rule: str) -> _Run:
@@ -128,8 +121,19 @@ def _open(init: str, folder: Path, rule: str) -> _Run:
     return _Run(config, int(rows.select(evaluations, rule)["step"]))
 
 
+def knowledge(pretrained: weights.Pretrained | None) -> dict[str, Any]:
+    """Returns what a run is to remember that its first weights knew; often nothing.
+
+    Those of `rundir.knowledge`, of weights that are a run's or were exported from one.
+    """
+    facts = {} if pretrained is None else pretrained.facts
+    return {key: facts[key] for key in rundir.KNOWLEDGE if key in facts}
+
+
 def _refuse_target(config: ConfigDict, facts: Mapping[str, Any]) -> None:
-    """Refuses weights of a run, as `exporting` states it, that know the target."""
+    """Refuses weights that know the target, or started from such ones."""
+    if facts.get("after"):
+        _refuse_target(config, facts["after"])
     ours = config.data
     if facts.get("dataset") != ours.name or "target" not in facts:
         return

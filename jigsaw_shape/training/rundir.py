@@ -8,6 +8,7 @@ import contextlib
 import json
 import pathlib
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import jax
 from ml_collections import ConfigDict
@@ -17,9 +18,14 @@ from jigsaw_shape import config as config_lib
 from jigsaw_shape.lock import lock
 from jigsaw_shape.training import logbook
 
+# What `knowledge` returns.
+KNOWLEDGE = ("dataset", "target", "sources", "selection", "after")
+
 
 @contextlib.contextmanager
-def claim(config: ConfigDict, digests: Mapping[str, str]) -> Iterator[pathlib.Path]:
+def claim(
+    config: ConfigDict, digests: Mapping[str, str], init: Mapping[str, Any]
+) -> Iterator[pathlib.Path]:
     """Yields the run's directory, new or of a run with this same configuration.
 
     While it is claimed no other run can write into it.
@@ -28,6 +34,7 @@ def claim(config: ConfigDict, digests: Mapping[str, str]) -> Iterator[pathlib.Pa
       config: The run's.
       digests: Of what the run reads, by name, such as `images`; a continued run must
         have begun with the same.
+      init: See `initial.knowledge`.
 
     Raises:
       ValueError: It holds a run of another configuration or on other images, or
@@ -46,7 +53,7 @@ def claim(config: ConfigDict, digests: Mapping[str, str]) -> Iterator[pathlib.Pa
                 f"{directory} is in use by another process: wait, or choose another "
                 "--workdir"
             ) from error
-        _record_start(config, digests, directory)
+        _record_start(config, digests, init, directory)
         yield directory
 
 
@@ -65,6 +72,32 @@ def read_config(directory: pathlib.Path) -> ConfigDict:
         raise ValueError(f"{path}: {error}") from error
 
 
+def knowledge(
+    directory: pathlib.Path, config: ConfigDict, selection: str
+) -> dict[str, Any]:
+    """Returns what a run's weights have seen, in JSON's types.
+
+    The data set, the target and the sources, as the configuration has them; the rule
+    that selects; and `after`, the same of the weights that the run started from where
+    those were another run's.
+
+    Args:
+      directory: The run's.
+      config: Its configuration.
+      selection: A key of `rows.RULES`.
+    """
+    data = config.data
+    facts = {
+        "dataset": data.name,
+        "target": data.target,
+        "sources": data.sources,
+        "selection": selection,
+    }
+    starts = _read_starts(directory)
+    before = starts[0].get("init") if starts else None
+    return facts | ({"after": before} if before else {})
+
+
 def read_evaluations(directory: pathlib.Path) -> list[dict]:
     """Returns a run's rows of kind `eval`, at least one.
 
@@ -79,19 +112,47 @@ def read_evaluations(directory: pathlib.Path) -> list[dict]:
     return evaluations
 
 
+def _read_starts(directory: pathlib.Path) -> list[dict]:
+    """Returns the circumstances of a run's starts; none of what has not begun.
+
+    Raises:
+      ValueError: They cannot be read.
+    """
+    path = directory / "run.json"
+    if not path.exists():
+        return []
+    try:
+        return list(json.loads(path.read_text())["starts"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} does not say how the run began ({error}): choose another "
+            "--workdir, or delete the run's directory"
+        ) from error
+
+
 def _record_start(
-    config: ConfigDict, digests: Mapping[str, str], directory: pathlib.Path
+    config: ConfigDict,
+    digests: Mapping[str, str],
+    init: Mapping[str, Any],
+    directory: pathlib.Path,
 ) -> None:
     """Adds this start to `run.json`; refuses one that does not continue the first."""
     stored, facts = directory / "config.json", directory / "run.json"
     start = logbook.circumstances() | dict(digests)
-    starts = json.loads(facts.read_text())["starts"] if facts.exists() else []
+    start |= {"init": dict(init)} if init else {}
+    starts = _read_starts(directory)
+    if not stored.exists() and _has_begun(directory):
+        raise ValueError(
+            f"{directory} holds a run without its config.json, so nothing says which: "
+            "choose another --workdir, or delete the directory"
+        )
     if stored.exists():
         changes = settings.differences(stored.read_text(), config)
         if changes:
             raise ValueError(
                 f"{directory} holds a run of another configuration "
-                f"({'; '.join(changes)}): choose another --workdir, or delete it"
+                f"({'; '.join(changes)}): choose another --workdir, or delete the "
+                "directory"
             )
         for name, digest in digests.items():
             if starts and starts[0][name] != digest:
@@ -102,3 +163,9 @@ def _record_start(
                 )
     atomic.write_text(facts, json.dumps({"starts": [*starts, start]}, indent=2) + "\n")
     atomic.write_text(stored, settings.to_json(config))
+
+
+def _has_begun(directory: pathlib.Path) -> bool:
+    checkpoints = directory / "checkpoints"
+    saved = checkpoints.is_dir() and any(checkpoints.iterdir())
+    return saved or (directory / rows.FILE_NAME).exists()
