@@ -11,7 +11,8 @@ in the papers, and in the others what is tested on. The recipe of Volpi et al., 
 no augmentation; their images are 32 px, here 30, in tiles of 10. Grey digits are read
 as RGB. Published for MNIST to SVHN: 53.7 % (Asadi et al., arXiv 1909.08245). Nothing
 has been measured with this configuration yet. With one source, styles are external or
-random: `ddec`, `sin` and `randconv` mean something here, `fourier` and `dann` do not.
+random: `ddec`, `sin` and `randconv` mean something here; `dann`, and `fourier` and
+`shape` without `--config.diversify.external='(1.0,)'`, are refused.
 """
 
 from jigsaw_shape.config import default_config

@@ -62,6 +62,31 @@ def test_one_source_has_no_domains_to_tell_apart(sources):
     setup.load_data(config)
 
 
+@pytest.mark.parametrize(
+    ("preset", "change", "words"),
+    [
+        ("shape", {}, r"diversify\.external is \(0\.0,\).*photo is the only one"),
+        ("sin", {"diversify.external": (1.0, 0.5)}, "images of other sources"),
+        ("mixstyle", {"mixstyle.mix": "crossdomain"}, r"photo is the only source"),
+        ("shape", {"diversify.external": (1.0,)}, ""),
+        ("ddec", {}, ""),
+        ("randconv", {}, ""),
+        ("mixstyle", {}, ""),
+    ],
+)
+def test_one_source_has_no_styles_of_others(preset, change, words):
+    config = load_config(REPOSITORY / "configs" / "shapes.py", preset)
+    config.data.n_per_class = 3
+    config.update_from_flattened_dict(change)
+    setup.load_data(config)  # with all sources
+    config.data.sources = "photo"
+    if not words:
+        setup.load_data(config)
+        return
+    with pytest.raises(ValueError, match=words):
+        setup.load_data(config)
+
+
 def test_defaults_are_without_the_new_terms():
     stored = json.loads(settings.to_json(_config("erm")))
     assert stored["losses"] == {

@@ -15,7 +15,7 @@ from jigsaw_shape.data import sources
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.pipeline import ImageStore
 from jigsaw_shape.data.splits import Splits, split
-from jigsaw_shape.diversify import WITH_PAIR, mixstyle, named, pairs
+from jigsaw_shape.diversify import WITH_PAIR, WITHOUT_STYLES, mixstyle, named, pairs
 from jigsaw_shape.diversify.schedule import Styling
 from jigsaw_shape.models import ENCODERS, EncoderSpec
 from jigsaw_shape.models.multitask import Multitask, reversal_at
@@ -83,19 +83,39 @@ def load_data(config: ConfigDict) -> tuple[Dataset, Splits]:
         method=config.data.split,
         seed=config.data.split_seed,
     )
-    dann = config.dann
-    if config.losses.domain and dann.domains == "source" and len(splits.sources) < 2:
-        raise ValueError(
-            f"config.losses.domain is {config.losses.domain}, which tells sources "
-            f"apart, and {splits.sources[0]} is the only one: set it to 0, or "
-            "config.dann.domains to style"
-        )
+    if len(splits.sources) == 1:
+        _refuse_one_source(config, splits.sources[0])
     if len(splits.val) == 0:
         raise ValueError(
             f"config.data.split is {splits.method!r}, which holds out no image of "
             f"{', '.join(splits.sources)} for validation: they have too few"
         )
     return dataset, splits
+
+
+def _refuse_one_source(config: ConfigDict, source: str) -> None:
+    """Refuses what does nothing where there is no second source."""
+    diversify, mix = config.diversify, config.mixstyle
+    if config.losses.domain and config.dann.domains == "source":
+        raise ValueError(
+            f"config.losses.domain is {config.losses.domain}, which tells sources "
+            f"apart, and {source} is the only one: set it to 0, or "
+            "config.dann.domains to style"
+        )
+    with_styles = set(named(diversify.name)) - WITHOUT_STYLES
+    if with_styles and min(diversify.external) < 1:
+        raise ValueError(
+            f"config.diversify.external is {tuple(diversify.external)}: styles of "
+            f"{', '.join(sorted(with_styles))} are images of other sources, and "
+            f"{source} is the only one: set it to (1.0,), for those of "
+            "config.diversify.styles, or config.diversify.name to "
+            f"{', '.join(sorted(WITHOUT_STYLES))}"
+        )
+    if mix.stages and mix.mix == "crossdomain":
+        raise ValueError(
+            f"config.mixstyle.mix is {mix.mix!r}, and {source} is the only source: "
+            "set it to random"
+        )
 
 
 def open_images(
