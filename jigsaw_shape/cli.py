@@ -11,6 +11,7 @@ from ml_collections import ConfigDict, config_flags
 
 OK = 0
 REFUSED = 2  # the request cannot be carried out as it stands
+IO_FAILED = 74  # EX_IOERR: a file cannot be read or written on the way
 NON_FINITE = 3  # a loss stopped being a number
 UNREAD = 141  # who was to read what is printed has gone, such as `head`
 KILLED = 130  # Ctrl-C where there is nothing to save

@@ -25,17 +25,26 @@ SELECTED_BY = {"val": "val/accuracy", "oracle": "target/accuracy"}
 def read(run: pathlib.Path) -> list[dict]:
     """Returns the rows of a run's directory, none where it has none yet.
 
-    What a kill in the middle of a line left is not a row.
+    What a kill in the middle of the last line left is not a row.
+
+    Raises:
+      ValueError: Another line is none either; names it.
     """
     path = run / FILE_NAME
     if not path.exists():
         return []
     found = []
-    for line in path.read_text().splitlines():
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, 1):
         try:
             found.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
+        except ValueError as error:
+            if number == len(lines):
+                break
+            raise ValueError(
+                f"{path}, line {number}, is no row of a run: the file is damaged; mend "
+                "it, or delete the run's directory"
+            ) from error
     return found
 
 

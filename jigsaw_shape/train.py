@@ -5,8 +5,9 @@ r"""Trains a jigsaw multitask learner, leaving one domain out.
 
 Every field of the configuration is a flag; `jigsaw_shape/config.py` says what each
 means. The same command continues a run that was stopped. Exit codes: 0 done; 2 refused,
-with one line that says why; 3 a loss stopped being a number; 75 stopped by SIGTERM or
-Ctrl-C, saved; 130 Ctrl-C before there was anything to save.
+with one line that says why; 3 a loss stopped being a number; 74 a file could not be
+read or written, such as on a full disk; 75 stopped by SIGTERM or Ctrl-C, saved; 130
+Ctrl-C before there was anything to save.
 """
 
 import contextlib
@@ -94,6 +95,12 @@ def main(argv: list[str]) -> int:
         except loop.NonFiniteError as error:
             print(f"train: {error}", file=sys.stderr)
             return cli.NON_FINITE
+        except OSError as error:
+            print(
+                f"train: {error}; the same command goes on from what is saved",
+                file=sys.stderr,
+            )
+            return cli.IO_FAILED
         except loop.InterruptedRunError as error:
             print(f"train: {error}; the same command goes on", file=sys.stderr)
             return cli.INTERRUPTED

@@ -16,7 +16,7 @@ from jigsaw_shape.exporting.run import Saved
 from jigsaw_shape.exporting.trained import Trained
 from jigsaw_shape.training import initial, rundir, setup
 from jigsaw_shape.training import step as step_lib
-from jigsaw_shape.training.checkpoint import Checkpoints
+from jigsaw_shape.training.checkpoint import Checkpoints, SaveError
 
 # Step -> accuracy on the sources' validation images, and on the target.
 MEASURES = {1: (0.5, 0.9), 2: (0.8, 0.2), 3: (0.6, 0.3)}
@@ -160,6 +160,38 @@ def test_what_a_chain_of_runs_began_with_is_remembered(run, tmp_path):
         initial.load(make_config(str(second), target="sketch"))
     third = make_config(str(second), target="photo")
     assert initial.knowledge(initial.load(third))["after"] == known
+
+
+def test_a_run_that_lost_rows_is_not_gone_on_with(run, tmp_path):
+    config = make_config()
+    config.workdir = str(tmp_path / "run")
+    with rundir.claim(config, {"images": "0"}, {}) as directory:
+        shutil.copytree(run / "checkpoints", directory / "checkpoints")
+        written = (run / "metrics.jsonl").read_text()
+        (directory / "metrics.jsonl").write_text(written)
+    with rundir.claim(config, {"images": "0"}, {}):
+        (directory / "metrics.jsonl").write_text(written.partition("\n")[0])
+    with (
+        pytest.raises(ValueError, match=r"checkpoint of step 3, .* ends at step 1"),
+        rundir.claim(config, {"images": "0"}, {}),
+    ):
+        pass
+
+
+def test_a_full_disk_ends_a_save_in_words(run, tmp_path, monkeypatch):
+    state = step_lib.init_state(
+        variables_of(1), optax.sgd(0.1), jax.random.key(0), keep_ema=False
+    )
+    with Checkpoints(tmp_path / "checkpoints") as checkpoints:
+
+        def full(*args, **kwargs):
+            raise ValueError("OUT_OF_RANGE:\n no space left")
+
+        monkeypatch.setattr(
+            checkpoints._checkpointer, "save_checkpointables_async", full
+        )
+        with pytest.raises(SaveError, match="checkpoints cannot be written: OUT_OF_"):
+            checkpoints.save(state)
 
 
 def test_a_run_without_its_configuration_is_not_gone_on_with(tmp_path):

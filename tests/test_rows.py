@@ -51,3 +51,13 @@ def test_read_drops_a_line_cut_short(tmp_path):
     whole = json.dumps(EVALUATIONS[0])
     (tmp_path / rows.FILE_NAME).write_text(whole + "\n" + whole[:-5])
     assert rows.read(tmp_path) == [EVALUATIONS[0]]
+    (tmp_path / rows.FILE_NAME).write_text(whole)
+    assert rows.read(tmp_path) == [EVALUATIONS[0]]
+
+
+@pytest.mark.parametrize("damage", ["", "{half", "\x00" * 9])
+def test_read_names_a_damaged_line_and_drops_none(tmp_path, damage):
+    whole = json.dumps(EVALUATIONS[0])
+    (tmp_path / rows.FILE_NAME).write_text(f"{whole}\n{damage}\n{whole}\n")
+    with pytest.raises(ValueError, match=r"metrics\.jsonl, line 2, is no row"):
+        rows.read(tmp_path)

@@ -1,5 +1,6 @@
 """Checkpoints of a run: saved in the background, restored on any number of devices."""
 
+import contextlib
 import pathlib
 from typing import Any
 
@@ -11,6 +12,10 @@ from jigsaw_shape.rows import SELECTED_BY
 from jigsaw_shape.training.step import TrainState, replicate
 
 _policies = ocp.training.preservation_policies
+
+
+class SaveError(OSError):
+    """A checkpoint cannot be written."""
 
 
 class Checkpoints:
@@ -32,6 +37,7 @@ class Checkpoints:
             )
             for name in SELECTED_BY.values()
         ]
+        self._directory = directory
         self._checkpointer = ocp.training.Checkpointer(
             directory.absolute(),
             cleanup_tmp_directories=True,
@@ -56,6 +62,9 @@ class Checkpoints:
           state: The state after the step that names the checkpoint.
           measures: The evaluation at that step. Without it the checkpoint is kept
             only while it is among the latest two.
+
+        Raises:
+          SaveError: This or the earlier save failed, such as on a full disk.
         """
         step = int(state.step)
         metrics = None
@@ -65,9 +74,10 @@ class Checkpoints:
         # A copy in host memory: the next step donates the buffers, and Orbax cannot
         # save an array that every process holds.
         tree = jax.tree.map(np.array, _to_arrays(state))
-        self._checkpointer.save_checkpointables_async(
-            step, {"state": tree}, metrics=metrics, overwrite=True
-        )
+        with self._saving():
+            self._checkpointer.save_checkpointables_async(
+                step, {"state": tree}, metrics=metrics, overwrite=True
+            )
 
     def restore(self, template: TrainState, step: int | None = None) -> TrainState:
         """Returns the state saved at `step` (None: the latest), on every device.
@@ -89,7 +99,27 @@ class Checkpoints:
         return self
 
     def __exit__(self, *exc_info):
-        self._checkpointer.close()  # waits for the last save
+        with self._saving():
+            self._checkpointer.close()  # waits for the last save
+
+    @contextlib.contextmanager
+    def _saving(self):
+        try:
+            yield
+        except Exception as error:  # tensorstore raises nearly any kind
+            message = " ".join(str(error).split())
+            raise SaveError(
+                f"{self._directory} cannot be written: {message}"
+            ) from error
+
+
+def steps_in(directory: pathlib.Path) -> list[int]:
+    """Returns the steps of the whole checkpoints in a directory, sorted."""
+    return sorted(
+        int(entry.name)
+        for entry in (directory.iterdir() if directory.is_dir() else ())
+        if entry.name.isdigit() and (entry / "state").is_dir()
+    )
 
 
 def read_variables(directory: pathlib.Path, step: int) -> dict[str, Any]:
@@ -109,11 +139,7 @@ def read_variables(directory: pathlib.Path, step: int) -> dict[str, Any]:
       ValueError: There is no whole checkpoint of that step, and then it lists those
         there are; or it is damaged.
     """
-    there = sorted(
-        int(entry.name)
-        for entry in (directory.iterdir() if directory.is_dir() else ())
-        if entry.name.isdigit() and (entry / "state").is_dir()
-    )
+    there = steps_in(directory)
     if step not in there:
         steps = ", ".join(map(str, there)) or "none"
         raise ValueError(

@@ -188,7 +188,7 @@ class _Watch:
                     raise NonFiniteError(
                         f"{name} is {float(mean.total)} at step {step}: try a "
                         f"config.optim.lr below {self._config.optim.lr} in a new "
-                        "--workdir; a checkpoint of this one is from before that step"
+                        "--workdir; what this one has saved is from before that step"
                     )
         step = fetched[-1][0]
         merged = fetched[0][1]

@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from jigsaw_shape import atomic, rows, settings
 from jigsaw_shape import config as config_lib
 from jigsaw_shape.lock import lock
-from jigsaw_shape.training import logbook
+from jigsaw_shape.training import checkpoint, logbook
 
 # What `knowledge` returns.
 KNOWLEDGE = ("dataset", "target", "sources", "selection", "after")
@@ -146,6 +146,7 @@ def _record_start(
             f"{directory} holds a run without its config.json, so nothing says which: "
             "choose another --workdir, or delete the directory"
         )
+    _refuse_gap(directory)
     if stored.exists():
         changes = settings.differences(stored.read_text(), config)
         if changes:
@@ -163,6 +164,18 @@ def _record_start(
                 )
     atomic.write_text(facts, json.dumps({"starts": [*starts, start]}, indent=2) + "\n")
     atomic.write_text(stored, settings.to_json(config))
+
+
+def _refuse_gap(directory: pathlib.Path) -> None:
+    """Refuses a run whose rows end before its latest checkpoint: some are lost."""
+    saved = max(checkpoint.steps_in(directory / "checkpoints"), default=0)
+    last = max((row["step"] for row in rows.read(directory)), default=0)
+    if last < saved:
+        raise ValueError(
+            f"{directory} has a checkpoint of step {saved}, and {rows.FILE_NAME} ends "
+            f"at step {last}: without the evaluations before it nothing can be "
+            "selected. Choose another --workdir, or delete the directory"
+        )
 
 
 def _has_begun(directory: pathlib.Path) -> bool:
