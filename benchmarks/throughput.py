@@ -78,6 +78,7 @@ def start(config, dataset: Dataset):
         reversal=learner.reversal,
     )
     styling, _ = setup.load_styling(config, dataset, splits=None)
+    styling = step_lib.replicate(styling)
     return state, lambda state, bank, batch: update(state, bank, styling, batch)
 
 

@@ -70,7 +70,8 @@ def default_config() -> ConfigDict:
     config.diversify.styles = "pack"  # a folder of images, or pack: the shipped one
     config.diversify.n_styles = 1000  # at most, a seeded choice of them
     config.diversify.stylizer = "shipped"  # adain's: shipped | a file of `stylize fit`
-    #   | a folder with vgg_normalised.pth and decoder.pth
+    #   | a folder with vgg_normalised.pth and decoder.pth; not fitted on the target,
+    #   which nothing checks
     config.diversify.enlarge_tiles = False  # stylize a tile at the image's size
 
     config.dann = ConfigDict()  # the term losses.domain: features that hide domains

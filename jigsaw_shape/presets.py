@@ -59,8 +59,10 @@ def sin(config: ConfigDict) -> None:
 def fourier(config: ConfigDict) -> None:
     """Classifies natural images and ones with another source's amplitudes, half each.
 
-    Xu et al., CVPR 2021 (FACT), section 3.2: l uniform in (0, 1). Their co-teacher
-    consistency is not part of it.
+    Xu et al., CVPR 2021 (FACT), section 3.2: l uniform in (0, 1). Departures: the
+    amplitudes are another source's, in theirs any source's, the image's own included;
+    an image is natural or mixed, in theirs it is classified as both in one step. Their
+    co-teacher consistency is not part of it.
     """
     erm(config)
     config.diversify.name = "fourier"

@@ -20,6 +20,7 @@ from clu import parameter_overview
 from jigsaw_shape import checks, cli, figures, report, rows, settings
 from jigsaw_shape.preview import preview_figure
 from jigsaw_shape.training import initial, logbook, loop, rundir, setup
+from jigsaw_shape.training import step as step_lib
 from jigsaw_shape.training.progress import Progress
 
 _CACHES = {"device": "device memory", "host": "host memory", "none": "files"}
@@ -89,7 +90,7 @@ def main(argv: list[str]) -> int:
                     store=store,
                     splits=splits,
                     cue_conflict=cue_conflict,
-                    styling=styling,
+                    styling=step_lib.replicate(styling),
                     progress=progress,
                 )
         except loop.NonFiniteError as error:

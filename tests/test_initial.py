@@ -162,6 +162,18 @@ def test_what_a_chain_of_runs_began_with_is_remembered(run, tmp_path):
     assert initial.knowledge(initial.load(third))["after"] == known
 
 
+def test_a_file_is_no_workdir(tmp_path):
+    (tmp_path / "file").touch()
+    for name in ("file", "file/run"):
+        config = make_config()
+        config.workdir = str(tmp_path / name)
+        with (
+            pytest.raises(ValueError, match="--workdir names a folder"),
+            rundir.claim(config, {"images": "0"}, {}),
+        ):
+            pass
+
+
 def test_a_run_that_lost_rows_is_not_gone_on_with(run, tmp_path):
     config = make_config()
     config.workdir = str(tmp_path / "run")

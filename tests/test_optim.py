@@ -79,3 +79,9 @@ def test_step_schedule_with_warmup_drops_where_it_does_without():
     warm = optim.make_schedule(_config(schedule="step", warmup=0.2), 100)
     for step in (30, 79, 81, 99):
         assert float(plain(step)) == pytest.approx(float(warm(step)))
+
+
+@pytest.mark.parametrize("n_steps", [1, 2, 5])
+def test_warmup_never_takes_the_whole_run(n_steps):
+    lr = optim.make_schedule(_config(lr=2.0, schedule="constant", warmup=1.0), n_steps)
+    assert float(lr(n_steps - 1)) == 2

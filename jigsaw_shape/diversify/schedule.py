@@ -23,7 +23,7 @@ _N_CHUNKS = 4  # of the images that are expected to change: what is computed at 
 
 
 class Styling(NamedTuple):
-    """What diversifying needs besides the batch, on every device.
+    """What diversifying needs besides the batch.
 
     Attributes:
       styles: uint8 [M, S, S, 3], external styles; None without.

@@ -8,11 +8,12 @@ from ml_collections import ConfigDict
 def make_schedule(config: ConfigDict, n_steps: int) -> optax.Schedule:
     """Returns the learning rate over `n_steps`: step -> float.
 
-    `config.optim.warmup` of the run rises linearly from 0; `step` multiplies by
-    `step_factor` at each share `step_at` of the whole run; `cosine` ends at 0.
+    `config.optim.warmup` of the run rises linearly from 0, all but the last step at
+    most; `step` multiplies by `step_factor` at each share `step_at` of the whole run;
+    `cosine` would be 0 at the step after the last.
     """
     optim = config.optim
-    n_warmup = round(optim.warmup * n_steps)
+    n_warmup = min(round(optim.warmup * n_steps), n_steps - 1)
     if optim.schedule == "cosine":
         after = optax.cosine_decay_schedule(optim.lr, max(n_steps - n_warmup, 1))
     elif optim.schedule == "step":

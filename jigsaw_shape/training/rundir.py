@@ -44,7 +44,12 @@ def claim(
     if jax.process_index() > 0:  # the first process answers for all
         yield directory
         return
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ValueError(
+            f"{directory} is a file, or below one: --workdir names a folder"
+        ) from error
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(lock(directory / ".lock", wait=False))

@@ -144,6 +144,8 @@ def load_styling(
 ) -> tuple[Styling, dict[str, str]]:
     """Returns what diversifying needs besides the batch, and digests of it by name.
 
+    In host memory: `step.replicate` puts it where a step looks for it.
+
     The shipped styles are of no benchmark; those of a folder are compared with every
     image of the target.
 
@@ -166,7 +168,7 @@ def load_styling(
         if settings.styles != pool.PACK:
             pool.refuse_target(found, dataset, splits.target)
         styles, digests["styles"] = found.images, found.digest()
-    return step_lib.replicate(Styling(styles, pair)), digests
+    return Styling(styles, pair), digests
 
 
 def make_schedule(config: ConfigDict, n_train: int) -> Schedule:
