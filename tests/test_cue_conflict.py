@@ -16,6 +16,7 @@ from jigsaw_shape import make_cue_conflict
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.splits import split
 from jigsaw_shape.diversify import adain, pairs
+from jigsaw_shape.evals import published
 from jigsaw_shape.stylizing import cue_conflict, cue_files
 from jigsaw_shape.stylizing.cue_conflict import Recipe
 
@@ -120,6 +121,13 @@ def test_the_seed_decides_who_meets_whom():
     mixes = cue_conflict.plan(dataset, RECIPE)
     assert mixes == cue_conflict.plan(dataset, RECIPE)
     assert mixes != cue_conflict.plan(dataset, dataclasses.replace(RECIPE, seed=1))
+
+
+def test_evaluations_know_what_a_set_was_made_of(made):
+    _, out = made
+    for folder in (cue_files.MIXED, cue_files.ORIGINAL):
+        found = published.read_folder(out / folder).held_out
+        assert found == (_dataset().digest(), "domainbed", 0)
 
 
 def test_names_parse_as_the_published_ones_do(made):

@@ -6,10 +6,11 @@ import pathlib
 import numpy as np
 import pytest
 
+from jigsaw_shape import config as config_lib
 from jigsaw_shape.evals import stimuli as made_stimuli
 from jigsaw_shape.evals.decisions import Decisions
 from jigsaw_shape.evals.model import Model
-from jigsaw_shape.evals.published import Stimuli
+from jigsaw_shape.evals.published import HeldOut, Stimuli
 from jigsaw_shape.evaluating import gather, searched
 from jigsaw_shape.evaluating.inputs import Opened
 from jigsaw_shape.evaluating.session import SUITES
@@ -118,6 +119,24 @@ def test_a_file_of_predictions_cannot_be_asked_again():
     assert jobs == [("mine", ("target",), [])]
     with pytest.raises(ValueError, match="predictions answer shape_bias"):
         _plan(IMAGES, models=(), predicted=predicted, suites=("puzzle",), explicit=True)
+
+
+def test_a_set_made_of_training_images_is_noted():
+    made_of = HeldOut("digest", "jigen", 0)
+    made = dataclasses.replace(CONFLICT, held_out=made_of)
+    config = config_lib.default_config()
+
+    def notes(images, **split):
+        config.data.update(split)
+        model = dataclasses.replace(RUN, about={"images": images})
+        opened = Opened((model,), {"run": config}, (), (made,), ())
+        return gather.plan(opened, ("shape_bias",), explicit=True)[1]
+
+    assert notes("digest", split="jigen", split_seed=0) == []
+    assert notes("of other images", split_seed=1) == []
+    (note,) = notes("digest", split_seed=1)
+    assert "run, of another split, may have been trained on some" in note
+    assert len(notes("digest", split="domainbed", split_seed=0)) == 1
 
 
 def test_without_scikit_image_all_goes_on_and_experiments_do_not(monkeypatch):

@@ -11,6 +11,7 @@ import json
 import pathlib
 import re
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -20,8 +21,23 @@ from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.evals.decisions import experiment_of, image_key
 
 MANIFEST, SUMMARY = "manifest.jsonl", "cue_conflict.json"
+SETTINGS = "stylize.json"
 # Those by which Pillow knows a picture that is worth classifying.
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm")
+
+
+class HeldOut(NamedTuple):
+    """Which images a set was made of: those that a split holds out for validation.
+
+    Attributes:
+      images: Digest of the data set (`Dataset.digest`).
+      split: `config.data.split`.
+      split_seed: `config.data.split_seed`.
+    """
+
+    images: str
+    split: str
+    split_seed: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +56,7 @@ class Stimuli:
       made_by: How they were made, where that is known, in a sentence.
       digest: Of the files' contents.
       domain: str [n], the domain that each is of; None where there are none.
+      held_out: What they were made of, where this project made them.
     """
 
     name: str
@@ -53,6 +70,7 @@ class Stimuli:
     made_by: str
     digest: str
     domain: np.ndarray | None = None
+    held_out: "HeldOut | None" = None
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -189,6 +207,7 @@ def read_folder(folder: pathlib.Path, experiment: str = "") -> Stimuli:
         side_px=side_px,
         made_by=made_by,
         digest=digest_of(paths, digests),
+        held_out=_held_out(folder),
     )
 
 
@@ -243,6 +262,16 @@ def _made_by(folder: pathlib.Path) -> str:
         return str(json.loads(path.read_text())["made_by"])
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: expected a JSON object with made_by") from error
+
+
+def _held_out(folder: pathlib.Path) -> HeldOut | None:
+    """Returns what `stylize.json` says a set was made of; None where it does not."""
+    path = folder / SETTINGS
+    try:
+        settings = json.loads(path.read_text())["settings"]
+        return HeldOut(*(settings[field] for field in HeldOut._fields))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # of another origin
 
 
 def _look_at(paths: Sequence[pathlib.Path]) -> tuple[int, list[bytes]]:

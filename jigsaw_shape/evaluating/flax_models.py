@@ -10,7 +10,7 @@ from jigsaw_shape.evals import core, imagenet16
 from jigsaw_shape.evals.model import Model
 from jigsaw_shape.models import ENCODERS, weights
 from jigsaw_shape.models.multitask import Multitask
-from jigsaw_shape.training import setup, stored
+from jigsaw_shape.training import rundir, setup, stored
 from jigsaw_shape.training import step as step_lib
 
 IMAGENET_PX = 224
@@ -67,6 +67,7 @@ def open_run(
             "encoder": config.model.encoder,
             "preset": config.preset,
             "dataset": config.data.name,
+            "images": rundir.read_images(directory),
             "target": config.data.target,
             "seed": config.seed,
             "selection": selection,

@@ -94,6 +94,7 @@ def plan(
             f"--data {', '.join(unused)}: no suite here looks at it; a folder of other "
             "images than experiments' is given as images=DIR"
         )
+    notes += _trained_on(opened, jobs)
     for job in jobs:
         if job.suites == ("retrieval",):  # of features, whatever the classes
             continue
@@ -127,6 +128,30 @@ def run(session: Session, job: Job, opened: Opened) -> None:
         session.probe(job.suites, job.models, job.stimuli, predicted)
     elif predicted:
         session.score("target", job.stimuli, predicted, ())
+
+
+def _trained_on(opened: Opened, jobs: Sequence[Job]) -> list[str]:
+    """Returns notes on runs that were trained on what a set was made of."""
+    notes = []
+    for job in jobs:
+        made_of, names = job.stimuli.held_out, []
+        for model in job.models:
+            config = opened.configs.get(model.name)
+            if config is None or made_of is None:
+                continue
+            of_run = made_of._replace(
+                split=config.data.split, split_seed=config.data.split_seed
+            )
+            if model.about.get("images") == made_of.images and of_run != made_of:
+                names.append(model.name)
+        if names:
+            notes.append(
+                f"{job.stimuli.name} is made of images that split {made_of.split} "
+                f"(seed {made_of.split_seed}) holds out: {', '.join(names)}, of "
+                "another split, may have been trained on some of them. Make a set with "
+                "--config.data.split and --config.data.split_seed of the run"
+            )
+    return list(dict.fromkeys(notes))
 
 
 def _wanted(suite: str, opened: Opened) -> str:

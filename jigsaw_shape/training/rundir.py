@@ -103,6 +103,12 @@ def knowledge(
     return facts | ({"after": before} if before else {})
 
 
+def read_images(directory: pathlib.Path) -> str:
+    """Returns the digest of the images that a run began with; "" if that is unknown."""
+    starts = _read_starts(directory)
+    return starts[0].get("images", "") if starts else ""
+
+
 def read_evaluations(directory: pathlib.Path) -> list[dict]:
     """Returns a run's rows of kind `eval`, at least one.
 
