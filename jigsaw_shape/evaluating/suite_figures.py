@@ -26,7 +26,10 @@ DISTORTIONS = {
 
 
 def named(condition: str) -> tuple[str, str]:
-    """Returns a distortion's name and what its level is, as figures say it."""
+    """Returns a condition's name and what its level is, as figures say it."""
+    kind, _, grid = condition.partition("/")
+    if kind == "shuffled":
+        return ("Whole" if grid == "1" else f"{grid} × {grid} tiles"), "level"
     usual = condition.replace("_", " ").capitalize(), "level"
     return DISTORTIONS.get(condition, usual)
 
