@@ -323,6 +323,33 @@ def test_decoding_of_every_kind_of_file():
     assert decoded.flags.writeable
 
 
+def test_deep_grey_is_read_where_its_range_is_known():
+    grey = np.array([[0, 128, 255]])
+    for kind in ("PNG", "TIFF", "PPM"):
+        deep = Image.fromarray((grey * 257).astype(np.uint16))
+        decoded = files_lib.decode(encode(deep, format=kind))
+        np.testing.assert_array_equal(decoded[..., 0], grey)
+    thousandths = np.array([0, 502, 1000], ">u2").tobytes()
+    decoded = files_lib.decode(b"P5 3 1 1000\n" + thousandths)
+    np.testing.assert_array_equal(decoded[..., 0], grey)
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype", "pixels"),
+    [
+        ("TIFF", np.int32, "signed or 32-bit integers"),
+        ("TIFF", np.float32, "floats"),
+        ("PPM", np.float32, "floats"),
+    ],
+)
+def test_pixels_of_an_unknown_range_are_refused(own, tmp_path, kind, dtype, pixels):
+    image = Image.fromarray(np.arange(256, dtype=dtype).reshape(16, 16))
+    image.save(own / "day" / "car" / "p0.png", kind)
+    message = rf"day/car/p0\.png: damaged, its pixels are {pixels}, whose range is not"
+    with pytest.raises(ValueError, match=message):
+        load("own", tmp_path, source_dir=own)
+
+
 def test_resizing_squashes_and_leaves_what_fits():
     image = draw(2, (30, 20))
     data = encode(image, format="PNG")

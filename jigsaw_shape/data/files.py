@@ -24,6 +24,8 @@ _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, EOFError)
 _UNREADABLE = (*_DAMAGE, zlib.error, RuntimeError)
 _CHUNK = 1 << 20  # bytes
 _MAX_DEPTH = 8  # folders below the named one that are looked into
+# Pillow's formats whose pixels in mode I, 32 bits, fill 0..65535. A TIFF's may be any.
+_DEEP_FORMATS = ("PNG", "PPM")
 
 
 def list_files(source: pathlib.Path) -> dict[Parts, int]:
@@ -194,13 +196,19 @@ def decode(
         None: the colours that are stored there, whatever they are.
 
     Raises:
+      ValueError: Its pixels are floats, signed or of 32 bits: their range is not known.
       Exception: The data are damaged; Pillow raises nearly any kind.
     """
     with Image.open(io.BytesIO(data)) as image:
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
-        if image.mode == "F":
-            raise ValueError("its pixels are floats, whose range is not known")
+        is_wide = image.mode == "I" and image.format not in _DEEP_FORMATS
+        if is_wide or image.mode == "F":
+            kind = "signed or 32-bit integers" if is_wide else "floats"
+            raise ValueError(
+                f"its pixels are {kind}, whose range is not known: save it with 8 or "
+                "16 bits"
+            )
         if image.mode.startswith("I"):
             deep = np.clip(np.asarray(image), 0, 65535)
             image = Image.fromarray(np.rint(deep / 257).astype(np.uint8))
