@@ -12,7 +12,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from jigsaw_shape.data import files as files_lib
 from jigsaw_shape.data import folders, layouts, splits
@@ -164,6 +164,20 @@ def test_junk_is_passed_over_and_named_where_it_may_matter(own):
     assert len(found.warnings) == 2
     assert "overview.png" in found.warnings[0]
     assert "notes.txt" in found.warnings[1]
+
+
+def test_whatever_pillow_reads_and_is_a_picture_counts(own, tmp_path):
+    kinds = {".jfif": "JPEG", ".JPG": "JPEG", ".pgm": "PPM"}
+    if features.check("avif"):
+        kinds[".avif"] = "AVIF"
+    for suffix, kind in kinds.items():
+        draw(3).save(own / "day" / "car" / f"a{suffix}", kind)
+    (own / "day" / "car" / "depth.pfm").write_bytes(b"x")
+    data = load("own", tmp_path, source_dir=own)
+    assert {n.split("/")[-1] for n in data.names} >= {f"a{s}" for s in kinds}
+    assert len(data) == 8 + len(kinds)
+    assert {".jpg", ".jpeg", ".jpe", ".tif", ".tiff", ".webp"} < files_lib.SUFFIXES
+    assert not {".heic", ".h5", ".pdf", ".mpg", ".txt"} & files_lib.SUFFIXES
 
 
 @pytest.mark.parametrize(

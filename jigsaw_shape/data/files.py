@@ -18,6 +18,12 @@ from jigsaw_shape.download import download
 
 Parts = tuple[str, ...]  # a path below the folder or archive
 
+# Of pictures to learn from or to classify, in lower case, as far as the Pillow that is
+# installed reads them: `.avif` since 11.3, `.heic` with a plugin alone.
+_FORMATS = {"AVIF", "BMP", "GIF", "HEIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP"}
+SUFFIXES = frozenset(
+    suffix for suffix, kind in Image.registered_extensions().items() if kind in _FORMATS
+) - {".pfm"}  # floats
 _JUNK = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, EOFError)
 # A member's: RuntimeError is zipfile's of a password or a compression it does not know.

@@ -17,7 +17,6 @@ from typing import NamedTuple
 from jigsaw_shape.data import files as files_lib
 from jigsaw_shape.data import splits
 
-_SUFFIXES = re.compile(r"\.(jpe?g|jpe|png|bmp|gif|webp|tiff?|p[pg]m)", re.IGNORECASE)
 # Folders between domain and class, as Dassl lays out Digits-DG, and the `official` that
 # they stand for. `full`, in copies of VLCS, repeats the others.
 _SPLIT_FOLDERS = {
@@ -189,7 +188,7 @@ def survey(
             lists.append(parts)
             continue
         place = _place(parts)
-        is_image = _SUFFIXES.fullmatch(pathlib.PurePath(parts[-1]).suffix)
+        is_image = pathlib.PurePath(parts[-1]).suffix.lower() in files_lib.SUFFIXES
         if place is None:
             misplaced += ["/".join(parts)] if is_image else []
         elif not is_image:

@@ -22,8 +22,6 @@ from jigsaw_shape.evals.decisions import experiment_of, image_key
 
 MANIFEST, SUMMARY = "manifest.jsonl", "cue_conflict.json"
 SETTINGS = "stylize.json"
-# Those by which Pillow knows a picture that is worth classifying.
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm")
 
 
 class HeldOut(NamedTuple):
@@ -321,7 +319,7 @@ def find_images(folder: pathlib.Path) -> list[pathlib.Path]:
     return [
         folder.joinpath(*parts)
         for parts in sorted(files.list_files(folder))
-        if pathlib.Path(parts[-1]).suffix.lower() in _SUFFIXES
+        if pathlib.Path(parts[-1]).suffix.lower() in files.SUFFIXES
     ]
 
 
