@@ -394,6 +394,20 @@ def test_loaded_data_set(own, tmp_path):
     assert shapes == {(12, 12, 3)}
 
 
+def test_what_was_passed_over_is_said_wherever_it_is_opened(own, tmp_path, caplog):
+    (own / "night" / "tree" / "a.raw").write_bytes(b"x")
+    (own / "day" / "boat").mkdir()
+    draw(0).save(own / "day" / "boat" / "p0.png")
+    for _ in range(2):  # prepared, then opened
+        load("own", tmp_path, source_dir=own)
+        assert [record.getMessage() for record in caplog.records] == [
+            "own: passed over 1 files that are no images by their suffix, such as "
+            "night/tree/a.raw",
+            "own: night: no images of boat",
+        ]
+        caplog.clear()
+
+
 def test_records_keep_their_order_over_shards(own, tmp_path, monkeypatch):
     from tensorflow_datasets.core.utils import shard_utils
 

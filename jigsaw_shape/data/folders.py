@@ -179,6 +179,8 @@ def load(
 ) -> Dataset:
     """Returns a data set of folders, prepared on first use.
 
+    What it lacks and what was passed over is logged, as it was when it was prepared.
+
     Args:
       name: As for `prepare`.
       source_dir: As for `prepare`. Where the data set is prepared already and this is
@@ -203,6 +205,8 @@ def load(
     known = builder.info.metadata
     if known["incomplete"]:
         logging.warning("%s is incomplete: %s", name, "; ".join(known["incomplete"]))
+    for note in known["warnings"]:
+        logging.warning("%s: %s", name, note)
     domains = tuple(known["domains"])
     encoded = {"image": tfds.decode.SkipDecoding()}
     sources = [builder.as_data_source(split=d, decoders=encoded) for d in domains]
