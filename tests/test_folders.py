@@ -110,6 +110,34 @@ def test_train_and_val_folders_are_the_official_split(small, tmp_path):
         assert image.name.split("/")[1] == image.official
 
 
+@pytest.mark.parametrize("above", [".", "mine/1"])
+@pytest.mark.parametrize("middle", ["", "train"])
+def test_a_folder_called_test_beside_domains_is_one(tmp_path, above, middle):
+    root = make_set(
+        tmp_path / "in" / above, ("day",), ("car", "tree"), middle=(middle,)
+    )
+    make_set(root, ("Test",), ("car", "tree"))
+    found = layouts.survey(layouts.find_spec("mine"), tmp_path / "in")
+    assert found.domains == ("day", "test")
+    assert found.classes == ("car", "tree")
+    assert len(found.images) == 8
+    (warning,) = found.warnings
+    assert warning.startswith("Test is taken for a domain, since it stands beside")
+
+
+def test_split_folders_without_a_domain_beside_them_are_none(small, tmp_path):
+    root = make_set(tmp_path / "in" / "day", ("train", "val"), ("car",))
+    found = layouts.survey(layouts.find_spec("mine"), tmp_path / "in")
+    assert found.domains == ("day",)
+    assert {image.official for image in found.images} == {"train", "val"}
+    with pytest.raises(ValueError, match=r"without a domain folder above.*train/car"):
+        layouts.survey(layouts.find_spec("mine"), root)
+    make_set(tmp_path / "pacs", (*PACS.domains, "test"), PACS.classes)
+    found = layouts.survey(PACS, tmp_path / "pacs")
+    assert len(found.images) == 56
+    assert "test/" in found.warnings[0]
+
+
 def test_expected_counts_are_the_published_ones():
     totals = {name: sum(s.domains.values()) for name, s in layouts.SPECS.items()}
     assert totals == {

@@ -2,7 +2,8 @@
 
 Every layout is `.../{domain}/{class}/*` or `.../{domain}/{train,val}/{class}/*` under
 any number of folders, so the end of a file's path says what it is, and the folders
-above are whatever the copy came in: `PACS/`, `PACS/kfold/`, DomainBed's.
+above are whatever the copy came in: `PACS/`, `PACS/kfold/`, DomainBed's. Of a user's
+own, a folder called `test` or the like that stands beside domains is one of them.
 """
 
 import collections
@@ -11,7 +12,7 @@ import hashlib
 import itertools
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import NamedTuple
 
 from jigsaw_shape.data import files as files_lib
@@ -183,12 +184,13 @@ def survey(
     found = collections.defaultdict(list)  # the folder above the domains -> files
     strangers = collections.defaultdict(set)  # the same, of folders that are no domain
     lists, misplaced, no_image = [], [], []
+    images = [parts for parts in files if _is_image(parts)]
+    homes = set() if spec.domains else {p.above for p in map(_place, images) if p}
     for parts, size in files.items():
         if splits.KFOLD_FILE.fullmatch(parts[-1]):
             lists.append(parts)
             continue
-        place = _place(parts)
-        is_image = pathlib.PurePath(parts[-1]).suffix.lower() in files_lib.SUFFIXES
+        place, is_image = _place(parts, homes), _is_image(parts)
         if place is None:
             misplaced += ["/".join(parts)] if is_image else []
         elif not is_image:
@@ -207,6 +209,12 @@ def survey(
         f"{_domain(spec, domain)}/{plain(label)}/{file}".lower(): split
         for (domain, label, file), split in official.items()
     }
+    warnings += [
+        f"{folder} is taken for a domain, since it stands beside others: if it holds "
+        "the same images as they, move it away or leave it out of config.data.sources"
+        for folder in sorted({place.folder for place, _, _ in found[above]})
+        if not spec.domains and folder.lower() in _SPLIT_FOLDERS
+    ]
     for what, passed in (
         ("images that are not in {domain}/{class}/", misplaced),
         ("files that are no images by their suffix", no_image),
@@ -224,11 +232,21 @@ class _Place(NamedTuple):
     class_folder: str
 
 
-def _place(parts: tuple[str, ...]) -> _Place | None:
-    """Returns what a file's path says it is; None where it is not deep enough."""
+def _is_image(parts: tuple[str, ...]) -> bool:
+    return pathlib.PurePath(parts[-1]).suffix.lower() in files_lib.SUFFIXES
+
+
+def _place(parts: tuple[str, ...], homes: Container = ()) -> _Place | None:
+    """Returns what a file's path says it is; None where it is not deep enough.
+
+    Args:
+      parts: The path.
+      homes: Folders that hold domains: what is directly in them is no split.
+    """
     *folders, class_folder = parts[:-1] or ("",)
     split = ""
-    if folders and folders[-1].lower() in _SPLIT_FOLDERS:
+    is_split = folders and folders[-1].lower() in _SPLIT_FOLDERS
+    if is_split and tuple(folders[:-1]) not in homes:
         split = folders.pop().lower()
     if not folders:
         return None
