@@ -4,6 +4,7 @@ import dataclasses
 import http.server
 import io
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -18,6 +19,7 @@ from jigsaw_shape.data import files as files_lib
 from jigsaw_shape.data import folders, layouts, splits
 
 PACS = layouts.SPECS["pacs"]
+NFC_NFD = ("caf\u00e9", "cafe\u0301")  # one word as Linux and as macOS may write it
 
 
 def draw(seed, size=(20, 20), mode="RGB"):
@@ -230,11 +232,61 @@ def test_two_spellings_of_one_domain_are_refused(tmp_path):
         layouts.survey(layouts.find_spec("mine"), root)
 
 
-@pytest.mark.parametrize("other", ["C", "c++", "C#"])
-def test_class_folders_that_would_be_one_class_are_refused(tmp_path, other):
-    root = make_set(tmp_path / "in", ("day",), ("c", other))
-    with pytest.raises(ValueError, match=r"the class folders '.*' and '.*' have"):
+@pytest.mark.parametrize(
+    ("one", "other"), [("c", "C"), ("c", "c++"), ("c", "C#"), ("1 1", "1_1"), NFC_NFD]
+)
+def test_class_folders_that_would_be_one_class_are_refused(tmp_path, one, other):
+    root = make_set(tmp_path / "in", ("day",), (one, other))
+    with pytest.raises(ValueError, match=r"folders 'day/.*' and 'day/.*' have one"):
         layouts.survey(layouts.find_spec("mine"), root)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("1_1", "11"), ("C++", "C#"), ("U.S.", "us")]
+)
+def test_no_class_of_one_domain_becomes_another_of_another(tmp_path, one, other):
+    root = make_set(tmp_path / "in", ("day", "dusk"), ("a", one))
+    make_set(root, ("night",), ("a", other))
+    message = re.escape(f"the class folders 'day/{one}' and 'night/{other}' have one")
+    with pytest.raises(ValueError, match=message):
+        layouts.survey(layouts.find_spec("mine"), root)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "name"),
+    [
+        ("Alarm Clock", "alarm_clock", "alarm_clock"),
+        ("alarm-clock", "ALARM CLOCK", "alarm_clock"),
+        (*NFC_NFD, "caf\u00e9"),
+        (*reversed(NFC_NFD), "caf\u00e9"),
+    ],
+)
+def test_one_class_of_two_domains_may_be_spelled_in_two_ways(
+    tmp_path, one, other, name
+):
+    root = make_set(tmp_path / "in", ("day",), (one,))
+    make_set(root, ("night",), (other,))
+    assert layouts.survey(layouts.find_spec("mine"), root).classes == (name,)
+
+
+def test_vowel_signs_tell_classes_apart(tmp_path):
+    names = ("\u0915\u093e\u0932\u093e", "\u0915\u093e\u0932\u0940")  # kala, kali
+    root = make_set(tmp_path / "in", ("day", "night"), names)
+    assert layouts.survey(layouts.find_spec("mine"), root).classes == names
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Real World", "real_world"),
+        (" -art (painting)! ", "art_painting"),
+        ("a__b - c", "a__b_c"),
+        ("\u2764\ufe0f heart", "heart"),  # no sign is left of a symbol
+        ("!?", ""),
+    ],
+)
+def test_plain_names(name, expected):
+    assert layouts.plain(name) == expected
 
 
 @pytest.mark.parametrize("lists", ["in", "in/kfold", "in/labels", "pacs_label", "."])

@@ -8,10 +8,12 @@ own, a folder called `test` or the like that stands beside domains is one of the
 
 import collections
 import dataclasses
+import functools
 import hashlib
 import itertools
 import pathlib
 import re
+import unicodedata
 from collections.abc import Container, Mapping
 from typing import NamedTuple
 
@@ -148,9 +150,16 @@ class Survey:
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
+@functools.cache
 def plain(name: str) -> str:
-    """Returns a name in lower case with underscores: `"Real World"` -> `real_world`."""
-    return re.sub(r"\W+", "_", name.lower()).strip("_")
+    """Returns a name in lower case with underscores: `"Real World"` -> `real_world`.
+
+    Letters keep accents and vowel signs, in Unicode's composed form (NFC), in whichever
+    a file system has them.
+    """
+    lower = unicodedata.normalize("NFC", name.lower())
+    marks = "".join(c for c in lower if unicodedata.category(c).startswith("M"))
+    return "_".join(re.findall(rf"\w[\w{marks}]*", lower)).strip("_")
 
 
 def find_spec(name: str) -> Spec:
@@ -305,12 +314,17 @@ def _assemble(spec, source, entries, official, warnings) -> Survey:
             unknown[domain, place.class_folder] += 1
             continue
         folders = [domain, place.split, classes[label]]
-        spelling = class_folders.setdefault(tuple(folders), place.class_folder)
-        if spelling != place.class_folder:
-            raise ValueError(
-                f"{domain}: the class folders {spelling!r} and {place.class_folder!r} "
-                "have one name but for case and punctuation: rename one"
-            )
+        path = f"{domain}/{place.class_folder}"
+        spelled = {tuple(folders): place.class_folder}
+        if not spec.classes:  # over all domains
+            spelled[label] = _spaced(place.class_folder)
+        for key, spelling in spelled.items():
+            first, expected = class_folders.setdefault(key, (path, spelling))
+            if spelling != expected:
+                raise ValueError(
+                    f"the class folders {first!r} and {path!r} have one name but for "
+                    "case, punctuation and Unicode's forms: rename one"
+                )
         name = "/".join(f for f in (*folders, parts[-1]) if f)
         split = official.get(name.lower(), _SPLIT_FOLDERS.get(place.split, ""))
         images.append(Image("/".join(parts), name, domain, label, size, split))
@@ -360,6 +374,12 @@ def _domain(spec: Spec, folder: str) -> str:
     key = _squash(folder)
     names = {_squash(name): name for name in spec.domains} | dict(spec.aliases)
     return names.get(key, "")
+
+
+def _spaced(name: str) -> str:
+    """Returns a name whose case, Unicode form and kind of space no longer matter."""
+    lower = unicodedata.normalize("NFC", name.lower())
+    return re.sub(r"[\s_-]+", "_", lower).strip("_")
 
 
 def _squash(name: str) -> str:
