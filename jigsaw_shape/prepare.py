@@ -5,7 +5,8 @@
 
 The folder, or the zip or tar archive, holds `{domain}/{class}/*` at any depth. Known
 sets (pacs, vlcs, office_home, digits_dg) must be complete. `config.data.name` then
-takes the name. Exit codes: 0 done; 2 refused, with what is wrong, item by item.
+takes the name. Exit codes: 0 done; 2 refused, with what is wrong, item by item, or no
+room to store it, which leaves what there was.
 """
 
 import argparse

@@ -1,6 +1,8 @@
 """`python -m jigsaw_shape.prepare`: what it prints, where, and its exit codes."""
 
 import dataclasses
+import resource
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -61,6 +63,33 @@ def test_refusals_have_code_2_and_no_traceback(own, tmp_path):
         "  day/car/0.png: the file is empty",
         "  night/car/1.png: not an image",
     ]
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_a_full_disk_is_said_in_one_line_and_changes_nothing(own, tmp_path, kind):
+    data_dir, size = tmp_path / "tfds", (300, 300, 3)
+    assert run("own", "--from", own, "--data_dir", data_dir) == 0
+    noise = np.random.default_rng(0).integers(0, 256, size, np.uint8)
+    Image.fromarray(noise).save(own / "night" / "car" / "large.png")
+    source = own
+    if kind == "zip":
+        source = shutil.make_archive(tmp_path / "packed", "zip", own)
+    args = ("own", "--from", source, "--data_dir", data_dir, "--overwrite")
+    done = subprocess.run(
+        [sys.executable, "-m", "jigsaw_shape.prepare", *args],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000,) * 2),
+    )
+    assert done.returncode == 2
+    home = data_dir / "domain_folders" / "own"
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"prepare: own cannot be written to {home}: ")
+    assert "File too large. Make room there, or store it elsewhere" in line
+    assert not list(home.glob("incomplete*"))
+    assert len(folders.load("own", data_dir=data_dir)) == 6
+    assert run(*args) == 0
+    assert len(folders.load("own", data_dir=data_dir)) == 7
 
 
 @pytest.mark.parametrize(

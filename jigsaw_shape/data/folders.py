@@ -9,6 +9,7 @@ set decodes nothing.
 
 import contextlib
 import dataclasses
+import errno
 import io
 import os
 import pathlib
@@ -31,6 +32,7 @@ from jigsaw_shape.lock import lock
 _BUILDER = "domain_folders"
 _VERSION = "1.0.0"
 _REPLACED = "incomplete.replaced"  # a prepared data set while another is written
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _N_THREADS = min(8, os.cpu_count() or 2)
 
 
@@ -133,6 +135,7 @@ def prepare(
     Raises:
       ValueError: Nothing to prepare from, files that do not decode (all are named),
         images missing, or other data is stored under this name.
+      OSError: A file cannot be read, or there is no room for what is written.
     """
     spec = layouts.find_spec(spec_name or name)
     name = layouts.plain(name) if spec_name else spec.name
@@ -158,12 +161,13 @@ def prepare(
         except ValueError as error:
             raise ValueError(f"{_advice(spec, name, builder_dir)} {error}") from error
         try:
-            if not source.is_dir():
-                root = home / "incomplete.extracted"
-                files_lib.extract(source, root)
-            survey = layouts.survey(spec, source, extracted=root)
-            _check_images(survey, root, strict=strict)
-            _store(name, survey, root, builder_dir)
+            with _explaining_full_disk(name, home):
+                if not source.is_dir():
+                    root = home / "incomplete.extracted"
+                    files_lib.extract(source, root)
+                survey = layouts.survey(spec, source, extracted=root)
+                _check_images(survey, root, strict=strict)
+                _store(name, survey, root, builder_dir)
         finally:
             shutil.rmtree(home / "incomplete.extracted", ignore_errors=True)
     return tfds.builder_from_directory(builder_dir)
@@ -330,6 +334,25 @@ def _store(
             replaced.rename(builder_dir)
         raise
     shutil.rmtree(replaced, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _explaining_full_disk(name: str, home: pathlib.Path) -> Iterator[None]:
+    """Says which disk is full, and what to do, where writing below `home` fails."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        if isinstance(error, OSError):
+            is_ours = error.errno in _NO_ROOM
+        else:  # array_record's names the file
+            is_ours = str(home) in str(error)
+        if not is_ours:
+            raise
+        reason = str(error).partition(";")[0]
+        raise OSError(
+            f"{name} cannot be written to {home}: {reason}. Make room there, or store "
+            "it elsewhere with --data_dir (config.data.data_dir)"
+        ) from error
 
 
 def _track(items: Iterable, label: str, total: int | None = None) -> Iterable:
