@@ -26,6 +26,7 @@ ROOMS = {
     "lock": set(),
     "atomic": set(),
     "versions": set(),
+    "onnx_session": set(),
     "diversify": {"diversify", "jigsaw", "models", "atomic"},
     "stylizing": {
         *("stylizing", "diversify", "jigsaw", "data"),
@@ -41,11 +42,11 @@ ROOMS = {
     "report": {"reporting", "rows", "figures", "cli"},
     "evaluating": {
         *("html", "evaluating", "evals", "training", "models", "data"),
-        *("config", "settings", "rows", "augment", "versions"),
+        *("config", "settings", "rows", "augment", "versions", "onnx_session"),
     },
     "exporting": {
         *("exporting", "training", "models", "augment"),
-        *("config", "settings", "rows"),
+        *("config", "settings", "rows", "onnx_session"),
     },
     "embedding": {
         *("embedding", "exporting", "evals", "models", "data", "stylizing", "atomic"),

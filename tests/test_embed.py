@@ -1,6 +1,7 @@
 """Features of folders of images: computed, kept, searched, by the command too."""
 
 import dataclasses
+import importlib.util
 import json
 import os
 
@@ -153,7 +154,7 @@ def test_every_format_gives_the_same_features(trained, encoder, tmp_path):
     stablehlo_file.write(path, trained.function, batch_size=4, **program)
     opened.append(open_encoder(str(path), batch_size=64))
     assert opened[-1].batch_size == 4
-    if all(map(onnx_file.importlib.util.find_spec, ("onnx", "onnxruntime"))):
+    if all(map(importlib.util.find_spec, ("onnx", "onnxruntime"))):
         path = tmp_path / "model.onnx"
         facts = trained.facts() | {"input": "float"}
         metadata = to_metadata(facts)

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from test_exporting import CLASSES, make_trained
 
+from jigsaw_shape import onnx_session
 from jigsaw_shape.exporting import (
     card,
     folder,
@@ -62,6 +63,16 @@ def test_an_export_is_whole_and_says_what_it_is(trained, tmp_path):
     assert facts["selection"] == "val"
     assert (out / "README.md").read_text() == "2 files of convnet"
     assert sorted(os.listdir(tmp_path)) == ["out"]
+
+
+def test_an_onnx_file_says_that_it_normalizes_inside(trained, tmp_path):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    options = Options(("onnx",), input="float")
+    export(trained, tmp_path / "out", options, about=ABOUT, card=make_card)
+    _, metadata = onnx_file.read(tmp_path / "out" / "model.onnx")
+    assert metadata["normalizes_inside"] == "true"
+    assert json.loads(metadata["mean"]) == list(trained.mean)
 
 
 def test_an_empty_folder_may_be_named(trained, tmp_path):
@@ -140,7 +151,7 @@ def test_a_folder_with_files_is_refused(trained, tmp_path):
 
 
 def test_onnx_without_its_packages_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(onnx_file.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(onnx_session.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install 'jigsaw_shape\[onnx\]'"):
         folder.check(tmp_path / "out", Options())
 

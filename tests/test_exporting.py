@@ -206,7 +206,7 @@ def test_a_damaged_onnx_file_is_refused(tmp_path):
     pytest.importorskip("onnxruntime")
     path = tmp_path / "model.onnx"
     path.write_bytes(b"no model")
-    with pytest.raises(ValueError, match="cannot be read"):
+    with pytest.raises(ValueError, match="cannot be loaded"):
         onnx_file.read(path)
 
 

@@ -123,6 +123,25 @@ def test_uint8_and_our_own_files_normalize_inside(tmp_path, images):
         assert found == pytest.approx(images.mean((1, 2)), abs=1e-5)
 
 
+@pytest.mark.parametrize("stated", [{"normalizes_inside": True}, {"jigsaw_shape": "0"}])
+def test_what_normalizes_inside_does_so_once_it_is_quantized(tmp_path, images, stated):
+    from onnxruntime.quantization import quantize_dynamic
+
+    facts = {"mean": MEAN, "std": STD, **stated}
+    path = _write(tmp_path / "a.onnx", producer="jigsaw_shape", metadata=facts)
+    quantize_dynamic(path, tmp_path / "b.onnx")
+    assert onnx.load(tmp_path / "b.onnx").producer_name != "jigsaw_shape"
+    found = _open(tmp_path / "b.onnx", pixels=Pixels()).predict(images)
+    assert found["classification"] == pytest.approx(images.mean((1, 2)), abs=0.02)
+
+
+def test_what_says_that_it_does_not_normalize_is_normalized(tmp_path, images):
+    facts = {"mean": MEAN, "std": STD, "normalizes_inside": False}
+    path = _write(tmp_path / "a.onnx", producer="jigsaw_shape", metadata=facts)
+    found = _open(path, pixels=Pixels()).predict(images)["classification"]
+    assert found == pytest.approx(_expected(images), abs=1e-5)
+
+
 def test_stated_means_are_of_pixels_up_to_1(tmp_path, images):
     path = _write(tmp_path / "a.onnx", metadata={"mean": MEAN, "std": STD})
     found = _open(path, pixels=Pixels(scale=255)).predict(images)["classification"]

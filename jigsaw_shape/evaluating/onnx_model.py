@@ -1,7 +1,6 @@
 """Any framework's classifier, as an ONNX file. Needs the extra `[onnx]`."""
 
 import dataclasses
-import importlib.util
 import json
 import pathlib
 from collections.abc import Sequence
@@ -9,15 +8,19 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
-from jigsaw_shape import augment
+from jigsaw_shape import augment, onnx_session
 from jigsaw_shape.evals import imagenet16
 from jigsaw_shape.evals.model import Model
 
 _DEFAULT_PX = 224
-_OUR_OWN = "jigsaw_shape"  # the producer of files that normalize inside
+_OUR_OWN = "jigsaw_shape"  # producer, and a key of the metadata, of our own files
 INSIDE = "inside the file"  # what rows say of their normalization
 _FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 _OUTPUTS = ("logits", "classification")  # names preferred among several outputs
+_KEYS = (  # of the metadata, that are read; each is JSON
+    *("mean", "std", "classes", "image_size", "input_px"),
+    onnx_session.NORMALIZES_INSIDE,
+)
 _FEATURES = "features"  # an output of that name, [B, F], is the pooled features
 
 _resize = jax.jit(augment.resize, static_argnums=1)
@@ -49,11 +52,12 @@ def open_onnx(
     """Returns the classifier of an ONNX file.
 
     Its input is [B, 3, H, W] or [B, H, W, 3]. Floats are normalized with `pixels`, or
-    with the file's metadata `mean`, `std` (JSON lists for pixels in [0, 1]); files that
-    this project exported normalize inside. uint8 input is RGB in 0..255 as it is. Of
-    several outputs `logits` or `classification` is taken, else the only [B, n]: 1,000
-    scores are mapped to the 16 categories, others need their `classes`. Logits and
-    probabilities will both do. An output `features`, [B, F], is kept beside them.
+    with the file's metadata `mean`, `std` (JSON lists for pixels in [0, 1]), but where
+    that says `normalizes_inside`, as this project's does, they stay in [0, 1]. uint8
+    input is RGB in 0..255 as it is. Of several outputs `logits` or `classification` is
+    taken, else the only [B, n]: 1,000 scores are mapped to the 16 categories, others
+    need their `classes`. Logits and probabilities will both do. An output `features`,
+    [B, F], is kept beside them.
 
     Args:
       path: The file.
@@ -66,22 +70,10 @@ def open_onnx(
       ValueError: onnxruntime is missing, the file is none that it loads, or it does not
         say what is needed; names the file and what was expected.
     """
-    if importlib.util.find_spec("onnxruntime") is None:
-        raise ValueError(
-            "--onnx needs onnxruntime, which is not installed: "
-            "pip install 'jigsaw_shape[onnx]'"
-        )
+    onnx_session.refuse_missing("--onnx", "onnxruntime")
     if not path.is_file():
         raise ValueError(f"--onnx {path}: no such file")
-    import onnxruntime
-
-    try:
-        session = onnxruntime.InferenceSession(
-            path, providers=onnxruntime.get_available_providers()
-        )
-    except Exception as error:  # onnxruntime raises classes of its own
-        message = " ".join(str(error).split())
-        raise ValueError(f"{path} cannot be loaded: {message}") from error
+    session = onnx_session.open_session(path)
     facts = _metadata(path, session)
     entry = _Entry(path, session, facts, pixels)
     output, n_scores = _output(path, session)
@@ -143,7 +135,7 @@ class _Entry:
         # What normalizes inside may stand beside others, which the flags are for.
         if self._kind == np.uint8:
             return None, None, 255
-        if session.get_modelmeta().producer_name == _OUR_OWN:
+        if _normalizes_inside(session, facts):
             return None, None, 1
         mean = facts.get("mean") if pixels.mean is None else pixels.mean
         std = facts.get("std") if pixels.std is None else pixels.std
@@ -193,6 +185,19 @@ class _Entry:
         }
 
 
+def _normalizes_inside(session, facts) -> bool:
+    """Returns whether the program normalizes its pixels; tools keep what says so.
+
+    Our own files from before that key say it by their producer, which tools replace, or
+    by the version that wrote them, which they keep.
+    """
+    stated = facts.get(onnx_session.NORMALIZES_INSIDE)
+    if stated is not None:
+        return stated is True
+    meta = session.get_modelmeta()
+    return _OUR_OWN in (meta.producer_name, *meta.custom_metadata_map)
+
+
 def _numbers(values) -> str:
     return "(" + ", ".join(f"{value:g}" for value in values) + ")"
 
@@ -200,7 +205,7 @@ def _numbers(values) -> str:
 def _metadata(path, session) -> dict:
     facts = {}
     for key, text in session.get_modelmeta().custom_metadata_map.items():
-        if key in ("mean", "std", "classes", "image_size", "input_px"):
+        if key in _KEYS:
             try:
                 facts[key] = json.loads(text)
             except ValueError as error:

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 import jigsaw_shape
+from jigsaw_shape import onnx_session
 from jigsaw_shape.exporting import (
     onnx_file,
     orbax_folder,
@@ -194,7 +195,10 @@ def _files(trained: Trained, options: Options, facts, checks: "_Checks"):
         yield (
             ONNX,
             lambda path: onnx_file.write(
-                path, trained.function, metadata=to_metadata(facts), **program
+                path,
+                trained.function,
+                metadata=to_metadata({**facts, onnx_session.NORMALIZES_INSIDE: True}),
+                **program,
             ),
             lambda path: checks.difference(
                 onnx_file.read(path, ["CPUExecutionProvider"])[0], (1, _SEVERAL)

@@ -4,7 +4,6 @@ The encoder's own computation, traced, is what becomes nodes (`tracing`). Needs 
 extra `[onnx]`.
 """
 
-import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,13 @@ import jax
 import numpy as np
 
 import jigsaw_shape
+from jigsaw_shape import onnx_session
 from jigsaw_shape.exporting.graph import Graph
 from jigsaw_shape.exporting.primitives import OPSET
 from jigsaw_shape.exporting.simplify import simplify
 from jigsaw_shape.exporting.tracing import INPUT, trace
 
 _IR_VERSION = 8  # the one of opset 17, which every onnxruntime of the extra reads
-_PACKAGES = ("onnx", "onnxruntime")
 BATCH = "batch"  # the name of the axis of any length
 
 
@@ -29,11 +28,7 @@ def refuse_missing(flag: str) -> None:
     Raises:
       ValueError: Names the extra.
     """
-    if not all(importlib.util.find_spec(name) for name in _PACKAGES):
-        raise ValueError(
-            f"{flag} needs {' and '.join(_PACKAGES)}, which are not installed: "
-            "pip install 'jigsaw_shape[onnx]'"
-        )
+    onnx_session.refuse_missing(flag, "onnx", "onnxruntime")
 
 
 def write(
@@ -117,15 +112,7 @@ def read(
     Raises:
       ValueError: The file is no ONNX model that onnxruntime can load.
     """
-    import onnxruntime
-
-    try:
-        session = onnxruntime.InferenceSession(
-            path, providers=list(providers) or onnxruntime.get_available_providers()
-        )
-    except Exception as error:  # onnxruntime raises classes of its own
-        message = " ".join(str(error).split())
-        raise ValueError(f"{path} cannot be read: {message}") from error
+    session = onnx_session.open_session(path, providers)
     names = [output.name for output in session.get_outputs()]
 
     def predict(images: np.ndarray) -> dict[str, np.ndarray]:
