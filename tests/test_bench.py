@@ -256,7 +256,11 @@ def test_ranges_are_read(text, span):
 
 
 @pytest.mark.parametrize(
-    "text", ["optim.lr", "optim.lr=0:1", "a=log:0:1", "a=uniform:2:1", "a=log:x:y"]
+    "text",
+    [
+        *("optim.lr", "optim.lr=0:1", "a=log:0:1", "a=uniform:2:1", "a=log:x:y"),
+        *("a=choice:inf:1", "a=choice:nan:1", "a=uniform:0:inf"),
+    ],
 )
 def test_what_is_no_range_is_refused(text):
     with pytest.raises(ValueError, match=r"--range .*optim\.lr=log:1e-4:1e-2"):

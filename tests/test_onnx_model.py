@@ -189,8 +189,28 @@ def test_an_output_called_features_is_kept(tmp_path, images, batch):
     [
         ({}, {"pixels": Pixels()}, "does not say how its pixels are normalized"),
         ({}, {"pixels": Pixels(MEAN, None)}, "both --mean and --std"),
-        ({}, {"pixels": Pixels((1, 2), STD)}, "expected three numbers each"),
-        ({}, {"pixels": Pixels(MEAN, (0, 1, 1))}, "std above 0"),
+        ({}, {"pixels": Pixels((1, 2), STD)}, "expected three finite numbers"),
+        ({}, {"pixels": Pixels(MEAN, (0, 1, 1))}, "std is .* expected above 0"),
+        (
+            {},
+            {"pixels": Pixels((float("nan"),) * 3, STD)},
+            r"mean is \(nan, nan, nan\), expected three finite numbers",
+        ),
+        (
+            {"metadata": {"mean": "a", "std": STD}},
+            {"pixels": Pixels()},
+            r"a\.onnx: mean is 'a', expected three finite numbers",
+        ),
+        (
+            {"metadata": {"image_size": [32, 32]}, "side": "s"},
+            {},
+            r"a\.onnx: its metadata image_size is \[32, 32\], expected a whole number",
+        ),
+        (
+            {"metadata": {"classes": 3}},
+            {"classes": ()},
+            r"a\.onnx: its metadata classes is 3, expected a list of names",
+        ),
         ({"n_scores": 7}, {}, "answers with 7 scores, but 3 classes"),
         (
             {"metadata": {"classes": CLASSES}, "n_scores": 7},

@@ -117,6 +117,8 @@ def parse_range(text: str) -> tuple[str, Range]:
         numbers = [float(part) for part in parts]
     except ValueError:
         numbers = None
+    if numbers is not None and not all(map(math.isfinite, numbers)):
+        raise ValueError(f"{wanted}; every number finite")
     if kind == "choice":
         if numbers is None:
             return key, Choice(tuple(parts))

@@ -122,8 +122,7 @@ class _Entry:
         fixed = {side for side in sides if isinstance(side, int)}
         if len(fixed) > 1:
             raise ValueError(found)
-        stated = facts.get("input_px") or facts.get("image_size") or _DEFAULT_PX
-        self.size_px = fixed.pop() if fixed else int(stated)
+        self.size_px = fixed.pop() if fixed else _side(path, facts)
         self._fixed_batch = shape[0] if isinstance(shape[0], int) else None
         self._kind = _FLOATS.get(kind, np.uint8)
         self._mean, self._std, self._scale = self._pixels(path, session, facts, pixels)
@@ -144,12 +143,9 @@ class _Entry:
                 f"{path} does not say how its pixels are normalized (metadata mean and "
                 "std): give --mean R,G,B and --std R,G,B"
             )
-        mean, std = (np.asarray(part, np.float32).ravel() for part in (mean, std))
-        if {len(mean), len(std)} - {1, 3} or not (std > 0).all():
-            raise ValueError(
-                f"{path}: mean {mean.tolist()} and std {std.tolist()}, expected three "
-                "numbers each, std above 0"
-            )
+        mean, std = _triple(path, "mean", mean), _triple(path, "std", std)
+        if not (std > 0).all():
+            raise ValueError(f"{path}: std is {std.tolist()}, expected above 0")
         scale = pixels.scale or 1
         if not any(named):  # the file's are of pixels in [0, 1]
             mean, std = mean * scale, std * scale
@@ -183,6 +179,29 @@ class _Entry:
             "normalization": f"mean {_numbers(self._mean)}, std {_numbers(self._std)} "
             f"on 0..{self._scale:g}"
         }
+
+
+def _side(path, facts) -> int:
+    """Returns the side of the squares that a file of any size is shown."""
+    for key in ("input_px", "image_size"):
+        side = facts.get(key)
+        if side is not None and (not isinstance(side, int) or side < 1):
+            raise ValueError(
+                f"{path}: its metadata {key} is {side!r}, expected a whole number, "
+                "the side of its squares"
+            )
+    return facts.get("input_px") or facts.get("image_size") or _DEFAULT_PX
+
+
+def _triple(path, what, values) -> np.ndarray:
+    """Returns one finite number, or three, of a file's metadata or the flags."""
+    try:
+        numbers = np.asarray(values, np.float32).ravel()
+    except (TypeError, ValueError):
+        numbers = np.empty(0)
+    if len(numbers) not in (1, 3) or not np.isfinite(numbers).all():
+        raise ValueError(f"{path}: {what} is {values!r}, expected three finite numbers")
+    return numbers
 
 
 def _normalizes_inside(session, facts) -> bool:
@@ -239,7 +258,12 @@ def _output(path, session) -> tuple[str, int | None]:
 
 def _label_space(path, n_scores, classes, facts) -> tuple[tuple[str, ...], bool]:
     """Returns the classes, and whether 1,000 scores become the 16 categories."""
-    classes = classes or tuple(facts.get("classes") or ())
+    stated = facts.get("classes") or []
+    if not isinstance(stated, list) or not all(isinstance(c, str) for c in stated):
+        raise ValueError(
+            f"{path}: its metadata classes is {stated!r}, expected a list of names"
+        )
+    classes = classes or tuple(stated)
     if n_scores in (None, imagenet16.N_CLASSES) and not classes:
         return imagenet16.CATEGORIES, True
     all_named = len(classes) == imagenet16.N_CLASSES  # by ImageNet's own names
