@@ -50,6 +50,11 @@ def refuse(command: str, reason: object) -> None:
     raise SystemExit(REFUSED)
 
 
+def printable(name: str) -> str:
+    """Returns a file's name without the bytes that are no text in it."""
+    return name.encode(errors="backslashreplace").decode()
+
+
 def define_flags(argv: Sequence[str]) -> flags.FlagValues:
     """Returns a fresh set of flags with `--config`, for a command to add its own.
 

@@ -132,7 +132,7 @@ def _embed(paths, n_left_out, encoder: Encoder, args, facts, console):
         found = embed(encoder, paths, background=args.background, on_image=on_image)
     time_s = time.perf_counter() - since
     for path, reason in sorted(found.failed.items()):
-        console.print(f"failed: {_printable(path)}: {reason}", markup=False)
+        console.print(f"failed: {cli.printable(path)}: {reason}", markup=False)
     if n_left_out:
         console.print(f"left out, no images by their names: {n_left_out}")
     console.print(
@@ -147,7 +147,7 @@ def _query(queries, stored, encoder: Encoder, args, console) -> dict[str, str]:
     """Prints and draws the nearest of each query; returns those that cannot be read."""
     found = embed(encoder, queries, background=args.background)
     for path, reason in sorted(found.failed.items()):
-        console.print(f"failed: {_printable(path)}: {reason}", markup=False)
+        console.print(f"failed: {cli.printable(path)}: {reason}", markup=False)
     if not found.paths:
         return found.failed
     index = _index_of(pathlib.Path(args.out))
@@ -164,13 +164,13 @@ def _query(queries, stored, encoder: Encoder, args, console) -> dict[str, str]:
             if place >= 0 and not _is_same(stored.paths[place], query)
         ][: args.top]
         table = Table(
-            box=box.SIMPLE_HEAD, title=_printable(query), title_justify="left"
+            box=box.SIMPLE_HEAD, title=cli.printable(query), title_justify="left"
         )
         table.add_column("", justify="right")
         table.add_column("cosine", justify="right")
         table.add_column("image")
         for rank, (path, value) in enumerate(pairs, 1):
-            table.add_row(str(rank), f"{value:.4f}", _printable(path))
+            table.add_row(str(rank), f"{value:.4f}", cli.printable(path))
         console.print(table)
         sheet.append(_row(query, pairs, args))
     picture = pathlib.Path(args.sheet or pathlib.Path(args.out).with_suffix(".png"))
@@ -203,11 +203,6 @@ def _padded(row, width: int):
     missing = width - len(titles)
     blank = np.ones((missing, *pixels.shape[1:]))
     return name, np.concatenate([pixels, blank]), [*titles, *[""] * missing]
-
-
-def _printable(name: str) -> str:
-    """Returns a file's name without the bytes that are no text in it."""
-    return name.encode(errors="backslashreplace").decode()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,6 +8,7 @@ practice. Ties go to the earliest step.
 """
 
 import json
+import math
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -73,6 +74,17 @@ def results(identity: Mapping, rows: Sequence[Mapping]) -> list[dict]:
     for row in chosen.values():
         del row["kind"]
     return [{**identity, "selection": rule, **row} for rule, row in chosen.items()]
+
+
+def strict(value: object) -> object:
+    """Returns `value` with null for what JSON has no number for: nan, infinity."""
+    if isinstance(value, Mapping):
+        return {name: strict(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [strict(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
 
 
 def percent(value: float | None) -> str:

@@ -91,14 +91,14 @@ def stylize(argv: Sequence[str]) -> int:
 def _report(outcome, time_s: float, out_dir: str, console: Console) -> int:
     """Prints what became of the contents and returns the exit code."""
     if outcome.left_out:
-        shown = _printable(", ".join(outcome.left_out[:3]))
+        shown = cli.printable(", ".join(outcome.left_out[:3]))
         more = ", ..." if len(outcome.left_out) > 3 else ""
         n = len(outcome.left_out)
         console.print(
             f"left out, no images by their names: {n} ({shown}{more})", markup=False
         )
     for path, reason in sorted(outcome.failed.items()):
-        console.print(f"failed: {_printable(path)}: {reason}", markup=False)
+        console.print(f"failed: {cli.printable(path)}: {reason}", markup=False)
     before = f", {outcome.n_before} were there" if outcome.n_before else ""
     console.print(
         f"{outcome.n_written} images written to {out_dir}{before}, "
@@ -107,11 +107,6 @@ def _report(outcome, time_s: float, out_dir: str, console: Console) -> int:
         markup=False,
     )
     return SOME_FAILED if outcome.failed else cli.OK
-
-
-def _printable(name: str) -> str:
-    """Returns a file's name without the bytes that are no text in it."""
-    return name.encode(errors="backslashreplace").decode()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -61,3 +61,8 @@ def test_read_names_a_damaged_line_and_drops_none(tmp_path, damage):
     (tmp_path / rows.FILE_NAME).write_text(f"{whole}\n{damage}\n{whole}\n")
     with pytest.raises(ValueError, match=r"metrics\.jsonl, line 2, is no row"):
         rows.read(tmp_path)
+
+
+def test_what_json_has_no_number_for_is_null():
+    row = {"a": float("nan"), "b": [1.5, (float("inf"), "x")], "c": {"d": None}}
+    assert rows.strict(row) == {"a": None, "b": [1.5, [None, "x"]], "c": {"d": None}}

@@ -7,7 +7,6 @@ the published format, and `report.html` all of it in one file.
 
 import collections
 import json
-import math
 import pathlib
 import shlex
 import shutil
@@ -20,6 +19,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from jigsaw_shape import rows
 from jigsaw_shape.evals.decisions import Decisions, write_csv
 from jigsaw_shape.evaluating import page, style, tables
 from jigsaw_shape.evaluating.findings import Findings
@@ -83,8 +83,8 @@ def write(
         of_model = identity.get(row["model"], {}) if row["group"] == "model" else {}
         whole = {"kind": "evaluation", **row, "time": about["time"]}
         whole |= {f"model/{key}": value for key, value in of_model.items()}
-        lines.append(json.dumps(_strict(whole), allow_nan=False) + "\n")
-    (folder / FACTS).write_text(json.dumps(_strict(about), indent=2) + "\n")
+        lines.append(json.dumps(rows.strict(whole), allow_nan=False) + "\n")
+    (folder / FACTS).write_text(json.dumps(rows.strict(about), indent=2) + "\n")
     for decided, parent in _with_folders(findings.decisions):
         name = _file_name(f"{decided.experiment}_{decided.observer}_session_1")
         write_csv(decided, folder / _DECISIONS / parent / f"{name}.csv")
@@ -165,14 +165,3 @@ def _escaped(cell: str) -> str:
 
 def _file_name(text: str) -> str:
     return "".join(c if c.isalnum() or c in "-_." else "-" for c in text).strip("-.")
-
-
-def _strict(value):
-    """Returns `value` with null for what JSON has no number for."""
-    if isinstance(value, Mapping):
-        return {name: _strict(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_strict(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

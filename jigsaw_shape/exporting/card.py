@@ -175,15 +175,11 @@ def _measures(evaluations, facts) -> str:
     lines = [f"| % | {' | '.join(head)} |", "| --- " * (1 + len(columns)) + "|"]
     for key, label in names.items():
         if key in chosen:
-            cells = [_percent(row.get(key)) for row in columns.values()]
+            cells = [rows.percent(row.get(key)) for row in columns.values()]
             lines.append(f"| {label} | {' | '.join(cells)} |")
     legend = "; ".join(f"`{rule}`: {what}" for rule, what in rows.RULES.items())
     bias = "" if "cue_conflict/shape_bias" in chosen else " Shape bias: not measured."
     return "\n".join(lines) + f"\n\n{legend}.{bias}"
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"
 
 
 def _files(written: Sequence["folder.Written"], facts) -> str:

@@ -86,18 +86,7 @@ class Logbook:
 
 
 def _line(row: Mapping) -> str:
-    return json.dumps(_strict(row), allow_nan=False) + "\n"
-
-
-def _strict(value):
-    """Returns `value` with null for what JSON has no number for."""
-    if isinstance(value, Mapping):
-        return {name: _strict(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_strict(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    return json.dumps(rows.strict(row), allow_nan=False) + "\n"
 
 
 def circumstances() -> dict:
