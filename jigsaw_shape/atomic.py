@@ -1,9 +1,23 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, in folders that can be written."""
 
 import contextlib
 import pathlib
 import secrets
+import tempfile
 from collections.abc import Iterator
+
+
+def make_folder(folder: pathlib.Path) -> None:
+    """Makes a folder where there is none, and sees that files can be written into it.
+
+    Called before long work whose results go there.
+
+    Raises:
+      OSError: It cannot be made, or not be written into.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
 
 
 @contextlib.contextmanager

@@ -28,13 +28,14 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from jigsaw_shape import cli, figures, rows
+from jigsaw_shape import atomic, cli, figures, rows
 from jigsaw_shape.embedding import features_file, images, search
 from jigsaw_shape.embedding.embed import embed
 from jigsaw_shape.embedding.encoders import Encoder, open_encoder
 
 SOME_FAILED = 1  # the rest is done
 _THUMBNAIL_PX = 96
+_SHEET = ".sheet.png"  # in place of the suffix of that file
 _INDEX = ".faiss"  # added to the name of the file of features
 
 
@@ -43,6 +44,7 @@ def main(argv: Sequence[str]) -> int:
     args = _parser().parse_args(argv[1:])
     console = Console(highlight=False, soft_wrap=True)
     out = pathlib.Path(args.out)
+    sheet = pathlib.Path(args.sheet) if args.sheet else out.with_suffix(_SHEET)
     with cli.refusals("embed"):
         features_file.check(out)
         paths, n_left_out = images.find(args.images)
@@ -57,6 +59,11 @@ def main(argv: Sequence[str]) -> int:
         )
         facts = {**encoder.about, "background": args.background}
         stored = None if paths else _stored(out, facts, args.model)
+        if queries:
+            _refuse_image(sheet, [*queries, *(paths or stored.paths)])
+            atomic.make_folder(sheet.parent)
+        if paths:
+            atomic.make_folder(out.parent)
     failed = {}
     if paths:
         stored, failed = _embed(paths, n_left_out, encoder, args, facts, console)
@@ -71,7 +78,7 @@ def main(argv: Sequence[str]) -> int:
         console.print(f"features: {out}", markup=False)
     if queries:
         with cli.refusals("embed"):
-            failed |= _query(queries, stored, encoder, args, console)
+            failed |= _query(queries, stored, encoder, sheet, args, console)
     return SOME_FAILED if failed else cli.OK
 
 
@@ -99,6 +106,17 @@ def _stored(out: pathlib.Path, facts: dict, model: str) -> features_file.Feature
                 "the images again, or name that model"
             )
     return stored
+
+
+def _refuse_image(sheet: pathlib.Path, paths: Sequence[str]) -> None:
+    """Refuses a contact sheet in the place of an image."""
+    name = sheet.resolve().name
+    for path in paths:
+        if pathlib.Path(path).name == name and _is_same(path, str(sheet)):
+            raise ValueError(
+                f"the contact sheet would replace the image {path}: name another file "
+                "with --sheet"
+            )
 
 
 def _index_of(out: pathlib.Path) -> pathlib.Path:
@@ -143,8 +161,11 @@ def _embed(paths, n_left_out, encoder: Encoder, args, facts, console):
     return features_file.Features(found.paths, found.vectors, facts), found.failed
 
 
-def _query(queries, stored, encoder: Encoder, args, console) -> dict[str, str]:
-    """Prints and draws the nearest of each query; returns those that cannot be read."""
+def _query(queries, stored, encoder: Encoder, picture, args, console) -> dict[str, str]:
+    """Prints the nearest of each query and draws them as `picture`.
+
+    Returns the queries that cannot be read.
+    """
     found = embed(encoder, queries, background=args.background)
     for path, reason in sorted(found.failed.items()):
         console.print(f"failed: {cli.printable(path)}: {reason}", markup=False)
@@ -173,7 +194,6 @@ def _query(queries, stored, encoder: Encoder, args, console) -> dict[str, str]:
             table.add_row(str(rank), f"{value:.4f}", cli.printable(path))
         console.print(table)
         sheet.append(_row(query, pairs, args))
-    picture = pathlib.Path(args.sheet or pathlib.Path(args.out).with_suffix(".png"))
     width = max(len(titles) for _, _, titles in sheet)
     figures.save(figures.sheet([_padded(row, width) for row in sheet]), picture)
     console.print(f"contact sheet: {picture}", markup=False)
@@ -234,7 +254,8 @@ def _parser() -> argparse.ArgumentParser:
         "--sheet",
         default="",
         metavar="FILE",
-        help="where the pictures go that were found (default OUT with the suffix .png)",
+        help="where the pictures go that were found (default OUT with the suffix "
+        f"{_SHEET})",
     )
     add(
         "--index",

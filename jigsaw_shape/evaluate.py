@@ -30,7 +30,7 @@ import jax
 import rich.progress
 from rich.console import Console
 
-from jigsaw_shape import cli, report, rows
+from jigsaw_shape import atomic, cli, report, rows
 from jigsaw_shape.evaluating import facts, gather, inputs, report_files, session
 
 _SUITES = (*session.SUITES, "all")
@@ -50,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
         report_files.refuse_others(out)
         opened = inputs.open_all(args, jax.device_count())
         jobs, notes = gather.plan(opened, suites, explicit="all" not in args.suite)
-        report_files.claim(out)
+        atomic.make_folder(out)
     with _passes(console) as on_pass:
         keeps = any("retrieval" in job.suites for job in jobs)
         run = session.Session(args.seed, args.n_images, on_pass, keep_features=keeps)

@@ -15,6 +15,23 @@ def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
+    folder = tmp_path / "a" / "b"
+    atomic.make_folder(folder)
+    atomic.make_folder(folder)
+    assert list(folder.iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        atomic.make_folder(tmp_path / "file" / "below")
+
+    def refuse(dir):
+        raise PermissionError(f"no way into {dir}")
+
+    monkeypatch.setattr(atomic.tempfile, "TemporaryFile", refuse)
+    with pytest.raises(PermissionError, match="no way into"):
+        atomic.make_folder(folder)
+
+
 def test_what_fails_on_the_way_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "facts.json"
     atomic.write_text(path, "first")

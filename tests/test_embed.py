@@ -316,8 +316,44 @@ def test_the_command_embeds_then_queries(folder, exported, tmp_path, capsys):
     indices, _ = search.nearest(stored.vectors[[place]], stored.vectors, 7)
     expected = [stored.paths[i] for i in indices[0] if i != place][:3]
     assert [line.split()[-1] for line in lines] == expected
-    with Image.open(tmp_path / "features.png") as sheet:
+    with Image.open(tmp_path / "features.sheet.png") as sheet:
         assert sheet.width > sheet.height
+
+
+def test_a_contact_sheet_replaces_no_image(folder, exported, tmp_path, capsys):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for name in ("dog", "other"):
+        Image.open(folder / "3.png").save(pictures / f"{name}.png")
+    before = (pictures / "dog.png").read_bytes()
+    out = pictures / "dog.npz"
+    model = ("--model", exported, "--batch-size", 4, "--out", out)
+    query = ("--query", pictures / "dog.png")
+    assert run(pictures / "other.png", *model, *query) == 0
+    assert (pictures / "dog.png").read_bytes() == before
+    assert (pictures / "dog.sheet.png").is_file()
+    for given in ("dog.png", "other.png"):  # a query, and an image of OUT
+        capsys.readouterr()
+        with pytest.raises(SystemExit, match="2"):
+            run(*model, *query, "--sheet", pictures / given)
+        assert f"would replace the image {pictures / given}" in capsys.readouterr().err
+        assert (pictures / given).read_bytes() == before
+
+
+@pytest.mark.parametrize("flag", ["--out", "--sheet"])
+def test_what_cannot_be_written_is_refused_first(
+    folder, exported, tmp_path, monkeypatch, capsys, flag
+):
+    (tmp_path / "file").touch()
+    names = {"--out": tmp_path / "features.npz", "--sheet": tmp_path / "sheet.png"}
+    names[flag] = tmp_path / "file" / names[flag].name
+    monkeypatch.setattr(command, "embed", None)  # is not called
+    with pytest.raises(SystemExit, match="2"):
+        run(
+            *(folder / "3.png", "--model", exported, "--query", folder / "7.webp"),
+            *(value for pair in names.items() for value in pair),
+        )
+    assert str(tmp_path / "file") in capsys.readouterr().err
 
 
 def test_features_of_another_model_are_not_searched(

@@ -10,7 +10,6 @@ import json
 import pathlib
 import shlex
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -48,17 +47,6 @@ def refuse_others(folder: pathlib.Path) -> None:
         )
 
 
-def claim(folder: pathlib.Path) -> None:
-    """Makes the folder, and sees that it can be written before anything is measured.
-
-    Raises:
-      OSError: It cannot.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder):
-        pass
-
-
 def write(
     folder: pathlib.Path,
     findings: Findings,
@@ -68,7 +56,7 @@ def write(
     """Writes everything; what an earlier evaluation left goes.
 
     Args:
-      folder: See `claim`.
+      folder: It is there.
       findings: What was found.
       names: Of the models, in their order.
       about: See `facts.collect`.
