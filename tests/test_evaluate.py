@@ -69,6 +69,14 @@ def _predictions(folder, conflicts, texture_of=5):
     return path
 
 
+def make_decisions(observer, response):
+    names = tuple(f"{n}.png" for n in range(len(response)))
+    category = np.array(["cat"] * len(response))
+    return decisions_lib.Decisions(
+        observer, "model", "images", names, category, np.array(response)
+    )
+
+
 def _shape_bias(capsys, predictions, conflicts, out, *more):
     """Runs the command on a file of predictions of a cue conflict."""
     data = ("--predictions", predictions, "--data", conflicts)
@@ -316,6 +324,60 @@ def test_a_folder_that_cannot_be_made_is_refused_first(tmp_path, conflicts, caps
     assert code == 2
     assert len(printed.err.splitlines()) == 1
     assert "cue-conflict:" not in printed.out  # nothing was measured
+
+
+def test_models_whose_names_differ_in_punctuation_keep_their_decisions(
+    tmp_path, conflicts, capsys
+):
+    out, labels = tmp_path / "out", ("erm+ema", "erm ema", "erm-ema", "ERM-ema")
+    mine = _predictions(tmp_path, conflicts)
+    more = [
+        part for label in labels[1:] for part in ("--predictions", f"{label}={mine}")
+    ]
+    code, printed = _shape_bias(capsys, f"{labels[0]}={mine}", conflicts, out, *more)
+    assert code == 0, printed.err
+    written = list((out / "decisions").rglob("*.csv"))
+    assert len({path.name.casefold() for path in written}) == len(labels)
+    found = decisions_lib.read_observers(out / "decisions")
+    assert {one.observer for one in found} == set(labels)
+
+
+def test_decisions_on_other_images_of_the_same_names_are_kept_apart():
+    one = make_decisions("m", ["cat", "cat"])
+    other, same = (
+        make_decisions("m", ["cat", "dog"]),
+        make_decisions("n", ["dog", "dog"]),
+    )
+    folders = [f for _, f in report_files._with_folders([one, other, same, one])]
+    assert folders == ["images", "images-2", "images", "images"]
+
+
+def test_an_evaluation_that_was_killed_while_writing_is_replaced(
+    tmp_path, conflicts, capsys, monkeypatch
+):
+    out, mine = tmp_path / "out", _predictions(tmp_path, conflicts)
+
+    def die(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(report_files, "write_csv", die)
+        with pytest.raises(KeyboardInterrupt):
+            _shape_bias(capsys, mine, conflicts, out)
+    assert [path.name for path in out.iterdir()] == [report_files.FACTS]
+    code, printed = _shape_bias(capsys, mine, conflicts, out)
+    assert code == 0, printed.err
+    with monkeypatch.context() as patch:  # the rows say that the rest is there
+        patch.setattr(report_files.page, "make", die)
+        with pytest.raises(KeyboardInterrupt):
+            _shape_bias(capsys, mine, conflicts, out)
+    assert not (out / report_files.ROWS).exists()
+    assert _shape_bias(capsys, mine, conflicts, out)[0] == 0
+    (out / report_files.ROWS).unlink()
+    (out / "thesis.tex").touch()
+    code, printed = _shape_bias(capsys, mine, conflicts, out)
+    assert code == 2
+    assert "holds other files" in printed.err
 
 
 def test_other_peoples_folders_are_not_written_to(tmp_path, capsys):

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 from rich import box
 from rich.console import Console
@@ -40,7 +41,10 @@ def refuse_others(folder: pathlib.Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--out {folder} is not a folder")
-    if folder.exists() and any(folder.iterdir()) and not (folder / ROWS).exists():
+    names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    # Rows come last, facts first: one that was killed in between has the latter alone.
+    killed = FACTS in names and names <= {FACTS, MARKDOWN, HTML, _FIGURES, _DECISIONS}
+    if names and ROWS not in names and not killed:
         raise ValueError(
             f"--out {folder} holds other files: name a new folder, or an earlier "
             "evaluation's, which is replaced"
@@ -61,8 +65,6 @@ def write(
       names: Of the models, in their order.
       about: See `facts.collect`.
     """
-    for part in (_FIGURES, _DECISIONS):
-        shutil.rmtree(folder / part, ignore_errors=True)
     identity = {name: dict(facts) for name, facts in about["models"].items()}
     for facts in identity.values():
         facts.pop("classes", None)
@@ -72,15 +74,20 @@ def write(
         whole = {"kind": "evaluation", **row, "time": about["time"]}
         whole |= {f"model/{key}": value for key, value in of_model.items()}
         lines.append(json.dumps(rows.strict(whole), allow_nan=False) + "\n")
+    (folder / ROWS).unlink(missing_ok=True)
     (folder / FACTS).write_text(json.dumps(rows.strict(about), indent=2) + "\n")
+    for part in (_FIGURES, _DECISIONS):
+        shutil.rmtree(folder / part, ignore_errors=True)
+    observers, figures = _FileNames(), _FileNames()
     for decided, parent in _with_folders(findings.decisions):
-        name = _file_name(f"{decided.experiment}_{decided.observer}_session_1")
+        experiment = _file_name(decided.experiment)
+        name = f"{experiment}_{observers[decided.observer]}_session_1"
         write_csv(decided, folder / _DECISIONS / parent / f"{name}.csv")
     looks = style.Looks(names)
     found = sections(findings, looks)
     for section in found:
         for name, figure in section.figures.items():
-            _save(figure, folder / _FIGURES, _file_name(name))
+            _save(figure, folder / _FIGURES, figures[name])
     all_tables = tables.all_tables(findings.rows)
     (folder / MARKDOWN).write_text(_markdown(all_tables, about))
     made = page.make(found, all_tables, cards(findings, looks), about)
@@ -91,15 +98,30 @@ def write(
 def _with_folders(
     decisions: Sequence[Decisions],
 ) -> Iterator[tuple[Decisions, str]]:
-    """Yields decisions with their folder: the experiment, numbered by other images."""
+    """Yields decisions with their folder: the experiment, numbered by other images.
+
+    Other images are those of other names, and those of which an observer of the folder
+    decided otherwise.
+    """
     sets = collections.defaultdict(list)
     for decided in decisions:
-        known = sets[decided.experiment]
-        if decided.images not in known:
-            known.append(decided.images)
-        number = known.index(decided.images) + 1
-        suffix = f"-{number}" if number > 1 else ""
+        folders = sets[decided.experiment]
+        number = next(
+            (n for n, held in enumerate(folders) if _fits(decided, held)), len(folders)
+        )
+        if number == len(folders):
+            folders.append([])
+        folders[number].append(decided)
+        suffix = f"-{number + 1}" if number else ""
         yield decided, _file_name(decided.experiment) + suffix
+
+
+def _fits(decided: Decisions, held: Sequence[Decisions]) -> bool:
+    return held[0].images == decided.images and all(
+        other.observer != decided.observer
+        or np.array_equal(other.response, decided.response)
+        for other in held
+    )
 
 
 def print_summary(findings: Findings, console: Console) -> None:
@@ -149,6 +171,19 @@ def _markdown(all_tables: Sequence[tables.Table], about: Mapping[str, Any]) -> s
 
 def _escaped(cell: str) -> str:
     return cell.replace("|", "\\|")
+
+
+class _FileNames(dict):
+    """Files' names of texts, each its own: the second one of a name ends in -2."""
+
+    def __missing__(self, text: str) -> str:
+        taken = {name.casefold() for name in self.values()}  # as some disks have it
+        name, number = _file_name(text), 1
+        while name.casefold() in taken:
+            number += 1
+            name = f"{_file_name(text)}-{number}"
+        self[text] = name
+        return name
 
 
 def _file_name(text: str) -> str:
