@@ -11,6 +11,7 @@ apart by --apart. Exit codes: 0; 2 refused, or nothing to report.
 
 import argparse
 import pathlib
+import re
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -34,6 +35,8 @@ _MEASURES = {
 }
 _ONE_RUN_ONLY = ("jigsaw, ordered",)
 _BASELINE = "erm"  # what others are compared with, where it is there
+_PAGE = "report.html"
+_FIGURE = re.compile(r"(accuracy|difference|shape_bias|curves)(_\d+)?\.png")
 _FORMATS = ("terminal", "markdown", "latex", "csv")
 
 
@@ -136,15 +139,22 @@ def write_files(
     with_published: bool,
     strangers: Sequence[Record],
 ) -> list[pathlib.Path]:
-    """Writes the page, tables in Markdown, LaTeX and CSV, and figures; returns them."""
+    """Writes the page, tables in Markdown, LaTeX and CSV, and figures; returns them.
+
+    Figures of an earlier report in the folder go.
+    """
     out.mkdir(parents=True, exist_ok=True)
+    if (out / _PAGE).exists():
+        for path in list(out.iterdir()):
+            if _FIGURE.fullmatch(path.name):
+                path.unlink()
     made = [
         t
         for b in benchmarks
         for t in all_tables(b, list(rows.RULES), baseline, with_published)
     ]
     texts = {
-        "report.html": page.make(
+        _PAGE: page.make(
             benchmarks,
             name=name,
             baseline=baseline,

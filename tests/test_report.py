@@ -149,6 +149,20 @@ def test_whatever_is_not_finished_is_named(tmp_path, capsys):
     assert "missing, not begun" in printed.out
 
 
+def test_figures_of_an_earlier_report_go(tmp_path, capsys):
+    out = tmp_path / "out"
+    _benchmark(tmp_path / "runs", seeds=(0,))
+    assert _printed(capsys, tmp_path / "runs", "--out", out)[0] == 0
+    assert (out / "difference.png").exists()
+    for name in ("curves_2.png", "curves-mine.png"):
+        (out / name).touch()
+    _write(tmp_path / "other" / "a", 0.5)
+    assert _printed(capsys, tmp_path / "other", "--out", out)[0] == 0
+    left = {path.name for path in out.iterdir() if path.suffix == ".png"}
+    assert left <= {"accuracy.png", "curves-mine.png"}
+    assert "curves-mine.png" in left
+
+
 def test_a_folder_without_runs_is_refused(tmp_path, capsys):
     code, printed = _printed(capsys, tmp_path)
     assert code == 2

@@ -464,6 +464,19 @@ def test_a_directory_is_read_whatever_became_of_its_run(tmp_path):
     assert len(records.find_runs([tmp_path])) == 5
 
 
+def test_linked_runs_are_found_and_each_run_once(tmp_path):
+    real = write_run(tmp_path / "elsewhere", make_config(seed=0))
+    runs = tmp_path / "runs"
+    own = write_run(runs, make_config(seed=1))
+    (runs / "0").symlink_to(own)  # before its own name
+    (runs / "a").mkdir()
+    (runs / "a" / "linked").symlink_to(real)
+    (runs / "a" / "loop").symlink_to(runs)
+    assert records.find_runs([runs]) == [runs / "a" / "linked", own]
+    assert records.find_runs([runs, real]) == [runs / "a" / "linked", own]
+    assert records.find_runs([runs / "0", runs]) == [runs / "0", runs / "a" / "linked"]
+
+
 def test_trials_of_a_method_are_read_as_one(tmp_path):
     evaluations = [evaluation(10, 0.8, 0.3)]
     first = make_config()

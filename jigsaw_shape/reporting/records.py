@@ -2,13 +2,15 @@
 
 import dataclasses
 import json
+import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from jigsaw_shape import rows, settings
 from jigsaw_shape.bench import record
 
 CONFIG, STARTS = "config.json", "run.json"  # see `training.rundir`
+_MARKS = {rows.FILE_NAME, record.PLAN, STARTS}  # any of them makes a folder a run
 FINISHED, FAILED, UNFINISHED, MISSING = "finished", "failed", "unfinished", "missing"
 
 
@@ -48,22 +50,44 @@ class Record:
 
 
 def find_runs(paths: Sequence[pathlib.Path]) -> list[pathlib.Path]:
-    """Returns the runs among `paths` and in the folders below them, sorted.
+    """Returns the runs among `paths` and in the folders below them, each once.
+
+    They are in the paths' order, those of one path sorted. Links are followed.
 
     Raises:
       ValueError: A path has none.
     """
-    runs = []
+    runs = {}
     for path in paths:
-        below = {
-            found.parent
-            for name in (rows.FILE_NAME, record.PLAN, STARTS)
-            for found in path.rglob(name)
-        }
+        below = sorted(folder for folder, files in _walk(path) if files & _MARKS)
         if not below:
             raise ValueError(f"{path}: no run here (no {rows.FILE_NAME} below it)")
-        runs.extend(sorted(below))
-    return list(dict.fromkeys(runs))
+        for folder in below:
+            runs.setdefault(folder.resolve(), folder)
+    return list(runs.values())
+
+
+def _walk(path: pathlib.Path) -> Iterator[tuple[pathlib.Path, set[str]]]:
+    """Yields the folders from `path` down, each once, with the names of their files.
+
+    Links are followed last, so that a folder that is also there itself has its own
+    name, and no further than to a folder that was there before.
+    """
+    seen, tops = set(), [path]
+    while tops:
+        links = []
+        for top in tops:
+            for name, folders, files in os.walk(top):
+                folder, real = pathlib.Path(name), os.path.realpath(name)
+                if real in seen:
+                    folders.clear()
+                    continue
+                seen.add(real)
+                links += [
+                    folder / n for n in sorted(folders) if (folder / n).is_symlink()
+                ]
+                yield folder, set(files)
+        tops = links
 
 
 def read(directory: pathlib.Path) -> Record:
