@@ -18,7 +18,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from jigsaw_shape import cli, report
+from jigsaw_shape import cli
 from jigsaw_shape.bench import plan, record, runner, search
 
 FAILED = 1
@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
             again = [a for a in argv if a != "--slurm"]
             print(plan.slurm_script(runs, indices, out, again), end="")
         return cli.OK
-    console = report.make_console()
+    console = cli.make_console()
     console.print(f"{_runs(len(mine))} in {out}, {len(missing)} to do", soft_wrap=True)
     others = plan.other_runs(runs, out)
     if others:
@@ -66,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
     tally = runner.run_all(
         mine, out, lambda run: plan.command(run, out, sys.executable), console
     )
-    console.print(_summary(tally), soft_wrap=True, markup=False)
+    console.print(_summary(tally), soft_wrap=True)
     console.print(f"python -m jigsaw_shape.report {shlex.quote(str(out))}")
     if tally.failed:
         return FAILED

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
+from rich.console import Console
 
 OK = 0
 REFUSED = 2  # the request cannot be carried out as it stands
@@ -48,6 +49,27 @@ def refuse(command: str, reason: object) -> None:
     """Prints `reason` to stderr and exits with code 2."""
     print(f"{command}: {reason}", file=sys.stderr)
     raise SystemExit(REFUSED)
+
+
+def make_console(*, quiet: bool = False, soft_wrap: bool = False) -> Console:
+    """Returns the console of every command; into a file it writes wider lines.
+
+    It takes brackets and colons in names, of runs or files, for what they are. (A
+    progress bar reads markup nevertheless.)
+
+    Args:
+      quiet: Nothing is printed.
+      soft_wrap: Lines are as long as they are, which a terminal wraps.
+    """
+    width = None if sys.stdout.isatty() else 120
+    return Console(
+        width=width,
+        quiet=quiet,
+        soft_wrap=soft_wrap,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
 
 
 def printable(name: str) -> str:

@@ -36,7 +36,8 @@ def download(url: str, part: pathlib.Path) -> None:
     if part.exists() and tag_file.exists() and part.stat().st_size:
         request.add_header("Range", f"bytes={part.stat().st_size}-")
         request.add_header("If-Range", tag_file.read_text())
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    url_column = TextColumn("{task.description}", markup=False)
+    columns = (url_column, BarColumn(), DownloadColumn())
     with (
         urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer,
         Progress(

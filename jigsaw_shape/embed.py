@@ -25,7 +25,6 @@ from collections.abc import Sequence
 import numpy as np
 import rich.progress
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from jigsaw_shape import atomic, cli, figures, rows
@@ -42,7 +41,7 @@ _INDEX = ".faiss"  # added to the name of the file of features
 def main(argv: Sequence[str]) -> int:
     """Runs the command and returns its exit code."""
     args = _parser().parse_args(argv[1:])
-    console = Console(highlight=False, soft_wrap=True)
+    console = cli.make_console(soft_wrap=True)
     out = pathlib.Path(args.out)
     sheet = pathlib.Path(args.sheet) if args.sheet else out.with_suffix(_SHEET)
     with cli.refusals("embed"):
@@ -75,7 +74,7 @@ def main(argv: Sequence[str]) -> int:
             features_file.write(out, stored.paths, stored.vectors, facts)
             if args.index:
                 search.write_index(index, stored.vectors)
-        console.print(f"features: {out}", markup=False)
+        console.print(f"features: {out}")
     if queries:
         with cli.refusals("embed"):
             failed |= _query(queries, stored, encoder, sheet, args, console)
@@ -145,18 +144,17 @@ def _embed(paths, n_left_out, encoder: Encoder, args, facts, console):
             bar.update(task, completed=n_done, total=n_total, description=text)
             if not console.is_terminal and 10 * n_done // n_total > n_tenths:
                 n_tenths = 10 * n_done // n_total
-                console.print(f"image {n_done}/{n_total}  {text}", markup=False)
+                console.print(f"image {n_done}/{n_total}  {text}")
 
         found = embed(encoder, paths, background=args.background, on_image=on_image)
     time_s = time.perf_counter() - since
     for path, reason in sorted(found.failed.items()):
-        console.print(f"failed: {cli.printable(path)}: {reason}", markup=False)
+        console.print(f"failed: {cli.printable(path)}: {reason}")
     if n_left_out:
         console.print(f"left out, no images by their names: {n_left_out}")
     console.print(
         f"{len(found.paths)} images embedded, {len(found.failed)} files failed, "
         f"{time_s:.1f} s, {len(paths) / time_s:.1f} images/s",
-        markup=False,
     )
     return features_file.Features(found.paths, found.vectors, facts), found.failed
 
@@ -168,7 +166,7 @@ def _query(queries, stored, encoder: Encoder, picture, args, console) -> dict[st
     """
     found = embed(encoder, queries, background=args.background)
     for path, reason in sorted(found.failed.items()):
-        console.print(f"failed: {cli.printable(path)}: {reason}", markup=False)
+        console.print(f"failed: {cli.printable(path)}: {reason}")
     if not found.paths:
         return found.failed
     index = _index_of(pathlib.Path(args.out))
@@ -196,7 +194,7 @@ def _query(queries, stored, encoder: Encoder, picture, args, console) -> dict[st
         sheet.append(_row(query, pairs, args))
     width = max(len(titles) for _, _, titles in sheet)
     figures.save(figures.sheet([_padded(row, width) for row in sheet]), picture)
-    console.print(f"contact sheet: {picture}", markup=False)
+    console.print(f"contact sheet: {picture}")
     return found.failed
 
 

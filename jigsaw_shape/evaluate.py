@@ -29,8 +29,9 @@ from collections.abc import Callable, Iterator, Sequence
 import jax
 import rich.progress
 from rich.console import Console
+from rich.markup import escape
 
-from jigsaw_shape import atomic, cli, report, rows
+from jigsaw_shape import atomic, cli, rows
 from jigsaw_shape.evaluating import facts, gather, inputs, report_files, session
 
 _SUITES = (*session.SUITES, "all")
@@ -43,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
 
         return make_cue_conflict.main(argv[2:])
     args = _parser().parse_args(argv[1:])
-    console = report.make_console()
+    console = cli.make_console()
     with cli.refusals("evaluate"):
         suites = inputs.suites_of(args.suite)
         out = pathlib.Path(args.out)
@@ -66,8 +67,8 @@ def main(argv: Sequence[str]) -> int:
     except OSError as error:  # the disk is full
         cli.refuse("evaluate", error)
     report_files.print_summary(run.findings, console)
-    console.print(f"rows, tables, figures: {out}", soft_wrap=True, markup=False)
-    console.print(f"to look at: {out / report_files.HTML}", markup=False)
+    console.print(f"rows, tables, figures: {out}", soft_wrap=True)
+    console.print(f"to look at: {out / report_files.HTML}")
     return cli.OK
 
 
@@ -80,8 +81,8 @@ def _passes(console: Console) -> Iterator[Callable[[str, int], Callable[[int], N
 
         def on_pass(title, n_images):
             if not console.is_terminal:
-                console.print(f"{title}: {n_images} images", markup=False)
-            task = bar.add_task(title, total=n_images)
+                console.print(f"{title}: {n_images} images")
+            task = bar.add_task(escape(title), total=n_images)
             return lambda n_done: bar.update(task, completed=n_done)
 
         yield on_pass

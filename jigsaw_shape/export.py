@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from rich import box
 from rich.table import Table
 
-from jigsaw_shape import cli, report, rows
+from jigsaw_shape import cli, rows
 from jigsaw_shape.exporting import card, folder
 from jigsaw_shape.exporting.run import open_run
 from jigsaw_shape.exporting.trained import INPUTS
@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     formats = [name.strip() for name in formats]
     options = folder.Options(tuple(formats), args.input, args.batch_size, args.names)
     out = pathlib.Path(args.out)
-    console = report.make_console()
+    console = cli.make_console()
     with cli.refusals("export"):
         folder.check(out, options)
         saved = open_run(pathlib.Path(args.workdir), args.selection, args.input_px)

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from jigsaw_shape import cli, report
+from jigsaw_shape import cli
 from jigsaw_shape import config as config_lib
 from jigsaw_shape.data import sources
 from jigsaw_shape.stylizing import cue_conflict, cue_files
@@ -39,14 +39,14 @@ def main(argv: Sequence[str]) -> int:
     values = cli.define_flags(argv)
     _define(values)
     config = cli.parse_config(_COMMAND, argv, values, usage=__doc__)
-    console = report.make_console()
+    console = cli.make_console()
     n_done = 0
 
     def on_image(done, total):
         nonlocal n_done
         step = -(-total // 10) or 1
         if done // step > n_done // step:
-            console.print(f"image {done}/{total}", markup=False)
+            console.print(f"image {done}/{total}")
         n_done = done
 
     try:
@@ -65,8 +65,8 @@ def main(argv: Sequence[str]) -> int:
         )
         return cli.INTERRUPTED
     mixes = cue_conflict.plan(dataset, recipe)
-    console.print(cue_conflict.made_by(recipe, mixes), markup=False, soft_wrap=True)
-    console.print(f"{n_written} images written to {out}", markup=False, soft_wrap=True)
+    console.print(cue_conflict.made_by(recipe, mixes), soft_wrap=True)
+    console.print(f"{n_written} images written to {out}", soft_wrap=True)
     return cli.OK
 
 

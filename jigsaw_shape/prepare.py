@@ -14,7 +14,6 @@ import sys
 from collections.abc import Sequence
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from jigsaw_shape import cli
@@ -68,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             strict=not args.allow_partial,
             overwrite=args.overwrite,
         )
-    console = Console(highlight=False, soft_wrap=True)
+    console = cli.make_console(soft_wrap=True)
     known = builder.info.metadata
     n_classes = len(known["classes"])
     counts = [
@@ -85,8 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     console.print(table)
     for kind in ("incomplete", "warnings"):
         for note in known[kind]:
-            console.print(f"{kind.removesuffix('s')}: {note}", markup=False)
-    console.print(f"prepared in {builder.data_path}", markup=False)
+            console.print(f"{kind.removesuffix('s')}: {note}")
+    console.print(f"prepared in {builder.data_path}")
     return cli.OK
 
 

@@ -40,12 +40,6 @@ _FIGURE = re.compile(r"(accuracy|difference|shape_bias|curves)(_\d+)?\.png")
 _FORMATS = ("terminal", "markdown", "latex", "csv")
 
 
-def make_console(quiet: bool = False) -> Console:
-    """Returns the console of every command; into a file it writes wider lines."""
-    width = None if sys.stdout.isatty() else 120
-    return Console(width=width, quiet=quiet, highlight=False)
-
-
 def print_run(
     results: Sequence[dict], classes: Sequence[str], console: Console
 ) -> None:
@@ -120,7 +114,7 @@ def print_statuses(runs: Sequence[Record], console: Console) -> None:
         if r.status != records.FINISHED:
             status = "not finished" if r.status == records.UNFINISHED else r.status
             text = f"{r.name}: {status}, {r.note}"
-            console.print(text, soft_wrap=True, markup=False)
+            console.print(text, soft_wrap=True)
 
 
 def is_repeated(benchmark: Benchmark) -> bool:
@@ -218,7 +212,7 @@ def main(argv: Sequence[str]) -> int:
         strangers = [r for r in found if not r.preset]
         benchmarks = grouping.group(known, arguments.apart)
         _check_baseline(arguments.baseline, benchmarks)
-    console = make_console()
+    console = cli.make_console()
     rules = [arguments.selection] if arguments.selection else list(rows.RULES)
     if arguments.format == "csv":
         print(formats.to_csv(benchmarks, arguments.baseline), end="")
@@ -279,11 +273,11 @@ def _print_benchmark(benchmark, arguments, rules, console) -> None:
 
 
 def _print_table(table: tables.Table, console: Console) -> None:
-    console.print(f"\n{table.title}", soft_wrap=True, markup=False, style="bold")
+    console.print(f"\n{table.title}", soft_wrap=True, style="bold")
     console.print(formats.to_rich(table))
     for note in table.notes:
         text = note.replace("+-", "±")
-        console.print(text, soft_wrap=True, markup=False)
+        console.print(text, soft_wrap=True)
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:

@@ -55,7 +55,7 @@ def stylize(argv: Sequence[str]) -> int:
     args = vars(_parser().parse_args(argv))
     folders = [args.pop(name) for name in ("content_dir", "style_dir", "out_dir")]
     batch_size = args.pop("batch_size")
-    console = Console(highlight=False, soft_wrap=True)
+    console = cli.make_console(soft_wrap=True)
     since, n_written = time.perf_counter(), 0
     with contextlib.ExitStack() as stack:
         with cli.refusals("stylize"):
@@ -72,7 +72,7 @@ def stylize(argv: Sequence[str]) -> int:
             text = f"{rate:.1f} images/s" if n_done else "compiling"
             update(completed=n_done, total=n_total, description=text)
             if n_done and n_done % -(-n_total // 10) == 0 and not console.is_terminal:
-                console.print(f"image {n_done}/{n_total}  {text}", markup=False)
+                console.print(f"image {n_done}/{n_total}  {text}")
 
         try:
             outcome = run.stylize(on_image)
@@ -94,17 +94,14 @@ def _report(outcome, time_s: float, out_dir: str, console: Console) -> int:
         shown = cli.printable(", ".join(outcome.left_out[:3]))
         more = ", ..." if len(outcome.left_out) > 3 else ""
         n = len(outcome.left_out)
-        console.print(
-            f"left out, no images by their names: {n} ({shown}{more})", markup=False
-        )
+        console.print(f"left out, no images by their names: {n} ({shown}{more})")
     for path, reason in sorted(outcome.failed.items()):
-        console.print(f"failed: {cli.printable(path)}: {reason}", markup=False)
+        console.print(f"failed: {cli.printable(path)}: {reason}")
     before = f", {outcome.n_before} were there" if outcome.n_before else ""
     console.print(
         f"{outcome.n_written} images written to {out_dir}{before}, "
         f"{len(outcome.failed)} files failed, {time_s:.1f} s, "
         f"{outcome.n_written / time_s:.1f} images/s",
-        markup=False,
     )
     return SOME_FAILED if outcome.failed else cli.OK
 
@@ -248,7 +245,7 @@ def fit(argv: Sequence[str]) -> int:
             help=f"default {field.default}",
         )
     args = parser.parse_args(argv)
-    console = Console(highlight=False, soft_wrap=True)
+    console = cli.make_console(soft_wrap=True)
     with cli.refusals("stylize fit"):
         settings = fit_lib.Settings(
             **{
@@ -296,7 +293,7 @@ def fit(argv: Sequence[str]) -> int:
         except FloatingPointError as error:
             print(f"stylize fit: {error}", file=sys.stderr)
             return cli.NON_FINITE
-    console.print(f"stylizer: {args.out}", markup=False)
+    console.print(f"stylizer: {args.out}")
     return cli.OK
 
 
@@ -307,7 +304,7 @@ def _load_pool(folder: pathlib.Path, console: Console):
         try:
             images.append(images_lib.read(folder / path, shorter_px=_SHORTER_PX))
         except Exception as error:  # Pillow raises nearly any kind
-            console.print(f"left out: {folder / path}: {error}", markup=False)
+            console.print(f"left out: {folder / path}: {error}")
             continue
         total.update(images[-1].tobytes())
     if not images:

@@ -60,7 +60,7 @@ def main(argv: list[str]) -> int:
             directory = stack.enter_context(
                 rundir.claim(config, digests, initial.knowledge(pretrained))
             )
-        console = report.make_console(quiet=jax.process_index() > 0)
+        console = cli.make_console(quiet=jax.process_index() > 0)
         console.print(f"{directory}: {config.preset} on {dataset.name}", soft_wrap=True)
         console.print(
             f"{len(splits.train)} images of {', '.join(splits.sources)}; "

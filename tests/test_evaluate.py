@@ -1,12 +1,14 @@
 """The command, from flags to files: results, refusals, a page that fetches nothing."""
 
 import html.parser
+import io
 import json
 import pathlib
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 from test_flax_models import write_run
 
 from jigsaw_shape import evaluate
@@ -340,6 +342,23 @@ def test_models_whose_names_differ_in_punctuation_keep_their_decisions(
     assert len({path.name.casefold() for path in written}) == len(labels)
     found = decisions_lib.read_observers(out / "decisions")
     assert {one.observer for one in found} == set(labels)
+
+
+def test_labels_in_brackets_are_printed_as_they_are(tmp_path, conflicts, capsys):
+    mine = _predictions(tmp_path, conflicts)
+    code, printed = _shape_bias(
+        capsys, f"erm[bold]={mine}", conflicts, tmp_path / "out[dim]"
+    )
+    assert code == 0, printed.err
+    assert "erm[bold]" in printed.out
+    assert "out[dim]" in printed.out
+
+
+def test_a_bar_takes_a_name_in_brackets():
+    console = Console(file=io.StringIO(), force_terminal=True)
+    with evaluate._passes(console) as on_pass:
+        on_pass("a[/b]", 3)(2)
+    assert "a[/b]" in console.file.getvalue()
 
 
 def test_decisions_on_other_images_of_the_same_names_are_kept_apart():

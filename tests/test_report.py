@@ -149,6 +149,20 @@ def test_whatever_is_not_finished_is_named(tmp_path, capsys):
     assert "missing, not begun" in printed.out
 
 
+def test_names_in_brackets_are_printed_as_they_are(tmp_path, capsys):
+    names = ("erm[seed0]", "erm[seed1]", "erm:dog:")
+    for seed, name in enumerate(names):
+        changes = {"preset": "erm[x]", "dataset": "[/b]", "seed": seed}
+        _write(tmp_path / name, 0.5, **changes)
+    code, printed = _printed(capsys, tmp_path, "--list")
+    assert code == 0
+    for name in (*names, "erm[x]", "[/b]"):
+        assert name in printed.out
+    code, printed = _printed(capsys, tmp_path)
+    assert code == 0
+    assert "erm[x]" in printed.out
+
+
 def test_figures_of_an_earlier_report_go(tmp_path, capsys):
     out = tmp_path / "out"
     _benchmark(tmp_path / "runs", seeds=(0,))

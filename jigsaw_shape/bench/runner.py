@@ -76,7 +76,7 @@ def run_all(
                 )
             except OSError as error:  # its directory, not its training
                 outcome, words = FAILED, f"FAILED: {error}"
-            console.print(f"{label}: {words}", soft_wrap=True, markup=False)
+            console.print(f"{label}: {words}", soft_wrap=True)
             if outcome == FAILED:
                 tally.failed[run.name] = words
             else:

@@ -22,6 +22,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 from PIL import UnidentifiedImageError
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 
 from jigsaw_shape.data import files as files_lib
@@ -358,7 +359,7 @@ def _explaining_full_disk(name: str, home: pathlib.Path) -> Iterator[None]:
 def _track(items: Iterable, label: str, total: int | None = None) -> Iterable:
     terminal = Console(stderr=True)
     silent = {"console": terminal, "disable": not terminal.is_terminal}
-    return track(items, label, total=total, transient=True, **silent)
+    return track(items, escape(label), total=total, transient=True, **silent)
 
 
 @contextlib.contextmanager

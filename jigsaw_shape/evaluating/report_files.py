@@ -136,13 +136,12 @@ def print_summary(findings: Findings, console: Console) -> None:
             shown.add_row(*row)
         console.print(shown)
     for note in findings.notes:
-        console.print(f"note: {note}", markup=False, soft_wrap=True)
+        console.print(f"note: {note}", soft_wrap=True)
     for passed in findings.speed:
         console.print(
             f"{passed['data']}: {passed['n_answers']} answers in "
             f"{passed['total_s']:.1f} s, {passed['images_per_s']:.1f} images/s, "
             f"{100 * passed['forward_share']:.0f} % of the time in the models",
-            markup=False,
             soft_wrap=True,
         )
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rich import box
 from rich import table as rich_table
-from rich.markup import escape
+from rich.text import Text
 
 from jigsaw_shape import rows
 from jigsaw_shape.reporting import compare
@@ -20,14 +20,9 @@ def to_rich(table: Table) -> rich_table.Table:
     """Returns the table for the terminal, without its title."""
     made = rich_table.Table(box=box.SIMPLE_HEAD)
     for i, name in enumerate(table.header):
-        made.add_column(escape(name), justify="left" if i == 0 else "right")
+        made.add_column(Text(name), justify="left" if i == 0 else "right")
     for i, row in enumerate(table.body):
-        texts = [
-            f"[bold]{escape(_compact(c.text))}[/bold]"
-            if c.best
-            else escape(_compact(c.text))
-            for c in row
-        ]
+        texts = [Text(_compact(c.text), style="bold" if c.best else "") for c in row]
         made.add_row(*texts, style="dim italic" if i in table.aside else None)
     return made
 
