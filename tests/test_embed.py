@@ -15,12 +15,13 @@ from test_exporting import make_trained
 
 from jigsaw_shape import embed as command
 from jigsaw_shape.data import files
-from jigsaw_shape.embedding import encoders, features_file, images, search
+from jigsaw_shape.embedding import features_file, images, search
 from jigsaw_shape.embedding.embed import embed
 from jigsaw_shape.embedding.encoders import Encoder, open_encoder
 from jigsaw_shape.exporting import onnx_file, safetensors_file, stablehlo_file
 from jigsaw_shape.exporting.folder import Options, export, relative_difference
 from jigsaw_shape.exporting.trained import to_metadata
+from jigsaw_shape.models import weights
 from jigsaw_shape.models.weights import encoder_shapes
 
 PX = 32
@@ -211,7 +212,7 @@ def test_what_is_no_model_is_refused(name, options, reason, exported, tmp_path):
     ],
 )
 def test_names_of_weights_say_their_encoder(name, encoder):
-    assert encoders.encoder_of(name) == encoder
+    assert weights.encoder_of(name) == encoder
 
 
 @pytest.mark.parametrize("suffix", features_file.SUFFIXES)

@@ -181,6 +181,26 @@ def test_imagenet_weights_answer_in_16_categories():
     assert found["classification"] == pytest.approx(expected, abs=2e-3)
 
 
+def test_weights_by_timms_names_are_opened(monkeypatch):
+    spec, asked = ENCODERS["efficientnet_lite0"], []
+    classifier = {
+        "kernel": np.zeros((1280, imagenet16.N_CLASSES), np.float32),
+        "bias": np.zeros(imagenet16.N_CLASSES, np.float32),
+    }
+
+    def load(init, encoder):
+        asked.append((init, encoder))
+        shapes = weights.encoder_shapes(encoder)
+        variables = jax.tree.map(lambda x: np.zeros(x.shape, np.float32), shapes)
+        return weights.Pretrained(variables, classifier, spec.mean, spec.std)
+
+    monkeypatch.setattr(weights, "load_pretrained", load)
+    name = "timm:tf_efficientnet_lite0.in1k"
+    model = flax_models.open_pretrained(name, name="m", batch_size=4)
+    assert asked == [(name, "efficientnet_lite0")]
+    assert model.about["encoder"] == "efficientnet_lite0"
+
+
 def test_unknown_weights_are_refused():
     with pytest.raises(ValueError, match=r"'nonsense': .*resnet18.* are encoders"):
         flax_models.open_pretrained("nonsense", name="m", batch_size=4)

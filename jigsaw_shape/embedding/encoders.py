@@ -21,7 +21,7 @@ from jigsaw_shape.exporting import (
 from jigsaw_shape.exporting.run import open_run
 from jigsaw_shape.exporting.trained import Trained, from_facts, from_metadata
 from jigsaw_shape.models import ENCODERS
-from jigsaw_shape.models.weights import load_pretrained
+from jigsaw_shape.models.weights import encoder_of, load_pretrained
 
 _PRETRAINED_PX = 224  # what published ImageNet weights are tested at
 _AXIS = "batch"
@@ -95,25 +95,13 @@ def open_encoder(
         return _of_folder(name, path, batch_size)
     if path.is_file():
         return _of_file(name, path, batch_size)
-    published = _published(name, encoder_of(name), size_px or _PRETRAINED_PX)
-    return _of_trained(name, published, batch_size)
-
-
-def encoder_of(name: str) -> str:
-    """Returns the encoder that a name of published weights says, or is of.
-
-    Raises:
-      ValueError: The name is not of that kind.
-    """
-    _, _, rest = name.partition(":")
-    if not rest:
+    if not name.partition(":")[2]:
         raise ValueError(
             f"--model is {name!r}: no such run, export or file, nor published weights "
             "such as pretrained:efficientnet_lite0"
         )
-    named = rest.split(".")[0]
-    architectures = {spec.architecture: n for n, spec in ENCODERS.items()}
-    return named if named in ENCODERS else architectures.get(named, named)
+    published = _published(name, encoder_of(name), size_px or _PRETRAINED_PX)
+    return _of_trained(name, published, batch_size)
 
 
 def _published(name: str, encoder: str, size_px: int) -> Trained:

@@ -84,16 +84,15 @@ def open_pretrained(weights_name: str, *, name: str, batch_size: int) -> Model:
     Args:
       weights_name: An encoder, such as `"efficientnet_lite0"`, for the weights of the
         extra `[pretrained]`, or a name such as
-        `"torchvision:resnet50.IMAGENET1K_V1"`.
+        `"torchvision:resnet50.IMAGENET1K_V1"`, `"timm:tf_efficientnet_lite0.in1k"`.
       name: For rows.
       batch_size: A multiple of the number of devices.
 
     Raises:
       ValueError: There are no such weights, or they have no classifier.
     """
-    kind, _, rest = weights_name.partition(":")
-    init = weights_name if rest else f"pretrained:{weights_name}"
-    encoder = rest.split(".")[0] if rest else kind
+    init = weights_name if ":" in weights_name else f"pretrained:{weights_name}"
+    encoder = weights.encoder_of(init)
     if encoder not in ENCODERS:
         known = ", ".join(n for n, spec in ENCODERS.items() if spec.family)
         raise ValueError(f"--pretrained is {weights_name!r}: {known} are encoders")

@@ -95,6 +95,21 @@ def load_pretrained(
     return dataclasses.replace(fitted, facts=file.facts)
 
 
+def encoder_of(name: str) -> str:
+    """Returns the encoder that a name of published weights says.
+
+    Args:
+      name: Such as `torchvision:resnet50.IMAGENET1K_V2`; or with timm's name of an
+        architecture, `timm:vit_small_patch16_224.augreg_in1k`.
+
+    Returns:
+      A name in `ENCODERS`, or what the name says where that is none.
+    """
+    named = name.partition(":")[2].split(".")[0]
+    architectures = {s.architecture: n for n, s in ENCODERS.items() if s.architecture}
+    return named if named in ENCODERS else architectures.get(named, named)
+
+
 def fit(
     init: str,
     encoder: str,
