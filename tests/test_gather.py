@@ -119,6 +119,16 @@ def test_a_file_of_predictions_cannot_be_asked_again():
     assert jobs == [("mine", ("target",), [])]
     with pytest.raises(ValueError, match="predictions answer shape_bias"):
         _plan(IMAGES, models=(), predicted=predicted, suites=("puzzle",), explicit=True)
+    for data, suite, message in (
+        (
+            IMAGES,
+            "experiments",
+            "experiments' own images.*: give --data .* such as edges",
+        ),
+        (CONFLICT, "target", "target has no images: give --data .* CATEGORY/IMAGE"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            _plan(data, models=(), predicted=predicted, suites=(suite,), explicit=True)
 
 
 def test_a_set_made_of_training_images_is_noted():

@@ -163,7 +163,16 @@ def _wanted(suite: str, opened: Opened) -> str:
             "--workdir with a run's own"
         )
     if opened.predicted and not opened.models:
-        return "files of predictions answer shape_bias, experiments and target alone"
+        if suite == "experiments":
+            return (
+                "files of predictions answer experiments' own images, and cannot be "
+                "asked about versions of others: give --data with a folder whose name "
+                "says an experiment, such as edges, or EXPERIMENT=DIR"
+            )
+        if suite != "target":
+            return (
+                "files of predictions answer shape_bias, experiments and target alone"
+            )
     return "give --data with a folder CATEGORY/IMAGE, or --workdir with a run's own"
 
 
