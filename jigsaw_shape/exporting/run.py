@@ -2,12 +2,16 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from jigsaw_shape import settings
 from jigsaw_shape.exporting.trained import Trained
 from jigsaw_shape.training import rundir, stored
+
+_PATHS = (("diversify", "styles"), ("diversify", "stylizer"), ("model", "init"))
+_NAMED = ("torchvision:", "pretrained:", "timm:", "hub:")  # weights, by no path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,9 +38,28 @@ class Saved:
             **self.knowledge,
             "preset": self.config["preset"],
             "seed": self.config["seed"],
-            "init": self.config["model"]["init"],
+            "init": public(self.config)["model"]["init"],
             "step": self.step,
         }
+
+
+def public(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a configuration without the places of a machine.
+
+    Of a path that says what weights or styles were used, its last name is left:
+    `.../best.pth`. What is no path, such as `pack` or `torchvision:NAME`, stays.
+    """
+    shown = {
+        key: dict(value) if isinstance(value, Mapping) else value
+        for key, value in config.items()
+        if key != "workdir"
+    }
+    shown["data"] = {k: v for k, v in shown["data"].items() if not k.endswith("_dir")}
+    for section, key in _PATHS:
+        value = shown.get(section, {}).get(key, "")
+        if "/" in value and not value.startswith(_NAMED):
+            shown[section][key] = f".../{Path(value).name}"
+    return shown
 
 
 def open_run(workdir: Path, selection: str, input_px: int = 0) -> Saved:
