@@ -96,8 +96,9 @@ def bias_ranking(rows: Sequence[dict], looks: Looks, remark: str = "") -> Figure
         r for r in rows if r["group"] != "human" or r["model"] == HUMANS or not several
     ]
     rows.sort(key=lambda row: np.nan_to_num(number(row["shape_bias"]), nan=-1))
+    names = [style.two_lines(row["model"]) for row in rows]
     with style.look():
-        figure = Figure(figsize=(9.2, 1.6 + 0.3 * len(rows)), layout="constrained")
+        figure = Figure(figsize=_size(9.2, names), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
         for y, row in enumerate(rows):
             colour, mark = style.of(row, looks)
@@ -138,7 +139,6 @@ def bias_ranking(rows: Sequence[dict], looks: Looks, remark: str = "") -> Figure
                     lw=0.5,
                 )
                 start += share
-        names = [f"{row['model']}" for row in rows]
         left.set_yticks(range(len(rows)), names)
         for tick, row in zip(left.get_yticklabels(), rows, strict=True):
             if row["group"] != "network":
@@ -163,6 +163,14 @@ def bias_ranking(rows: Sequence[dict], looks: Looks, remark: str = "") -> Figure
     return figure
 
 
+def _size(width: float, names: Sequence[str]) -> tuple[float, float]:
+    """Returns inches: a row of each name, and room for what usual names leave none."""
+    lines = [line for name in names for line in name.splitlines()]
+    longest = max(map(len, lines), default=0)
+    row = 0.36 if any("\n" in name for name in names) else 0.3
+    return width + 0.09 * max(0, longest - 14), 1.6 + row * len(names)
+
+
 def _n_images(rows) -> str:
     return f"{min(row['n'] // row.get('observers', 1) for row in rows):,}"
 
@@ -179,8 +187,14 @@ def consistency(rows: Sequence[dict], looks: Looks, remark: str = "") -> Figure 
     if not rows:
         return None
     rows = sorted(rows, key=lambda row: row["error_consistency"])
+    names = [
+        "humans among themselves"
+        if row["model"] == HUMANS
+        else style.two_lines(row["model"])
+        for row in rows
+    ]
     with style.look():
-        figure = Figure(figsize=(7.2, 1.6 + 0.3 * len(rows)), layout="constrained")
+        figure = Figure(figsize=_size(7.2, names), layout="constrained")
         axes = figure.subplots()
         for y, row in enumerate(rows):
             colour, mark = style.of(row, looks)
@@ -210,10 +224,6 @@ def consistency(rows: Sequence[dict], looks: Looks, remark: str = "") -> Figure 
             )
             if row["model"] == HUMANS:
                 axes.axvspan(row["low"], row["high"], color=colour, alpha=0.08, lw=0)
-        names = [
-            "humans among themselves" if row["model"] == HUMANS else row["model"]
-            for row in rows
-        ]
         axes.set_yticks(range(len(rows)), names)
         for tick, row in zip(axes.get_yticklabels(), rows, strict=True):
             if row["group"] != "network":

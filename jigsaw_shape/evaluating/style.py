@@ -67,6 +67,14 @@ def number(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
 
+def two_lines(name: str, width: int = 36) -> str:
+    """Returns a name in two lines at most, of `width`: its start and its end."""
+    lines = textwrap.wrap(name, width) or [""]
+    if len(lines) > 2:
+        lines = [name[:width], "…" + name[1 - width :]]
+    return "\n".join(lines)
+
+
 def caption(figure: Figure, text: str, width: int = 110) -> None:
     """Writes a remark below everything."""
     if text:
@@ -79,6 +87,8 @@ def legend_above(figure: Figure, axes: Axes) -> None:
     """Puts the legend of some axes over the figure, as wide as fits."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
-        entry = 0.6 + 0.075 * max(map(len, labels))  # inches, about
+        labels = [two_lines(label, 60) for label in labels]
+        lines = [line for label in labels for line in label.splitlines()]
+        entry = 0.6 + 0.075 * max(map(len, lines))  # inches, about
         columns = max(1, min(int(figure.get_figwidth() / entry), len(handles)))
         figure.legend(handles, labels, loc="outside upper center", ncols=columns)
