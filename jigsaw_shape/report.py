@@ -21,6 +21,7 @@ from rich.table import Table
 
 from jigsaw_shape import cli, figures, rows
 from jigsaw_shape.reporting import formats, grouping, page, plots, records, tables
+from jigsaw_shape.reporting.compare import NAMED, SHAPE_BIAS
 from jigsaw_shape.reporting.grouping import Benchmark
 from jigsaw_shape.reporting.records import Record
 
@@ -28,7 +29,7 @@ from jigsaw_shape.reporting.records import Record
 _MEASURES = {
     "target": "target/accuracy",
     "source val": "val/accuracy",
-    "shape bias": "cue_conflict/shape_bias",
+    tables.BIAS: SHAPE_BIAS,
     "jigsaw": "puzzle/shuffled_accuracy",
     "jigsaw, ordered": "puzzle/ordered_accuracy",
     "domain": "train/domain_accuracy",
@@ -59,7 +60,7 @@ def print_run(
     for column in ("selection", "epoch", *measures):
         table.add_column(column, justify="left" if column == "selection" else "right")
     for row in results:
-        cells = [rows.percent(row.get(name)) for name in measures.values()]
+        cells = _cells(row, measures)
         table.add_row(row["selection"], f"{row['epoch']:.1f}", *cells)
     console.print(table)
     legend = [f"{rule}: {meaning}" for rule, meaning in rows.RULES.items()]
@@ -97,7 +98,7 @@ def print_runs(benchmark: Benchmark, selection: str, console: Console) -> None:
         table.add_column(column, justify="right")
     for r in found:
         row = r.results[selection]
-        cells = [rows.percent(row.get(name)) for name in measures.values()]
+        cells = _cells(row, measures)
         table.add_row(r.name, r.preset, r.target, str(r.seed), *cells)
     console.print(table)
     legend = [f"Selected: {rows.RULES[selection]}."]
@@ -106,6 +107,14 @@ def print_runs(benchmark: Benchmark, selection: str, console: Console) -> None:
     if "domain" in measures:
         legend.append("domain: the domain head in training.")
     console.print(" ".join(legend), soft_wrap=True)
+
+
+def _cells(row: Mapping, measures: Mapping[str, str]) -> list[str]:
+    """Returns a row's measures as text; a shape bias with how often cues were named."""
+    cells = {column: rows.percent(row.get(name)) for column, name in measures.items()}
+    if row.get(SHAPE_BIAS) is not None:
+        cells[tables.BIAS] += tables.named_text(row.get(name) for name in NAMED)
+    return list(cells.values())
 
 
 def print_statuses(runs: Sequence[Record], console: Console) -> None:

@@ -167,6 +167,8 @@ def make_evaluations():
             "target/accuracy": target,
             "target/class/bird": target,
             "cue_conflict/shape_bias": 0.25,
+            "cue_conflict/shape_accuracy": 0.2,
+            "cue_conflict/texture_accuracy": 0.6,
         }
         for step, val, target in ((10, 0.5, 0.4), (20, 0.75, 0.3), (30, 0.7, 0.2))
     ]
@@ -191,7 +193,8 @@ def test_a_card_has_the_measures_of_every_rule(trained):
     assert "| accuracy, held-out domain | 20.0 | 30.0 | 40.0 |" in body
     assert "| accuracy, photo, validation images | 70.0 | 75.0 | 50.0 |" in body
     assert "**val** (these weights)" in body
-    assert "| shape bias on cue-conflict images | 25.0 | 25.0 | 25.0 |" in body
+    assert "| shape bias on cue-conflict images, S / (S + T) | 25.0 | 25.0 |" in body
+    assert "| cue-conflict images named by shape, S / n | 20.0 | 20.0 | 20.0 |" in body
     assert "`model.safetensors` | 1,234,567" in body
     assert "drawn by jigsaw_shape" in body
     assert "/home" not in text
@@ -269,9 +272,9 @@ def test_of_a_path_the_last_name_is_published(init, shown):
     styled = {"styles": "pack", "stylizer": "shipped"}
     data = {"name": "x", "target": "t", "sources": "s"}
     config = {"data": data, "model": {"init": init}, "diversify": styled}
-    config |= {"preset": "erm", "seed": 0}
     found = public(config)
-    assert Saved(None, config, [], "val", 1).facts()["init"] == shown
+    saved = Saved(None, config | {"preset": "erm", "seed": 0}, [], {}, 1)
+    assert saved.facts()["init"] == shown
     assert found["model"]["init"] == shown
     assert found["diversify"] == styled
     assert config["model"]["init"] == init

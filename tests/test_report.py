@@ -244,6 +244,14 @@ def test_baseline_and_selection_are_heeded(tmp_path, capsys):
     assert "--baseline ermm: ddec, erm" in printed.err
 
 
+def test_a_bias_is_listed_with_how_often_each_cue_was_named(tmp_path, capsys):
+    cues = {"shape_bias": 0.25, "shape_accuracy": 0.2, "texture_accuracy": 0.6}
+    _write(tmp_path / "a", 0.5, **{f"cue_conflict/{k}": v for k, v in cues.items()})
+    _, printed = _printed(capsys, tmp_path)
+    assert "shape bias (S/n, T/n)" in printed.out
+    assert "25.0 (20, 60)" in printed.out
+
+
 def test_a_reader_that_goes_is_no_fault(tmp_path):
     _benchmark(tmp_path)
     command = [sys.executable, "-m", "jigsaw_shape.report", str(tmp_path)]

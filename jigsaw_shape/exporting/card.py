@@ -149,7 +149,9 @@ def _measures(evaluations, facts) -> str:
     names = {
         "target/accuracy": "accuracy, held-out domain",
         "val/accuracy": "accuracy, validation images of the sources",
-        "cue_conflict/shape_bias": "shape bias on cue-conflict images",
+        "cue_conflict/shape_bias": "shape bias on cue-conflict images, S / (S + T)",
+        "cue_conflict/shape_accuracy": "cue-conflict images named by shape, S / n",
+        "cue_conflict/texture_accuracy": "cue-conflict images named by texture, T / n",
         "puzzle/shuffled_accuracy": "jigsaw accuracy on shuffled images",
     }
     chosen = columns[facts["selection"]]
