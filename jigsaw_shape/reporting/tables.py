@@ -1,7 +1,7 @@
 """The tables of a benchmark, before they are written in any format."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from jigsaw_shape import rows
 from jigsaw_shape.reporting import compare, published
@@ -117,7 +117,14 @@ def accuracy_table(
             row.append(Cell(text))
         body.append(row)
     aside = ()
-    notes = list(_notes(benchmark, rule, has_baseline and with_intervals and baseline))
+    notes = list(_notes(benchmark, rule))
+    if has_baseline and with_intervals:
+        notes.append(interval_note(baseline))
+    if has_baseline and _is_uneven(benchmark):
+        notes.append(
+            "Targets have different numbers of seeds: the difference weighs them by "
+            "their pairs, the average alike."
+        )
     if with_published:
         known = benchmark.protocol
         papers = published.of(known.get("dataset", ""), known.get("encoder", ""))
@@ -180,23 +187,14 @@ def interval_note(baseline: str) -> str:
     )
 
 
-def _notes(benchmark, rule, baseline):
-    methods = benchmark.methods.values()
-    cells = [c for by in methods for c in by.values()]
+def _notes(benchmark: Benchmark, rule: str) -> Iterator[str]:
+    cells = [c for by in benchmark.methods.values() for c in by.values()]
     most = max((len(by_seed) for by_seed in cells), default=0)
     yield f"Selection {rule}: {rows.RULES[rule]}."
     if most > 1:
         yield (
             "Mean +- standard error over seeds; the average over seeds that have all "
             "targets."
-        )
-    if baseline:
-        yield interval_note(baseline)
-    n_seeds = {len(c.get(target, ())) for c in methods for target in benchmark.targets}
-    if baseline and len(n_seeds) > 1:
-        yield (
-            "Targets have different numbers of seeds: the difference weighs them by "
-            "their pairs, the average alike."
         )
     drawn = [r for r in benchmark.records if r.trial is not None]
     if drawn:
@@ -209,6 +207,15 @@ def _notes(benchmark, rule, baseline):
     if behind:
         yield f"Fewer trials than planned, and at a disadvantage for that: {behind}."
     yield from benchmark.notes
+
+
+def _is_uneven(benchmark: Benchmark) -> bool:
+    """Returns whether a method has more seeds of some targets than of others."""
+    counts = (
+        {len(cells.get(target, ())) for target in benchmark.targets}
+        for cells in benchmark.methods.values()
+    )
+    return any(len(numbers) > 1 for numbers in counts)
 
 
 def _behind(benchmark: Benchmark) -> str:
