@@ -130,10 +130,18 @@ def knowledge(pretrained: weights.Pretrained | None) -> dict[str, Any]:
     return {key: facts[key] for key in rundir.KNOWLEDGE if key in facts}
 
 
-def _refuse_target(config: ConfigDict, facts: Mapping[str, Any]) -> None:
-    """Refuses weights that know the target, or started from such ones."""
+def _refuse_target(
+    config: ConfigDict, facts: Mapping[str, Any], relation: str = "was"
+) -> None:
+    """Refuses weights that know the target, or began with such ones.
+
+    Args:
+      config: The run's that starts from them.
+      facts: What they know, see `rundir.knowledge`.
+      relation: Between the weights that were named and these.
+    """
     if facts.get("after"):
-        _refuse_target(config, facts["after"])
+        _refuse_target(config, facts["after"], "began with weights that were")
     ours = config.data
     if facts.get("dataset") != ours.name or "target" not in facts:
         return
@@ -141,11 +149,11 @@ def _refuse_target(config: ConfigDict, facts: Mapping[str, Any]) -> None:
     theirs = facts["target"]
     if theirs != ours.target and (not sources or ours.target in sources):
         raise ValueError(
-            f"config.model.init={config.model.init!r} was trained on "
+            f"config.model.init={config.model.init!r} {relation} trained on "
             f"{ours.target}, which is config.data.target: choose a run that held it out"
         )
     if theirs == ours.target and facts.get("selection") == "oracle":
         raise ValueError(
-            f"config.model.init={config.model.init!r} was selected by its accuracy on "
-            f"{ours.target}, which is config.data.target: choose val or last"
+            f"config.model.init={config.model.init!r} {relation} selected by accuracy "
+            f"on {ours.target}, which is config.data.target: choose val or last"
         )
