@@ -21,13 +21,18 @@ def make_folder(folder: pathlib.Path) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+def replacing(path: pathlib.Path, *, several: bool = False) -> Iterator[pathlib.Path]:
     """Yields a file's name to write to, which takes `path`'s place when the block ends.
 
-    A kill or an error leaves the old file or the new one. Several processes may write
-    `path`: the last one's stays. Its folder exists.
+    A kill or an error leaves the old file or the new one.
+
+    Args:
+      path: The file; its folder exists.
+      several: Other processes may write it meanwhile; the last one's stays. Where none
+        does, the next one to write takes up what a kill left, under the same name.
     """
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    own = f".{secrets.token_hex(4)}" if several else ""
+    partial = path.with_name(f".{path.name}{own}.partial")
     try:
         yield partial
         partial.replace(path)
@@ -36,6 +41,6 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes a file as `replacing` does."""
-    with replacing(path) as partial:
+    """Writes a file as `replacing` does; several processes may."""
+    with replacing(path, several=True) as partial:
         partial.write_text(text)

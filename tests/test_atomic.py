@@ -46,3 +46,22 @@ def test_what_fails_on_the_way_leaves_the_old_file(tmp_path, monkeypatch):
         atomic.write_text(path, "second")
     assert path.read_text() == "first"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_kill_left_goes_with_the_next_writing(tmp_path):
+    path = tmp_path / "image.png"
+    (tmp_path / ".image.png.partial").write_text("half")
+    with atomic.replacing(path) as partial:
+        partial.write_text("whole")
+    assert path.read_text() == "whole"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_several_processes_write_under_names_of_their_own(tmp_path):
+    path = tmp_path / "facts.json"
+    with atomic.replacing(path, several=True) as first:
+        first.write_text("first")
+        with atomic.replacing(path, several=True) as second:
+            second.write_text("second")
+        assert path.read_text() == "second"
+    assert path.read_text() == "first"

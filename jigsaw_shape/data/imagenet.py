@@ -121,7 +121,10 @@ def _labels(builder: tfds.core.DatasetBuilder, split: str, source) -> np.ndarray
             read += [record["label"] for record in source.__getitems__(list(chunk))]
         known[split] = np.array(read, np.int32)
         if os.access(path.parent, os.W_OK):
-            with atomic.replacing(path) as partial, partial.open("wb") as file:
+            with (
+                atomic.replacing(path, several=True) as partial,
+                partial.open("wb") as file,
+            ):
                 np.savez(file, **known)
     return known[split]
 
