@@ -8,8 +8,9 @@ import numpy as np
 N_RESAMPLES = 2000
 LEVEL = 0.95
 _CHUNK = 200  # resamples at a time, which bounds the memory
-Part = tuple[np.ndarray, np.ndarray]
 _KEPT = 4096  # images: draws of up to as many are kept, 16 MB at most each
+
+Part = tuple[np.ndarray, np.ndarray]  # of a share: numerator [n], denominator [n]
 
 
 def weights(
@@ -101,7 +102,7 @@ def difference(
     is 0.
 
     Args:
-      first: One model's `interval` arguments, (numerator [n], denominator [n]).
+      first: One model's, the arguments of `interval`.
       second: Another's of the same images.
       seed: Of the drawing.
     """

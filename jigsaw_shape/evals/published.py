@@ -68,7 +68,7 @@ class Stimuli:
     made_by: str
     digest: str
     domain: np.ndarray | None = None
-    held_out: "HeldOut | None" = None
+    held_out: HeldOut | None = None
 
     @property
     def categories(self) -> tuple[str, ...]:

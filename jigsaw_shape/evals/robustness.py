@@ -29,9 +29,9 @@ def make_suite(amplitude: np.ndarray | None = None) -> Suite:
     name; `level`, a number or `"inf"`; `probe`, the name of the version that was shown;
     `accuracy`, with `low` and `high`, the ends of its 95 % bootstrap interval; `n`
     images. One a distortion: `condition`, `area`, see the module, with `low` and
-    `high`; `n`. The levels of no distortion share the probes
-    `plain` and `grey`. `scores` are each image's own areas, so that the differences
-    between two models' areas are paired.
+    `high`; `n`. The levels of no distortion share the probes `plain` and `grey`.
+    `scores` are each image's own areas, so that the differences between two models'
+    areas are paired.
 
     Args:
       amplitude: `distortions.mean_amplitude` of all images that are measured, at the

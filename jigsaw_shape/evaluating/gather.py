@@ -134,16 +134,15 @@ def _trained_on(opened: Opened, jobs: Sequence[Job]) -> list[str]:
     """Returns notes on runs that were trained on what a set was made of."""
     notes = []
     for job in jobs:
-        made_of, names = job.stimuli.held_out, []
+        made_of = job.stimuli.held_out
+        if made_of is None:
+            continue
+        names = []
         for model in job.models:
-            config = opened.configs.get(model.name)
-            if config is None or made_of is None:
-                continue
-            of_run = made_of._replace(
-                split=config.data.split, split_seed=config.data.split_seed
-            )
-            if model.about.get("images") == made_of.images and of_run != made_of:
-                names.append(model.name)
+            if model.about.get("images") == made_of.images:
+                data = opened.configs[model.name].data
+                if (data.split, data.split_seed) != made_of[1:]:
+                    names.append(model.name)
         if names:
             notes.append(
                 f"{job.stimuli.name} is made of images that split {made_of.split} "

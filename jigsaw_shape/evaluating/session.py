@@ -143,14 +143,14 @@ class Session:
                 for suite in asked[model.name]:
                     base = {"suite": suite.name, "data": part.name}
                     base |= {"model": model.name, "group": "model"}
-                    base["n_classes"] = len(model.classes)
+                    base |= {"n_classes": len(model.classes)}
                     for row in suite.rows(answers, label, self.seed):
                         self.findings.rows.append({**base, **row})
                     if suite.scores is not None:
                         scores[suite.name][model.name] = suite.scores(answers, label)
         if "target" in suites:
-            answers = [decided[model.name] for model in models]
-            self.score("target", part, [*answers, *predicted], ())
+            in_order = [decided[model.name] for model in models]
+            self.score("target", part, [*in_order, *predicted], ())
         self.findings.stimuli.setdefault(part.name, part)  # or the whole of it
         for name, of_models in scores.items():
             base = {"suite": name, "data": part.name}

@@ -8,6 +8,7 @@ import dataclasses
 import statistics
 from collections.abc import Collection, Mapping
 
+# Domains of a data set, each of which is the target once.
 N_TARGETS = {"pacs": 4, "vlcs": 4, "office_home": 4}
 
 

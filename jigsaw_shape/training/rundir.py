@@ -98,15 +98,13 @@ def knowledge(
         "sources": data.sources,
         "selection": selection,
     }
-    starts = _read_starts(directory)
-    before = starts[0].get("init") if starts else None
+    before = _first_start(directory).get("init")
     return facts | ({"after": before} if before else {})
 
 
 def read_images(directory: pathlib.Path) -> str:
     """Returns the digest of the images that a run began with; "" if that is unknown."""
-    starts = _read_starts(directory)
-    return starts[0].get("images", "") if starts else ""
+    return _first_start(directory).get("images", "")
 
 
 def read_evaluations(directory: pathlib.Path) -> list[dict]:
@@ -121,6 +119,10 @@ def read_evaluations(directory: pathlib.Path) -> list[dict]:
             f"{directory} has no evaluation yet, so nothing to select from"
         )
     return evaluations
+
+
+def _first_start(directory: pathlib.Path) -> dict:
+    return next(iter(_read_starts(directory)), {})
 
 
 def _read_starts(directory: pathlib.Path) -> list[dict]:
