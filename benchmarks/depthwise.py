@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from jigsaw_shape.models import ENCODERS, layers
-from jigsaw_shape.models.depthwise import (
+from jigsaw_shape.models.cpu.depthwise import (
     depthwise_conv,
     depthwise_grouped,
     depthwise_shifted,

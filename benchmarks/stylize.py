@@ -18,8 +18,8 @@ import jax
 import numpy as np
 import throughput
 
-from jigsaw_shape.data.pipeline import ImageStore
-from jigsaw_shape.diversify import DIVERSIFIERS, WITH_PAIR, bind, pairs
+from jigsaw_shape.data.image_store import ImageStore
+from jigsaw_shape.diversify import DIVERSIFIERS, WITH_PAIR, bind, stylizer_files
 from jigsaw_shape.training import step as step_lib
 
 PRESETS = ("erm", "fourier", "mixstyle", "randconv", "colour", "sin", "jigen", "ddec")
@@ -44,7 +44,7 @@ def diversifiers(size_px: int, batch_size: int, rounds: int) -> None:
     rngs = jax.random.split(jax.random.key(0), batch_size)
     strengths = np.full(batch_size, 0.9, np.float32)
     arguments = jax.device_put((rngs, contents, styles, strengths))
-    pair = pairs.load_pair(pairs.SHIPPED).pair
+    pair = stylizer_files.load_pair(stylizer_files.SHIPPED).pair
 
     def make(name):
         function = jax.jit(bind(name, pair if name in WITH_PAIR else None))

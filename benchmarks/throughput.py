@@ -24,9 +24,17 @@ import numpy as np
 from jigsaw_shape import checks
 from jigsaw_shape import config as config_lib
 from jigsaw_shape.data.dataset import Dataset
-from jigsaw_shape.data.pipeline import ImageStore
+from jigsaw_shape.data.image_store import ImageStore
 from jigsaw_shape.presets import PRESETS, apply_preset
-from jigsaw_shape.training import initial, optim, setup
+from jigsaw_shape.training import (
+    initial_weights,
+)
+from jigsaw_shape.training import (
+    learner as learner_lib,
+)
+from jigsaw_shape.training import (
+    optimizer as optimizer_lib,
+)
 from jigsaw_shape.training import step as step_lib
 
 N_IMAGES = 2048
@@ -63,11 +71,13 @@ def make_config(arguments, size_px: int, batch_size: int):
 
 def start(config, dataset: Dataset):
     """Returns the state before the first step, and `update(state, bank, batch)`."""
-    pretrained = initial.load(config)
-    learner = setup.make_learner(config, N_CLASSES, len(dataset.domains))
-    optimizer = optim.make_optimizer(config, N_STEPS)
-    variables = setup.init_variables(config, learner.model, pretrained)
-    state = step_lib.init_state(variables, optimizer, setup.step_rng(config), False)
+    pretrained = initial_weights.load(config)
+    learner = learner_lib.make_learner(config, N_CLASSES, len(dataset.domains))
+    optimizer = optimizer_lib.make_optimizer(config, N_STEPS)
+    variables = learner_lib.init_variables(config, learner.model, pretrained)
+    state = step_lib.init_state(
+        variables, optimizer, learner_lib.step_rng(config), False
+    )
     update = step_lib.make_update(
         learner.model,
         optimizer,
@@ -77,7 +87,7 @@ def start(config, dataset: Dataset):
         learner.make_edit,
         reversal=learner.reversal,
     )
-    styling, _ = setup.load_styling(config, dataset, splits=None)
+    styling, _ = learner_lib.load_styling(config, dataset, splits=None)
     styling = step_lib.replicate(styling)
     return state, lambda state, bank, batch: update(state, bank, styling, batch)
 

@@ -18,8 +18,10 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from jigsaw_shape import cli
-from jigsaw_shape.bench import plan, record, runner, search
+from jigsaw_shape.benchmarking import plan, random_search
+from jigsaw_shape.benchmarking import runs as runs_lib
+from jigsaw_shape.runs import benchmark_files
+from jigsaw_shape.system import command_line
 
 FAILED = 1
 
@@ -28,9 +30,9 @@ def main(argv: Sequence[str]) -> int:
     """Runs the command and returns its exit code."""
     arguments, overrides = _parse(argv)
     out = arguments.out
-    with cli.refusals("benchmark"):
+    with command_line.refusals("benchmark"):
         file = _config_file(arguments.config)
-        own_ranges = dict(map(search.parse_range, arguments.range))
+        own_ranges = dict(map(random_search.parse_range, arguments.range))
         runs = plan.enumerate_runs(
             _load,
             file,
@@ -43,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
         )
         mine = plan.shard(runs, arguments.shard) if arguments.shard else runs
         plan.write_plans(runs, out)
-    missing = [run for run in mine if not record.is_finished(out / run.name)]
+    missing = [run for run in mine if not benchmark_files.is_finished(out / run.name)]
     if arguments.print or arguments.slurm:
         if not missing:
             print(f"finished: {_runs(len(mine))}", file=sys.stderr)
@@ -54,8 +56,8 @@ def main(argv: Sequence[str]) -> int:
             indices = [i for i, run in enumerate(runs) if run in missing]
             again = [a for a in argv if a != "--slurm"]
             print(plan.slurm_script(runs, indices, out, again), end="")
-        return cli.OK
-    console = cli.make_console()
+        return command_line.OK
+    console = command_line.make_console()
     console.print(f"{_runs(len(mine))} in {out}, {len(missing)} to do", soft_wrap=True)
     others = plan.other_runs(runs, out)
     if others:
@@ -63,14 +65,18 @@ def main(argv: Sequence[str]) -> int:
             f"it also holds {_runs(len(others))} not of this call, such as {others[0]}",
             soft_wrap=True,
         )
-    tally = runner.run_all(
+    tally = runs_lib.run_all(
         mine, out, lambda run: plan.command(run, out, sys.executable), console
     )
     console.print(_summary(tally), soft_wrap=True)
     console.print(f"python -m jigsaw_shape.report {shlex.quote(str(out))}")
     if tally.failed:
         return FAILED
-    return cli.INTERRUPTED if tally.stopped or tally.elsewhere else cli.OK
+    return (
+        command_line.INTERRUPTED
+        if tally.stopped or tally.elsewhere
+        else command_line.OK
+    )
 
 
 def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -120,7 +126,9 @@ def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
 
 def _load(arguments: Sequence[str]):
     argv = ["benchmark", *arguments]
-    return cli.parse_config("benchmark", argv, cli.define_flags(argv), usage=__doc__)
+    return command_line.parse_config(
+        "benchmark", argv, command_line.define_flags(argv), usage=__doc__
+    )
 
 
 def _config_file(name: str) -> str:
@@ -151,7 +159,7 @@ def _runs(n: int) -> str:
     return f"{n} run{'s' * (n != 1)}"
 
 
-def _summary(tally: runner.Tally) -> str:
+def _summary(tally: runs_lib.Tally) -> str:
     counts = {
         "finished": tally.finished,
         "failed": tally.failed,
@@ -166,4 +174,4 @@ def _summary(tally: runner.Tally) -> str:
 
 
 if __name__ == "__main__":
-    cli.run(main, sys.argv[1:])
+    command_line.run(main, sys.argv[1:])

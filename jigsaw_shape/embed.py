@@ -27,10 +27,12 @@ import rich.progress
 from rich import box
 from rich.table import Table
 
-from jigsaw_shape import atomic, cli, figures, rows
-from jigsaw_shape.embedding import features_file, images, search
+from jigsaw_shape.embedding import features_file, image_files, nearest
 from jigsaw_shape.embedding.embed import embed
 from jigsaw_shape.embedding.encoders import Encoder, open_encoder
+from jigsaw_shape.reports import figures
+from jigsaw_shape.runs import rows
+from jigsaw_shape.system import command_line, whole_files
 
 SOME_FAILED = 1  # the rest is done
 _THUMBNAIL_PX = 96
@@ -41,13 +43,13 @@ _INDEX = ".faiss"  # added to the name of the file of features
 def main(argv: Sequence[str]) -> int:
     """Runs the command and returns its exit code."""
     args = _parser().parse_args(argv[1:])
-    console = cli.make_console(soft_wrap=True)
+    console = command_line.make_console(soft_wrap=True)
     out = pathlib.Path(args.out)
     sheet = pathlib.Path(args.sheet) if args.sheet else out.with_suffix(_SHEET)
-    with cli.refusals("embed"):
+    with command_line.refusals("embed"):
         features_file.check(out)
-        paths, n_left_out = images.find(args.images)
-        queries, _ = images.find(args.query)
+        paths, n_left_out = image_files.find(args.images)
+        queries, _ = image_files.find(args.query)
         _check(args, out, queries)
         encoder = open_encoder(
             args.model,
@@ -60,25 +62,27 @@ def main(argv: Sequence[str]) -> int:
         stored = None if paths else _stored(out, facts, args.model)
         if queries:
             _refuse_image(sheet, [*queries, *(paths or stored.paths)])
-            atomic.make_folder(sheet.parent)
+            whole_files.make_folder(sheet.parent)
         if paths:
-            atomic.make_folder(out.parent)
+            whole_files.make_folder(out.parent)
     failed = {}
     if paths:
         stored, failed = _embed(paths, n_left_out, encoder, args, facts, console)
         if not len(stored.paths):
-            cli.refuse("embed", "none of the images can be read: nothing was written")
-        with cli.refusals("embed"):  # the disk may be full
+            command_line.refuse(
+                "embed", "none of the images can be read: nothing was written"
+            )
+        with command_line.refusals("embed"):  # the disk may be full
             index = _index_of(out)
             index.unlink(missing_ok=True)  # of the features that were there before
             features_file.write(out, stored.paths, stored.vectors, facts)
             if args.index:
-                search.write_index(index, stored.vectors)
+                nearest.write_index(index, stored.vectors)
         console.print(f"features: {out}")
     if queries:
-        with cli.refusals("embed"):
+        with command_line.refusals("embed"):
             failed |= _query(queries, stored, encoder, sheet, args, console)
-    return SOME_FAILED if failed else cli.OK
+    return SOME_FAILED if failed else command_line.OK
 
 
 def _check(args: argparse.Namespace, out: pathlib.Path, queries: list[str]) -> None:
@@ -91,7 +95,7 @@ def _check(args: argparse.Namespace, out: pathlib.Path, queries: list[str]) -> N
     if not args.images and args.index:
         raise ValueError("--index is made with the features: name IMAGES to embed")
     if args.index or (queries and not args.images and _index_of(out).is_file()):
-        search.refuse_missing()
+        nearest.refuse_missing()
 
 
 def _stored(out: pathlib.Path, facts: dict, model: str) -> features_file.Features:
@@ -149,7 +153,7 @@ def _embed(paths, n_left_out, encoder: Encoder, args, facts, console):
         found = embed(encoder, paths, background=args.background, on_image=on_image)
     time_s = time.perf_counter() - since
     for path, reason in sorted(found.failed.items()):
-        console.print(f"failed: {cli.printable(path)}: {reason}")
+        console.print(f"failed: {command_line.printable(path)}: {reason}")
     if n_left_out:
         console.print(f"left out, no images by their names: {n_left_out}")
     console.print(
@@ -166,15 +170,15 @@ def _query(queries, stored, encoder: Encoder, picture, args, console) -> dict[st
     """
     found = embed(encoder, queries, background=args.background)
     for path, reason in sorted(found.failed.items()):
-        console.print(f"failed: {cli.printable(path)}: {reason}")
+        console.print(f"failed: {command_line.printable(path)}: {reason}")
     if not found.paths:
         return found.failed
     index = _index_of(pathlib.Path(args.out))
     top = args.top + 1  # a query that is among the images is left out
     if index.is_file():
-        indices, cosines = search.search_index(index, found.vectors, top)
+        indices, cosines = nearest.search_index(index, found.vectors, top)
     else:
-        indices, cosines = search.nearest(found.vectors, stored.vectors, top)
+        indices, cosines = nearest.nearest(found.vectors, stored.vectors, top)
     sheet = []
     for query, places, values in zip(found.paths, indices, cosines, strict=True):
         pairs = [
@@ -183,13 +187,15 @@ def _query(queries, stored, encoder: Encoder, picture, args, console) -> dict[st
             if place >= 0 and not _is_same(stored.paths[place], query)
         ][: args.top]
         table = Table(
-            box=box.SIMPLE_HEAD, title=cli.printable(query), title_justify="left"
+            box=box.SIMPLE_HEAD,
+            title=command_line.printable(query),
+            title_justify="left",
         )
         table.add_column("", justify="right")
         table.add_column("cosine", justify="right")
         table.add_column("image")
         for rank, (path, value) in enumerate(pairs, 1):
-            table.add_row(str(rank), f"{value:.4f}", cli.printable(path))
+            table.add_row(str(rank), f"{value:.4f}", command_line.printable(path))
         console.print(table)
         sheet.append(_row(query, pairs, args))
     width = max(len(titles) for _, _, titles in sheet)
@@ -207,7 +213,7 @@ def _row(query: str, pairs, args) -> tuple[str, np.ndarray, list[str]]:
     pixels, titles = [], []
     for path, title in [(query, "query")] + [(p, f"{v:.3f}") for p, v in pairs]:
         try:
-            picture = images.read(path, _THUMBNAIL_PX, args.background)
+            picture = image_files.read(path, _THUMBNAIL_PX, args.background)
         except Exception:  # it was there when it was embedded; Pillow raises any kind
             picture = np.full((_THUMBNAIL_PX, _THUMBNAIL_PX, 3), 255, np.uint8)
             title = f"{title} (gone)"
@@ -282,7 +288,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--background",
-        choices=images.BACKGROUNDS,
+        choices=image_files.BACKGROUNDS,
         default="white",
         help="what shows through where an image is transparent; none: the colours that "
         "are stored there, as in training (default white)",
@@ -298,4 +304,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    cli.run(main, sys.argv)
+    command_line.run(main, sys.argv)

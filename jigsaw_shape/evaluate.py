@@ -31,8 +31,10 @@ import rich.progress
 from rich.console import Console
 from rich.markup import escape
 
-from jigsaw_shape import atomic, cli, rows
-from jigsaw_shape.evaluating import facts, gather, inputs, report_files, session
+from jigsaw_shape.reports.evaluation import files
+from jigsaw_shape.runs import rows
+from jigsaw_shape.suites import facts, inputs, plan, session
+from jigsaw_shape.system import command_line, whole_files
 
 _SUITES = (*session.SUITES, "all")
 
@@ -44,32 +46,32 @@ def main(argv: Sequence[str]) -> int:
 
         return make_cue_conflict.main(argv[2:])
     args = _parser().parse_args(argv[1:])
-    console = cli.make_console()
-    with cli.refusals("evaluate"):
+    console = command_line.make_console()
+    with command_line.refusals("evaluate"):
         suites = inputs.suites_of(args.suite)
         out = pathlib.Path(args.out)
-        report_files.refuse_others(out)
+        files.refuse_others(out)
         opened = inputs.open_all(args, jax.device_count())
-        jobs, notes = gather.plan(opened, suites, explicit="all" not in args.suite)
-        atomic.make_folder(out)
+        jobs, notes = plan.plan(opened, suites, explicit="all" not in args.suite)
+        whole_files.make_folder(out)
     with _passes(console) as on_pass:
         keeps = any("retrieval" in job.suites for job in jobs)
         run = session.Session(args.seed, args.n_images, on_pass, keep_features=keeps)
         run.findings.notes += [*opened.notes, *notes]
         for job in jobs:
             try:
-                gather.run(run, job, opened)
+                plan.run(run, job, opened)
             except (OSError, session.NonFiniteError) as error:  # of an image, a model
-                cli.refuse("evaluate", error)
+                command_line.refuse("evaluate", error)
     about = facts.collect(argv, opened, run.findings)
     try:
-        report_files.write(out, run.findings, opened.names, about)
+        files.write(out, run.findings, opened.names, about)
     except OSError as error:  # the disk is full
-        cli.refuse("evaluate", error)
-    report_files.print_summary(run.findings, console)
+        command_line.refuse("evaluate", error)
+    files.print_summary(run.findings, console)
     console.print(f"rows, tables, figures: {out}", soft_wrap=True)
-    console.print(f"to look at: {out / report_files.HTML}")
-    return cli.OK
+    console.print(f"to look at: {out / files.HTML}")
+    return command_line.OK
 
 
 @contextlib.contextmanager
@@ -166,4 +168,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    cli.run(main, sys.argv)
+    command_line.run(main, sys.argv)

@@ -20,10 +20,11 @@ from collections.abc import Sequence
 from rich import box
 from rich.table import Table
 
-from jigsaw_shape import cli, rows
 from jigsaw_shape.exporting import card, folder
 from jigsaw_shape.exporting.run import open_run
 from jigsaw_shape.exporting.trained import INPUTS
+from jigsaw_shape.runs import rows
+from jigsaw_shape.system import command_line
 
 DIFFERS = 1  # from the checkpoint
 
@@ -35,8 +36,8 @@ def main(argv: Sequence[str]) -> int:
     formats = [name.strip() for name in formats]
     options = folder.Options(tuple(formats), args.input, args.batch_size, args.names)
     out = pathlib.Path(args.out)
-    console = cli.make_console()
-    with cli.refusals("export"):
+    console = command_line.make_console()
+    with command_line.refusals("export"):
         folder.check(out, options)
         saved = open_run(pathlib.Path(args.workdir), args.selection, args.input_px)
 
@@ -65,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
     )
     console.print(table)
     console.print(f"files and model card: {out}", soft_wrap=True)
-    return cli.OK
+    return command_line.OK
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -126,4 +127,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    cli.run(main, sys.argv)
+    command_line.run(main, sys.argv)

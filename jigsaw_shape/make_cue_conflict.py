@@ -19,10 +19,10 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from jigsaw_shape import cli
 from jigsaw_shape import config as config_lib
 from jigsaw_shape.data import sources
 from jigsaw_shape.stylizing import cue_conflict, cue_files
+from jigsaw_shape.system import command_line
 
 _COMMAND = "make-cue-conflict"
 # Domains of photographs in data sets that are known, in the order of preference.
@@ -36,10 +36,10 @@ def main(argv: Sequence[str]) -> int:
       argv: Its arguments, without the program's and its own name.
     """
     argv = [_COMMAND, *argv]
-    values = cli.define_flags(argv)
+    values = command_line.define_flags(argv)
     _define(values)
-    config = cli.parse_config(_COMMAND, argv, values, usage=__doc__)
-    console = cli.make_console()
+    config = command_line.parse_config(_COMMAND, argv, values, usage=__doc__)
+    console = command_line.make_console()
     n_done = 0
 
     def on_image(done, total):
@@ -50,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
         n_done = done
 
     try:
-        with cli.refusals(_COMMAND):
+        with command_line.refusals(_COMMAND):
             if not values.out:
                 raise ValueError("--out is missing: the folder to write")
             dataset = sources.load_dataset(config.data)
@@ -63,11 +63,11 @@ def main(argv: Sequence[str]) -> int:
             "command again to go on",
             file=sys.stderr,
         )
-        return cli.INTERRUPTED
+        return command_line.INTERRUPTED
     mixes = cue_conflict.plan(dataset, recipe)
     console.print(cue_conflict.made_by(recipe, mixes), soft_wrap=True)
     console.print(f"{n_written} images written to {out}", soft_wrap=True)
-    return cli.OK
+    return command_line.OK
 
 
 def _define(values: flags.FlagValues) -> None:

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 import numpy as np
 from rich.table import Table
 
-from jigsaw_shape import cli
-from jigsaw_shape.data import folders, layouts, sources
+from jigsaw_shape.data import image_folders, prepared_folders, sources
+from jigsaw_shape.system import command_line
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog=details,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    sets = ", ".join(layouts.SPECS)
+    sets = ", ".join(image_folders.SPECS)
     parser.add_argument("set", metavar="SET", help=f"{sets}, or a name of your own")
     parser.add_argument(
         "--from",
@@ -54,12 +54,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--overwrite", action="store_true", help="replace what is stored already"
     )
     args = parser.parse_args(argv)
-    name = layouts.plain(args.name or args.set)
+    name = image_folders.plain(args.name or args.set)
     if name in sources.SOURCES:
         needs_none = "is read from TFDS" if name == "imagenet" else "is drawn"
-        cli.refuse("prepare", f"{name} {needs_none}, see configs/: choose another name")
-    with cli.refusals("prepare"):
-        builder = folders.prepare(
+        command_line.refuse(
+            "prepare", f"{name} {needs_none}, see configs/: choose another name"
+        )
+    with command_line.refusals("prepare"):
+        builder = prepared_folders.prepare(
             args.name or args.set,
             spec_name=args.set if args.name else "",
             source_dir=args.source_dir,
@@ -67,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             strict=not args.allow_partial,
             overwrite=args.overwrite,
         )
-    console = cli.make_console(soft_wrap=True)
+    console = command_line.make_console(soft_wrap=True)
     known = builder.info.metadata
     n_classes = len(known["classes"])
     counts = [
@@ -86,8 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for note in known[kind]:
             console.print(f"{kind.removesuffix('s')}: {note}")
     console.print(f"prepared in {builder.data_path}")
-    return cli.OK
+    return command_line.OK
 
 
 if __name__ == "__main__":
-    cli.run(lambda argv: main(argv[1:]), sys.argv)
+    command_line.run(lambda argv: main(argv[1:]), sys.argv)

@@ -15,12 +15,14 @@ from absl import flags
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
-from jigsaw_shape import checks, cli, figures
+from jigsaw_shape import checks
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.splits import Splits
 from jigsaw_shape.diversify import WITHOUT_STYLES, named
 from jigsaw_shape.diversify.schedule import Styling, make_schedule
-from jigsaw_shape.training import setup
+from jigsaw_shape.reports import figures
+from jigsaw_shape.system import command_line
+from jigsaw_shape.training import learner as learner_lib
 from jigsaw_shape.training.view import make_view
 
 _N_COLUMNS = 8
@@ -49,7 +51,7 @@ def preview_figure(
       dataset: Its images.
       splits: Which of them are for what.
       permutations: int32 [K + 1, T].
-      styling: See `setup.load_styling`.
+      styling: See `learner.load_styling`.
       progress: Share of the run that is over, for a schedule that moves.
     """
     domains = dataset.domain[splits.train]
@@ -66,7 +68,7 @@ def preview_figure(
         changed = config.copy_and_resolve_references()
         changed.update_from_flattened_dict(changes)
         return jax.jit(make_view(changed, permutations))(
-            jax.random.fold_in(setup.step_rng(config), 0),
+            jax.random.fold_in(learner_lib.step_rng(config), 0),
             progress,
             jnp.arange(_N_COLUMNS),
             jnp.asarray(stored),
@@ -125,27 +127,29 @@ def _styled(config, images, domain, styling, progress) -> dict[str, jax.Array]:
 
 def main(argv: list[str]) -> int:
     """Runs the command and returns its exit code."""
-    values = cli.define_flags(argv)
+    values = command_line.define_flags(argv)
     out = flags.DEFINE_string(
         "out", "preview.png", "The picture to write.", flag_values=values
     )
     progress = flags.DEFINE_float(
         "progress", 0.0, "Share of the run that is over, 0 to 1.", flag_values=values
     )
-    config = cli.parse_config("preview", argv, values, usage=__doc__)
-    with cli.refusals("preview"):
+    config = command_line.parse_config("preview", argv, values, usage=__doc__)
+    with command_line.refusals("preview"):
         checks.check(config, n_devices=1)
-        dataset, splits = setup.load_data(config)
-        learner = setup.make_learner(config, len(dataset.classes), len(dataset.domains))
-        styling, _ = setup.load_styling(config, dataset, splits)
+        dataset, splits = learner_lib.load_data(config)
+        learner = learner_lib.make_learner(
+            config, len(dataset.classes), len(dataset.domains)
+        )
+        styling, _ = learner_lib.load_styling(config, dataset, splits)
         path = pathlib.Path(out.value)
         figure = preview_figure(
             config, dataset, splits, learner.permutations, styling, progress.value
         )
         figures.save(figure, path)
     print(path)
-    return cli.OK
+    return command_line.OK
 
 
 if __name__ == "__main__":
-    cli.run(main, sys.argv)
+    command_line.run(main, sys.argv)

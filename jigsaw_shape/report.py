@@ -19,11 +19,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from jigsaw_shape import cli, figures, rows
-from jigsaw_shape.reporting import formats, grouping, page, plots, records, tables
-from jigsaw_shape.reporting.compare import NAMED, SHAPE_BIAS
-from jigsaw_shape.reporting.grouping import Benchmark
-from jigsaw_shape.reporting.records import Record
+from jigsaw_shape.reports import figures, formats
+from jigsaw_shape.reports.benchmark import grouping, page, plots, tables
+from jigsaw_shape.reports.benchmark.comparison import NAMED, SHAPE_BIAS
+from jigsaw_shape.reports.benchmark.grouping import Benchmark
+from jigsaw_shape.runs import records, rows
+from jigsaw_shape.runs.records import Record
+from jigsaw_shape.system import command_line
 
 # Column of a table -> measure of a result row, shown in percent.
 _MEASURES = {
@@ -215,13 +217,13 @@ def _present(results: Sequence[Mapping]) -> dict[str, str]:
 def main(argv: Sequence[str]) -> int:
     """Runs the command and returns its exit code."""
     arguments = _parse(argv)
-    with cli.refusals("report"):
+    with command_line.refusals("report"):
         found = [records.read(run) for run in records.find_runs(arguments.runs)]
         known = [r for r in found if r.preset]
         strangers = [r for r in found if not r.preset]
         benchmarks = grouping.group(known, arguments.apart)
         _check_baseline(arguments.baseline, benchmarks)
-    console = cli.make_console()
+    console = command_line.make_console()
     rules = [arguments.selection] if arguments.selection else list(rows.RULES)
     if arguments.format == "csv":
         print(formats.to_csv(benchmarks, arguments.baseline), end="")
@@ -236,7 +238,7 @@ def main(argv: Sequence[str]) -> int:
         for benchmark in benchmarks:
             _print_benchmark(benchmark, arguments, rules, console)
     if arguments.out:
-        with cli.refusals("report"):
+        with command_line.refusals("report"):
             written = write_files(
                 arguments.out,
                 benchmarks,
@@ -247,7 +249,7 @@ def main(argv: Sequence[str]) -> int:
             )
         if arguments.format == "terminal":
             console.print(f"wrote {written[0]} and {len(written) - 1} files beside it")
-    return cli.OK
+    return command_line.OK
 
 
 def _check_baseline(baseline: str, benchmarks: Sequence[Benchmark]) -> None:
@@ -317,4 +319,4 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    cli.run(main, sys.argv[1:])
+    command_line.run(main, sys.argv[1:])

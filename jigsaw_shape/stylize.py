@@ -29,13 +29,13 @@ import numpy as np
 import rich.progress
 from rich.console import Console
 
-from jigsaw_shape import cli, figures
-from jigsaw_shape.diversify import DIVERSIFIERS, adain, vgg
-from jigsaw_shape.lock import lock
+from jigsaw_shape.diversify import DIVERSIFIERS, adain, style_images, vgg_weights
+from jigsaw_shape.reports import figures
 from jigsaw_shape.stylizing import fit as fit_lib
 from jigsaw_shape.stylizing import folder as folder_lib
 from jigsaw_shape.stylizing import images as images_lib
-from jigsaw_shape.stylizing import pool
+from jigsaw_shape.system import command_line
+from jigsaw_shape.system.lock import lock
 
 SOME_FAILED = 1  # the rest is done
 
@@ -55,10 +55,10 @@ def stylize(argv: Sequence[str]) -> int:
     args = vars(_parser().parse_args(argv))
     folders = [args.pop(name) for name in ("content_dir", "style_dir", "out_dir")]
     batch_size = args.pop("batch_size")
-    console = cli.make_console(soft_wrap=True)
+    console = command_line.make_console(soft_wrap=True)
     since, n_written = time.perf_counter(), 0
     with contextlib.ExitStack() as stack:
-        with cli.refusals("stylize"):
+        with command_line.refusals("stylize"):
             settings = folder_lib.Settings(**args)
             run = stack.enter_context(
                 folder_lib.opened(*folders, settings, batch_size=batch_size)
@@ -77,33 +77,33 @@ def stylize(argv: Sequence[str]) -> int:
         try:
             outcome = run.stylize(on_image)
         except OSError as error:  # the disk is full, or all styles are gone
-            cli.refuse("stylize", error)
+            command_line.refuse("stylize", error)
         except KeyboardInterrupt:
             print(
                 f"stylize: interrupted; {n_written} images are written: run the same "
                 "command again to go on",
                 file=sys.stderr,
             )
-            return cli.INTERRUPTED
+            return command_line.INTERRUPTED
     return _report(outcome, time.perf_counter() - since, folders[-1], console)
 
 
 def _report(outcome, time_s: float, out_dir: str, console: Console) -> int:
     """Prints what became of the contents and returns the exit code."""
     if outcome.left_out:
-        shown = cli.printable(", ".join(outcome.left_out[:3]))
+        shown = command_line.printable(", ".join(outcome.left_out[:3]))
         more = ", ..." if len(outcome.left_out) > 3 else ""
         n = len(outcome.left_out)
         console.print(f"left out, no images by their names: {n} ({shown}{more})")
     for path, reason in sorted(outcome.failed.items()):
-        console.print(f"failed: {cli.printable(path)}: {reason}")
+        console.print(f"failed: {command_line.printable(path)}: {reason}")
     before = f", {outcome.n_before} were there" if outcome.n_before else ""
     console.print(
         f"{outcome.n_written} images written to {out_dir}{before}, "
         f"{len(outcome.failed)} files failed, {time_s:.1f} s, "
         f"{outcome.n_written / time_s:.1f} images/s",
     )
-    return SOME_FAILED if outcome.failed else cli.OK
+    return SOME_FAILED if outcome.failed else command_line.OK
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -123,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "style_dir",
         metavar="STYLE_DIR",
-        help=f"images, at any depth; or {pool.PACK}, the shipped styles",
+        help=f"images, at any depth; or {style_images.PACK}, the shipped styles",
     )
     add("out_dir", metavar="OUT_DIR", help="new, or of the same command before")
     add(
@@ -230,7 +230,7 @@ def fit(argv: Sequence[str]) -> int:
     )
     parser.add_argument(
         "--pixels",
-        choices=vgg.PIXELS,
+        choices=vgg_weights.PIXELS,
         default="",
         help="what the VGG was trained on; without: caffe for .h5, else torchvision",
     )
@@ -245,8 +245,8 @@ def fit(argv: Sequence[str]) -> int:
             help=f"default {field.default}",
         )
     args = parser.parse_args(argv)
-    console = cli.make_console(soft_wrap=True)
-    with cli.refusals("stylize fit"):
+    console = command_line.make_console(soft_wrap=True)
+    with command_line.refusals("stylize fit"):
         settings = fit_lib.Settings(
             **{
                 f.name: getattr(args, f.name)
@@ -257,7 +257,7 @@ def fit(argv: Sequence[str]) -> int:
             raise ValueError(f"--out is {args.out}: a name that ends in .npz")
         if args.out.exists():
             raise ValueError(f"{args.out} is there already: delete it, or name another")
-        measure = vgg.read_vgg(args.vgg, args.pixels)
+        measure = vgg_weights.read_vgg(args.vgg, args.pixels)
         args.out.parent.mkdir(parents=True, exist_ok=True)
         pools, about = {}, {"settings": dataclasses.asdict(settings)}
         for name in folders:
@@ -266,7 +266,7 @@ def fit(argv: Sequence[str]) -> int:
         about["vgg"] = {"file": args.vgg.name, "sha256": digest}
     task = fit_lib.Task(pools["content"], pools["style"], measure, settings)
     with contextlib.ExitStack() as stack:
-        with cli.refusals("stylize fit"):
+        with command_line.refusals("stylize fit"):
             try:
                 held = lock(args.out.with_suffix(".lock"), wait=False)
                 stack.enter_context(held)
@@ -288,13 +288,13 @@ def fit(argv: Sequence[str]) -> int:
             figures.save(_samples(task, pair, step), args.out.with_suffix(".png"))
 
         try:
-            with cli.refusals("stylize fit"):
+            with command_line.refusals("stylize fit"):
                 fit_lib.fit(task, args.out, about, on_log, on_save)
         except FloatingPointError as error:
             print(f"stylize fit: {error}", file=sys.stderr)
-            return cli.NON_FINITE
+            return command_line.NON_FINITE
     console.print(f"stylizer: {args.out}")
-    return cli.OK
+    return command_line.OK
 
 
 def _load_pool(folder: pathlib.Path, console: Console):
@@ -331,4 +331,4 @@ def _samples(task: fit_lib.Task, pair: adain.Pair, step: int):
 
 
 if __name__ == "__main__":
-    cli.run(main, sys.argv)
+    command_line.run(main, sys.argv)

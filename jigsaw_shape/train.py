@@ -17,9 +17,14 @@ import jax
 from absl import flags
 from clu import parameter_overview
 
-from jigsaw_shape import checks, cli, figures, report, rows, settings
+from jigsaw_shape import checks, report
 from jigsaw_shape.preview import preview_figure
-from jigsaw_shape.training import initial, logbook, loop, rundir, setup
+from jigsaw_shape.reports import figures
+from jigsaw_shape.runs import directory as directory_lib
+from jigsaw_shape.runs import fingerprint, logbook, rows
+from jigsaw_shape.system import command_line
+from jigsaw_shape.training import initial_weights, loop
+from jigsaw_shape.training import learner as learner_lib
 from jigsaw_shape.training import step as step_lib
 from jigsaw_shape.training.progress import Progress
 
@@ -28,7 +33,7 @@ _CACHES = {"device": "device memory", "host": "host memory", "none": "files"}
 
 def main(argv: list[str]) -> int:
     """Runs the command and returns its exit code."""
-    values = cli.define_flags(argv)
+    values = command_line.define_flags(argv)
     workdir = flags.DEFINE_string(
         "workdir", "", "The run's directory.", flag_values=values
     )
@@ -38,29 +43,31 @@ def main(argv: list[str]) -> int:
         "Join the other processes of a TPU pod or Slurm job first.",
         flag_values=values,
     )
-    config = cli.parse_config("train", argv, values, usage=__doc__)
+    config = command_line.parse_config("train", argv, values, usage=__doc__)
     with contextlib.ExitStack() as stack:
-        with cli.refusals("train"):
+        with command_line.refusals("train"):
             if multihost.value:
                 jax.distributed.initialize()
             if workdir.value:
                 config.workdir = workdir.value
             checks.check(config, jax.device_count())
-            dataset, splits = setup.load_data(config)
-            schedule = setup.make_schedule(config, len(splits.train))
-            digest = settings.digest(config)  # of what was asked for
-            pretrained = initial.load(config)
-            learner = setup.make_learner(
+            dataset, splits = learner_lib.load_data(config)
+            schedule = learner_lib.make_schedule(config, len(splits.train))
+            digest = fingerprint.digest(config)  # of what was asked for
+            pretrained = initial_weights.load(config)
+            learner = learner_lib.make_learner(
                 config, len(dataset.classes), len(dataset.domains)
             )
-            variables = setup.init_variables(config, learner.model, pretrained)
-            styling, digests = setup.load_styling(config, dataset, splits)
+            variables = learner_lib.init_variables(config, learner.model, pretrained)
+            styling, digests = learner_lib.load_styling(config, dataset, splits)
             # Last: what is refused before it leaves nothing behind.
             digests = {"images": dataset.digest(), **digests}
             directory = stack.enter_context(
-                rundir.claim(config, digests, initial.knowledge(pretrained))
+                directory_lib.claim(
+                    config, digests, initial_weights.knowledge(pretrained)
+                )
             )
-        console = cli.make_console(quiet=jax.process_index() > 0)
+        console = command_line.make_console(quiet=jax.process_index() > 0)
         console.print(f"{directory}: {config.preset} on {dataset.name}", soft_wrap=True)
         console.print(
             f"{len(splits.train)} images of {', '.join(splits.sources)}; "
@@ -68,8 +75,8 @@ def main(argv: list[str]) -> int:
             f"{len(splits.target)} of {config.data.target}, held out",
             soft_wrap=True,
         )
-        with cli.refusals("train"):  # an image may be damaged
-            store, cue_conflict = setup.open_images(config, dataset)
+        with command_line.refusals("train"):  # an image may be damaged
+            store, cue_conflict = learner_lib.open_images(config, dataset)
         console.print(f"images are kept in {_CACHES[store.cache]}")
         if jax.process_index() == 0:
             overview = parameter_overview.get_parameter_overview(variables["params"])
@@ -95,19 +102,19 @@ def main(argv: list[str]) -> int:
                 )
         except loop.NonFiniteError as error:
             print(f"train: {error}", file=sys.stderr)
-            return cli.NON_FINITE
+            return command_line.NON_FINITE
         except OSError as error:
             print(
                 f"train: {error}; the same command goes on from what is saved",
                 file=sys.stderr,
             )
-            return cli.IO_FAILED
+            return command_line.IO_FAILED
         except loop.InterruptedRunError as error:
             print(f"train: {error}; the same command goes on", file=sys.stderr)
-            return cli.INTERRUPTED
+            return command_line.INTERRUPTED
         if jax.process_index() == 0:
             finish(config, digest, directory, dataset, splits, console)
-    return cli.OK
+    return command_line.OK
 
 
 def finish(config, digest, directory, dataset, splits, console) -> None:
@@ -142,4 +149,4 @@ def finish(config, digest, directory, dataset, splits, console) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, sys.argv)
+    command_line.run(main, sys.argv)

@@ -4,9 +4,8 @@ import json
 import pathlib
 
 from jigsaw_shape import config as config_lib
-from jigsaw_shape import rows, settings
-from jigsaw_shape.bench import record
 from jigsaw_shape.presets import apply_preset
+from jigsaw_shape.runs import benchmark_files, fingerprint, rows
 
 DOMAINS = ("art_painting", "cartoon", "photo", "sketch")
 
@@ -48,14 +47,14 @@ def write_run(
     images="abc",
 ) -> pathlib.Path:
     """Writes a run's directory below `folder` and returns it."""
-    digest = settings.digest(config)
+    digest = fingerprint.digest(config)
     parts = [config.preset, config.data.target, f"s{config.seed}"]
     parts += [] if trial is None else [f"t{trial}"]
     directory = folder / "-".join([*parts, digest])
     directory.mkdir(parents=True)
-    stored = settings.to_json(config)
+    stored = fingerprint.to_json(config)
     if planned:
-        run = record.Run(
+        run = benchmark_files.Run(
             directory.name,
             config.preset,
             config.data.target,
@@ -67,13 +66,13 @@ def write_run(
             trial,
             drawn or {},
         )
-        record.write_plan(run, directory)
+        benchmark_files.write_plan(run, directory)
     if begun:
         (directory / "config.json").write_text(stored)
         starts = {"starts": [{"images": images}]}
         (directory / "run.json").write_text(json.dumps(starts))
     if failure:
-        record.write_failure(directory, 1, failure)
+        benchmark_files.write_failure(directory, 1, failure)
     lines = list(evaluations)
     if finished and evaluations:
         identity = {

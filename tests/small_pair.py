@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from jigsaw_shape.diversify import pairs, vgg
+from jigsaw_shape.diversify import stylizer_files, vgg_weights
 from jigsaw_shape.diversify.adain import Pair
 
 
 def _layer(rng, n_in, n_out):
     kernel = rng.normal(0, np.sqrt(2 / (9 * n_in)), (3, 3, n_in, n_out))
-    return vgg.layer(kernel, rng.normal(0, 0.1, n_out))
+    return vgg_weights.layer(kernel, rng.normal(0, 0.1, n_out))
 
 
 def tiny_pair(seed=0):
@@ -21,7 +21,7 @@ def tiny_pair(seed=0):
     )
     decoder = tuple(
         tuple(_layer(rng, *widths) for widths in stage)
-        for stage in pairs.mirrored(encoder)
+        for stage in stylizer_files.mirrored(encoder)
     )
     decoder[-1][-1]["kernel"] *= 0.3
     decoder[-1][-1]["bias"] += 0.5

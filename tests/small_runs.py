@@ -13,10 +13,10 @@ from conftest import REPOSITORY, XLA_FLAGS
 from orbax.checkpoint import v1 as ocp
 from small_pair import tiny_pair
 
-from jigsaw_shape.diversify import pairs
+from jigsaw_shape.diversify import stylizer_files
 
 _STYLIZER = pathlib.Path(tempfile.mkdtemp(prefix="jigsaw_shape_")) / "tiny.npz"
-pairs.save_pair(_STYLIZER, tiny_pair(), {})
+stylizer_files.save_pair(_STYLIZER, tiny_pair(), {})
 
 TINY = {
     "data.n_per_class": 6,

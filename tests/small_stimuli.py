@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from jigsaw_shape.evals.published import Stimuli
+from jigsaw_shape.data.stimuli import Stimuli
 
 
 def make_stimuli(

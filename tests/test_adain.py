@@ -17,7 +17,7 @@ from torch_reference import (
     torch_adain,
 )
 
-from jigsaw_shape.diversify import adain, pairs, vgg
+from jigsaw_shape.diversify import adain, stylizer_files, vgg_weights
 
 needs_torch = pytest.mark.skipif(torch is None, reason="PyTorch is not installed")
 
@@ -126,13 +126,15 @@ def _saved_public(folder, monkeypatch=None):
         else:
             (folder / name).write_bytes(b"")
     if monkeypatch is not None:
-        monkeypatch.setattr(vgg, "read_torch_file", lambda path: states[path.name])
+        monkeypatch.setattr(
+            vgg_weights, "read_torch_file", lambda path: states[path.name]
+        )
     return str(folder)
 
 
 def _check_public(folder, expected):
     contents, styles, alphas = adain_images()
-    pair = pairs.load_pair(folder).pair
+    pair = stylizer_files.load_pair(folder).pair
     ours = jax.jit(functools.partial(adain.stylize, pair, None))(
         contents, styles, jnp.asarray(alphas)
     )
@@ -155,7 +157,7 @@ def test_public_weights_stylize_as_in_pytorch(tmp_path):
     _check_public(_saved_public(tmp_path), expected)
 
 
-@pytest.mark.parametrize("pixels", vgg.PIXELS)
+@pytest.mark.parametrize("pixels", vgg_weights.PIXELS)
 def test_a_vgg_s_pixels_are_folded_into_its_first_layer(tmp_path, monkeypatch, pixels):
     state = {
         f"features.{place}.{leaf}": adain_states()[0][f"{place}.{leaf}"]
@@ -164,8 +166,8 @@ def test_a_vgg_s_pixels_are_folded_into_its_first_layer(tmp_path, monkeypatch, p
     }
     state["features.31.weight"] = np.zeros((512, 512, 3, 3))  # of what comes after
     state["features.31.bias"] = np.zeros(512)
-    monkeypatch.setattr(vgg, "read_torch_file", lambda path: state)
-    stages = vgg.read_vgg(tmp_path / "vgg19.pth", pixels)
+    monkeypatch.setattr(vgg_weights, "read_torch_file", lambda path: state)
+    stages = vgg_weights.read_vgg(tmp_path / "vgg19.pth", pixels)
     assert [len(stage) for stage in stages] == [2, 2, 4, 1]
     image = _images(1)[0]
     if pixels == "caffe":
@@ -199,7 +201,7 @@ def test_keras_weights_are_read_by_block(tmp_path, style):
                 else:
                     name = style.format(block, f"_{i}" if i else "", leaf)
                 file[name] = array
-    stages = vgg.read_vgg(tmp_path / "vgg16.h5")
+    stages = vgg_weights.read_vgg(tmp_path / "vgg16.h5")
     assert [len(stage) for stage in stages] == [2, 2, 3, 1]
     np.testing.assert_array_equal(stages[2][1]["kernel"], kernels[3, 1])
     np.testing.assert_array_equal(stages[3][0]["kernel"], kernels[4, 0])
@@ -217,24 +219,24 @@ def test_keras_weights_are_read_by_block(tmp_path, style):
 def test_what_is_no_vgg_is_refused(tmp_path, monkeypatch, change, words):
     state = adain_states()[0]
     change(state)
-    monkeypatch.setattr(vgg, "read_torch_file", lambda path: state)
+    monkeypatch.setattr(vgg_weights, "read_torch_file", lambda path: state)
     with pytest.raises(ValueError, match=words):
-        vgg.read_vgg(tmp_path / "vgg.pth")
+        vgg_weights.read_vgg(tmp_path / "vgg.pth")
 
 
 def test_a_file_keeps_a_pair_to_half_precision_and_its_story(tmp_path):
     path, pair = tmp_path / "pair.npz", tiny_pair()
-    pairs.save_pair(path, pair, {"steps": 3})
+    stylizer_files.save_pair(path, pair, {"steps": 3})
     assert [file.name for file in tmp_path.iterdir()] == ["pair.npz"]
-    stored = pairs.load_pair(str(path))
+    stored = stylizer_files.load_pair(str(path))
     assert stored.about == {"steps": 3}
     jax.tree.map(
         lambda a, b: np.testing.assert_array_equal(a, np.float32(np.float16(b))),
         stored.pair,
         pair,
     )
-    pairs.save_pair(path, tiny_pair(seed=1), {})
-    assert pairs.load_pair(str(path)).digest != stored.digest
+    stylizer_files.save_pair(path, tiny_pair(seed=1), {})
+    assert stylizer_files.load_pair(str(path)).digest != stored.digest
 
 
 def _broken(kind, path):
@@ -243,7 +245,7 @@ def _broken(kind, path):
         pair.decoder[0][0]["bias"][0] = np.nan
     if kind == "mirror":
         pair = pair._replace(decoder=pair.decoder[:-1])
-    pairs.save_pair(path, pair, {})
+    stylizer_files.save_pair(path, pair, {})
     if kind == "truncated":
         path.write_bytes(path.read_bytes()[:-200])
     if kind == "pickle":
@@ -259,19 +261,19 @@ def test_damaged_files_are_refused_by_name(tmp_path, kind):
     with pytest.raises(
         ValueError, match=r"pair\.npz is not a stylizer's file"
     ) as error:
-        pairs.load_pair(str(path))
+        stylizer_files.load_pair(str(path))
     assert "\n" not in str(error.value)
 
 
 def test_names_that_mean_nothing_are_refused(tmp_path):
     with pytest.raises(ValueError, match="'shipped'"):
-        pairs.load_pair("vgg19")
+        stylizer_files.load_pair("vgg19")
     with pytest.raises(ValueError, match=r"lacks vgg_normalised\.pth and decoder\.pth"):
-        pairs.load_pair(str(tmp_path))
+        stylizer_files.load_pair(str(tmp_path))
 
 
 def test_the_shipped_stylizer_keeps_shapes_and_changes_colours():
-    stylizer = pairs.load_pair(pairs.SHIPPED)
+    stylizer = stylizer_files.load_pair(stylizer_files.SHIPPED)
     assert stylizer.about["settings"]["n_steps"] > 1000
     # A disc on white, in the style of noise in two reds.
     y, x = np.mgrid[:64, :64]

@@ -13,61 +13,56 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # Room -> the rooms of the project that it may import. A module of the top level that is
 # not named here is a command and may import anything.
 ROOMS = {
-    "jigsaw": set(),
-    "augment": set(),
     "config": set(),
     "checks": {"config"},
     "presets": set(),
-    "settings": {"config"},
-    "rows": set(),
-    "figures": set(),
-    "html": set(),
-    "download": set(),
-    "lock": set(),
-    "atomic": set(),
-    "versions": set(),
-    "onnx_session": set(),
-    "diversify": {"diversify", "jigsaw", "models", "atomic"},
-    "stylizing": {
-        *("stylizing", "diversify", "jigsaw", "data"),
-        *("lock", "atomic", "versions"),
+    "system": set(),
+    "pixels": set(),
+    "measures": {"measures"},
+    "models": {"models", "system"},
+    "data": {"data", "system"},
+    "diversify": {"diversify", "data", "models", "pixels", "stylizing", "system"},
+    "runs": {"runs", "config", "system", "training"},
+    "stylizing": {"stylizing", "diversify", "data", "pixels", "system"},
+    "training": {
+        *("training", "measures", "models", "data", "diversify"),
+        *("pixels", "runs", "config", "system"),
     },
-    "models": {"models", "download", "lock"},
-    "data": {"data", "download", "lock", "atomic"},
-    "bench": {
-        *("bench", "data", "config", "checks", "settings", "presets", "rows"),
-        *("cli", "lock", "atomic"),
+    "classifiers": {
+        *("classifiers", "training", "runs", "models", "data", "measures", "pixels"),
+        *("config", "system"),
     },
-    "reporting": {"reporting", "bench", "rows", "settings", "presets", "html"},
-    "report": {"reporting", "rows", "figures", "cli"},
-    "evaluating": {
-        *("html", "evaluating", "evals", "training", "models", "data"),
-        *("config", "settings", "rows", "augment", "versions", "onnx_session"),
+    "suites": {
+        *("suites", "classifiers", "measures", "data", "models", "pixels", "training"),
+        *("runs", "config", "system"),
+    },
+    "reports": {
+        *("reports", "suites", "runs", "measures", "data", "presets", "system"),
+    },
+    "benchmarking": {
+        *("benchmarking", "runs", "data", "config", "checks", "presets", "system"),
     },
     "exporting": {
-        *("exporting", "training", "models", "augment"),
-        *("config", "settings", "rows", "onnx_session"),
+        *("exporting", "classifiers", "training", "runs", "models", "pixels"),
+        *("config", "system"),
     },
     "embedding": {
-        *("embedding", "exporting", "evals", "models", "data", "stylizing", "atomic"),
-    },
-    "evals": {"evals", "data", "models", "jigsaw", "augment"},
-    "training": {
-        *("training", "evals", "models", "data", "diversify", "stylizing"),
-        *("jigsaw", "augment", "config", "settings", "rows"),
-        *("lock", "atomic", "versions"),
+        *("embedding", "exporting", "measures", "models", "data", "stylizing"),
+        *("system",),
     },
 }
 WITHOUT_JAX = (
-    "rows",
-    "figures",
-    "report",
     "config",
     "checks",
     "presets",
-    "settings",
+    "report",
     "benchmark",
-    *("evaluating.predictions", "evaluating.page"),
+    "runs.rows",
+    "runs.fingerprint",
+    "reports.figures",
+    "reports.benchmark.page",
+    "reports.evaluation.page",
+    "classifiers.of_answers",
 )
 
 

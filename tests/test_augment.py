@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jigsaw_shape import augment
+from jigsaw_shape.pixels import augment
 
 
 def _photos(n=4, h=50, w=50):

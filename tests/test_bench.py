@@ -16,14 +16,15 @@ from PIL import Image
 from rich.console import Console
 from small_runs import TINY, finish, start
 
-from jigsaw_shape import benchmark, rows
-from jigsaw_shape.bench import plan, record, runner, search
-from jigsaw_shape.lock import lock
-from jigsaw_shape.reporting import records
+from jigsaw_shape import benchmark
+from jigsaw_shape.benchmarking import plan, random_search
+from jigsaw_shape.benchmarking import runs as runs_lib
+from jigsaw_shape.runs import benchmark_files, records, rows
+from jigsaw_shape.system.lock import lock
 
 SHAPES = str(REPOSITORY / "configs" / "shapes.py")
 
-UNIT = search.Uniform(0, 1)
+UNIT = random_search.Uniform(0, 1)
 
 # Stands for `train`: argv is what to do, the directory.
 FAKE = """
@@ -64,7 +65,7 @@ def _enumerate(**changes):
 
 def _runs(n):
     return [
-        record.Run(f"run{i}", "erm", "sketch", i, "abc", (), {}, "abc")
+        benchmark_files.Run(f"run{i}", "erm", "sketch", i, "abc", (), {}, "abc")
         for i in range(n)
     ]
 
@@ -82,7 +83,7 @@ def _commands(tmp_path, **deeds):
 
 def _run_all(runs, tmp_path, **deeds):
     console = Console(file=io.StringIO(), width=200)
-    return runner.run_all(runs, tmp_path, _commands(tmp_path, **deeds), console)
+    return runs_lib.run_all(runs, tmp_path, _commands(tmp_path, **deeds), console)
 
 
 def _calls(tmp_path, name):
@@ -189,14 +190,14 @@ def test_slurm_gets_a_task_for_each_missing_run(tmp_path):
 def test_a_search_draws_from_its_ranges_and_again_the_same():
     config = benchmark._load([f"--config={SHAPES}:jigen"])
     draws = [
-        search.draw(config, search.RANGES, seed=s, trial=t)
+        random_search.draw(config, random_search.RANGES, seed=s, trial=t)
         for s in range(5)
         for t in range(1, 20)
     ]
-    assert search.draw(config, search.RANGES, seed=0, trial=0) == {}
-    assert draws[0] == search.draw(config, search.RANGES, seed=0, trial=1)
+    assert random_search.draw(config, random_search.RANGES, seed=0, trial=0) == {}
+    assert draws[0] == random_search.draw(config, random_search.RANGES, seed=0, trial=1)
     for key in ("losses.jigsaw", "jigsaw.bias_whole_image"):
-        span, values = search.RANGES[key], [d[key] for d in draws]
+        span, values = random_search.RANGES[key], [d[key] for d in draws]
         assert len(set(values)) > 60
         assert min(values) >= span.low * 0.99
         assert max(values) <= span.high * 1.01
@@ -206,19 +207,19 @@ def test_a_search_draws_from_its_ranges_and_again_the_same():
     sizes = {d["data.batch_size"] / config.data.batch_size for d in draws}
     assert sizes == {0.5, 1, 2}
     still = benchmark._load([f"--config={REPOSITORY / 'configs' / 'digits.py'}:erm"])
-    of_still = search.draw(still, search.RANGES, seed=0, trial=1)
+    of_still = random_search.draw(still, random_search.RANGES, seed=0, trial=1)
     assert set(of_still) == {"optim.lr", "data.batch_size"}
     assert "diversify.p_ordered" not in draws[0]  # jigen diversifies nothing
     erm = benchmark._load([f"--config={SHAPES}:erm"])
-    of_erm = search.draw(erm, search.RANGES, seed=0, trial=1)
+    of_erm = random_search.draw(erm, random_search.RANGES, seed=0, trial=1)
     assert "losses.jigsaw" not in of_erm
     assert of_erm["optim.lr"] == draws[0]["optim.lr"]
 
 
 def test_trials_of_a_search_share_their_method():
     ranges = {
-        "optim.lr": search.LogUniform(1e-3, 1e-2),
-        "losses.jigsaw": search.Choice((0.25, 0.5)),
+        "optim.lr": random_search.LogUniform(1e-3, 1e-2),
+        "losses.jigsaw": random_search.Choice((0.25, 0.5)),
     }
     runs = _enumerate(presets=["jigen"], n_trials=3, own_ranges=ranges)
     assert len(runs) == 3 * 2
@@ -233,8 +234,8 @@ def test_trials_of_a_search_share_their_method():
 
 def test_a_user_s_own_range_is_drawn_even_where_the_field_is_off():
     ranges = {
-        "optim.warmup": search.Uniform(0.1, 0.2),
-        "optim.name": search.Choice(("sgd",)),
+        "optim.warmup": random_search.Uniform(0.1, 0.2),
+        "optim.name": random_search.Choice(("sgd",)),
     }
     runs = _enumerate(n_trials=2, own_ranges=ranges)
     drawn = [benchmark._load(run.arguments) for run in runs if run.trial]
@@ -245,14 +246,17 @@ def test_a_user_s_own_range_is_drawn_even_where_the_field_is_off():
 @pytest.mark.parametrize(
     ("text", "span"),
     [
-        ("optim.lr=log:1e-4:1e-2", search.LogUniform(1e-4, 1e-2)),
-        ("augment.flip=uniform:0:1", search.Uniform(0, 1)),
-        ("data.batch_size=choice:16:32", search.Choice((16, 32))),
-        ("model.dtype=choice:float32:bfloat16", search.Choice(("float32", "bfloat16"))),
+        ("optim.lr=log:1e-4:1e-2", random_search.LogUniform(1e-4, 1e-2)),
+        ("augment.flip=uniform:0:1", random_search.Uniform(0, 1)),
+        ("data.batch_size=choice:16:32", random_search.Choice((16, 32))),
+        (
+            "model.dtype=choice:float32:bfloat16",
+            random_search.Choice(("float32", "bfloat16")),
+        ),
     ],
 )
 def test_ranges_are_read(text, span):
-    assert search.parse_range(text) == (text.split("=")[0], span)
+    assert random_search.parse_range(text) == (text.split("=")[0], span)
 
 
 @pytest.mark.parametrize(
@@ -264,7 +268,7 @@ def test_ranges_are_read(text, span):
 )
 def test_what_is_no_range_is_refused(text):
     with pytest.raises(ValueError, match=r"--range .*optim\.lr=log:1e-4:1e-2"):
-        search.parse_range(text)
+        random_search.parse_range(text)
 
 
 def test_a_crash_ends_one_run_and_is_shown(tmp_path):
@@ -272,10 +276,10 @@ def test_a_crash_ends_one_run_and_is_shown(tmp_path):
     tally = _run_all(runs, tmp_path, run1="crash")
     assert tally.finished == ["run0", "run2"]
     assert "RuntimeError: no memory left" in tally.failed["run1"]
-    failure = record.read_failure(tmp_path / "run1")
+    failure = benchmark_files.read_failure(tmp_path / "run1")
     assert failure["code"] == 1
     assert failure["reason"] == "RuntimeError: no memory left"
-    assert "deep inside" in (tmp_path / "run1" / record.LOG).read_text()
+    assert "deep inside" in (tmp_path / "run1" / benchmark_files.LOG).read_text()
 
 
 def test_a_crash_inside_jax_is_named_by_its_error(tmp_path):
@@ -294,7 +298,7 @@ def test_a_directory_that_cannot_be_written_fails_its_run_alone(tmp_path):
 def test_a_killed_run_is_said_to_be(tmp_path):
     tally = _run_all(_runs(1), tmp_path, run0="die")
     assert "killed by SIGKILL, perhaps for want of memory" in tally.failed["run0"]
-    assert record.read_failure(tmp_path / "run0")["code"] == -signal.SIGKILL
+    assert benchmark_files.read_failure(tmp_path / "run0")["code"] == -signal.SIGKILL
 
 
 def test_again_does_only_what_is_missing(tmp_path):
@@ -303,12 +307,12 @@ def test_again_does_only_what_is_missing(tmp_path):
     tally = _run_all(runs, tmp_path)
     assert tally.finished == [run.name for run in runs]
     assert [len(_calls(tmp_path, run.name)) for run in runs] == [1, 2, 1]
-    assert record.read_failure(tmp_path / "run1") is None
+    assert benchmark_files.read_failure(tmp_path / "run1") is None
 
 
 def test_an_exit_without_results_is_a_failure(tmp_path):
     console = Console(file=io.StringIO())
-    tally = runner.run_all(
+    tally = runs_lib.run_all(
         _runs(1), tmp_path, lambda run: [sys.executable, "-c", ""], console
     )
     assert "no result rows" in tally.failed["run0"]
@@ -316,7 +320,10 @@ def test_an_exit_without_results_is_a_failure(tmp_path):
 
 def test_a_run_that_another_process_is_at_is_left_to_it(tmp_path):
     runs = _runs(3)
-    for run, name in ((runs[0], record.LOCK), (runs[1], record.TRAIN_LOCK)):
+    for run, name in (
+        (runs[0], benchmark_files.LOCK),
+        (runs[1], benchmark_files.TRAIN_LOCK),
+    ):
         (tmp_path / run.name).mkdir()
         holder = lock(tmp_path / run.name / name)
         holder.__enter__()
@@ -342,7 +349,7 @@ def test_a_signal_stops_the_run_and_what_would_follow(tmp_path):
     assert tally.finished == ["run0"]
     assert tally.stopped == ["run1", "run2"]
     assert not tally.failed
-    assert record.read_failure(tmp_path / "run1") is None
+    assert benchmark_files.read_failure(tmp_path / "run1") is None
     assert not _calls(tmp_path, "run2")
     assert _run_all(runs, tmp_path).finished == [run.name for run in runs]
 
@@ -357,7 +364,7 @@ def test_plans_show_what_is_missing_and_stale_ones_give_way(tmp_path):
     there = {path.name for path in tmp_path.iterdir() if path.is_dir()}
     assert there == {before[0].name} | {run.name for run in after}
     assert plan.other_runs(after, tmp_path) == [before[0].name]
-    known = record.read_plan(tmp_path / after[0].name)
+    known = benchmark_files.read_plan(tmp_path / after[0].name)
     assert (known["preset"], known["settings"]) == ("erm", after[0].settings)
     assert known["config"]["optim"]["lr"] == 0.5
 
@@ -460,7 +467,7 @@ def test_a_small_benchmark_from_start_to_end(tmp_path):
     found = rows.read(directory)
     results = [row for row in found if row["kind"] == "result"]
     assert [row["selection"] for row in results] == list(rows.RULES)
-    planned = record.read_plan(directory)
+    planned = benchmark_files.read_plan(directory)
     assert {row["settings"] for row in results} == {planned["settings"]}
     assert all(0 <= row["train/domain_accuracy"] <= 1 for row in results)
     assert any(row.get("loss/consistency", 0) > 0 for row in found)

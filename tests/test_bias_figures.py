@@ -4,7 +4,8 @@ import itertools
 
 import pytest
 
-from jigsaw_shape.evaluating import bias_figures, style
+from jigsaw_shape.reports import look
+from jigsaw_shape.reports.evaluation import bias_figures
 
 
 def _row(name, bias):
@@ -32,15 +33,15 @@ def _row(name, bias):
     ],
 )
 def test_names_take_two_lines_at_most(name, lines):
-    assert style.two_lines(name).split("\n") == lines
+    assert look.two_lines(name).split("\n") == lines
 
 
 @pytest.mark.parametrize("length", [5, 70, 120])
 @pytest.mark.parametrize("draw", [bias_figures.bias_ranking, bias_figures.consistency])
 def test_long_names_leave_room_for_the_axes(draw, length):
     names = [("torchvision:resnet50.IMAGENET1K_V1 and " * 4)[:length], "erm"]
-    with style.look():
-        figure = draw([_row(names[0], 0.3), _row(names[1], 0.6)], style.Looks(names))
+    with look.look():
+        figure = draw([_row(names[0], 0.3), _row(names[1], 0.6)], look.Looks(names))
         figure.draw_without_rendering()
     whole = figure.get_window_extent()
     for tick in figure.axes[0].get_yticklabels():

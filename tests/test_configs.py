@@ -8,10 +8,10 @@ from PIL import Image
 from test_checks import CONFIGS, load_config
 
 from jigsaw_shape.config import source_names
-from jigsaw_shape.data import folders, layouts
-from jigsaw_shape.data.pipeline import ImageStore, epoch_order
+from jigsaw_shape.data import image_folders, prepared_folders
+from jigsaw_shape.data.image_store import ImageStore, epoch_order
 from jigsaw_shape.models import ENCODERS
-from jigsaw_shape.training import setup
+from jigsaw_shape.training import learner as learner_lib
 
 N_PER_CLASS = 11  # above 10, so that a tenth holds out something
 
@@ -42,10 +42,10 @@ def test_config_loads_and_builds_its_batch(path, tmp_path):
         small_imagenet.prepare(tmp_path)
         config.data.data_dir = str(tmp_path)
     else:
-        spec = layouts.find_spec(config.data.name)
+        spec = image_folders.find_spec(config.data.name)
         _make_folder(tmp_path / "source", spec, config)
         config.data.data_dir = str(tmp_path / "prepared")
-        folders.prepare(
+        prepared_folders.prepare(
             config.data.name,
             source_dir=tmp_path / "source",
             data_dir=config.data.data_dir,
@@ -54,14 +54,16 @@ def test_config_loads_and_builds_its_batch(path, tmp_path):
     config.data.batch_size = 4
     if config.model.encoder not in ENCODERS:
         config.model.encoder = "convnet"
-    dataset, splits = setup.load_data(config)
+    dataset, splits = learner_lib.load_data(config)
     assert config.data.target not in splits.sources
     everything_else = set(dataset.domains) - {config.data.target}
     assert set(splits.sources) == (set(source_names(config)) or everything_else)
-    schedule = setup.make_schedule(config, len(splits.train))
+    schedule = learner_lib.make_schedule(config, len(splits.train))
     assert max(schedule.evaluate_at) == schedule.n_steps
 
-    learner = setup.make_learner(config, len(dataset.classes), len(dataset.domains))
+    learner = learner_lib.make_learner(
+        config, len(dataset.classes), len(dataset.domains)
+    )
     assert set(learner.model.heads) == {"classification", "jigsaw"}
     store = ImageStore(dataset, cache="none", stored_px=config.data.stored_px)
     order = epoch_order(
@@ -69,7 +71,7 @@ def test_config_loads_and_builds_its_batch(path, tmp_path):
     )
     batch = store.batch(order[:4])
     view = jax.jit(learner.view)
-    styling, _ = setup.load_styling(config, dataset, splits)
+    styling, _ = learner_lib.load_styling(config, dataset, splits)
     images, orders, _ = view(
         jax.random.key(0),
         0.5,

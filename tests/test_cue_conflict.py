@@ -13,10 +13,10 @@ from small_runs import REPOSITORY
 from test_adain import tiny_pair
 
 from jigsaw_shape import make_cue_conflict
+from jigsaw_shape.data import stimuli
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.splits import split
-from jigsaw_shape.diversify import adain, pairs
-from jigsaw_shape.evals import published
+from jigsaw_shape.diversify import adain, stylizer_files
 from jigsaw_shape.stylizing import cue_conflict, cue_files
 from jigsaw_shape.stylizing.cue_conflict import Recipe
 
@@ -50,7 +50,7 @@ RECIPE = Recipe(
 @pytest.fixture(scope="module")
 def stylizer(tmp_path_factory):
     path = tmp_path_factory.mktemp("pair") / "tiny.npz"
-    pairs.save_pair(path, tiny_pair(), {})
+    stylizer_files.save_pair(path, tiny_pair(), {})
     return str(path)
 
 
@@ -126,7 +126,7 @@ def test_the_seed_decides_who_meets_whom():
 def test_evaluations_know_what_a_set_was_made_of(made):
     _, out = made
     for folder in (cue_files.MIXED, cue_files.ORIGINAL):
-        found = published.read_folder(out / folder).held_out
+        found = stimuli.read_folder(out / folder).held_out
         assert found == (_dataset().digest(), "domainbed", 0)
 
 
@@ -152,7 +152,7 @@ def test_the_manifest_says_what_made_each_image(made):
     recipe, out = made
     dataset = _dataset()
     index = {name: i for i, name in enumerate(dataset.names)}
-    pair = pairs.load_pair(recipe.stylizer)
+    pair = stylizer_files.load_pair(recipe.stylizer)
     for row in _rows(out / "cue-conflict"):
         content = dataset.read(index[row["shape_source"]])
         photo = dataset.read(index[row["texture_source"]])
@@ -171,7 +171,7 @@ def test_a_mix_is_the_print_half_blended_with_its_stylized_self(made):
     recipe, out = made
     dataset = _dataset()
     index = {name: i for i, name in enumerate(dataset.names)}
-    pair = pairs.load_pair(recipe.stylizer).pair
+    pair = stylizer_files.load_pair(recipe.stylizer).pair
     unit = lambda pixels: np.float32(pixels)[None] / 255  # noqa: E731
     for row in _rows(out / "cue-conflict")[:3]:
         content = dataset.read(index[row["shape_source"]])

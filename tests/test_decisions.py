@@ -6,9 +6,9 @@ import pathlib
 import numpy as np
 import pytest
 
-from jigsaw_shape.evals import decisions as decisions_lib
-from jigsaw_shape.evals.published import cues_of
-from jigsaw_shape.evals.shape_bias import shape_bias_rows
+from jigsaw_shape.data import decisions as decisions_lib
+from jigsaw_shape.data.stimuli import cues_of
+from jigsaw_shape.measures.shape_bias import shape_bias_rows
 
 HEADER = ",".join(decisions_lib.COLUMNS)
 

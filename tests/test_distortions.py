@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from jigsaw_shape.evals import distortions as lib
-from jigsaw_shape.evals import eidolons
+from jigsaw_shape.measures import distortions as lib
+from jigsaw_shape.measures import eidolons
 
 S = 32
 SCALE = S / 224

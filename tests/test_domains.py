@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jigsaw_shape.evals import domains
+from jigsaw_shape.data import domain_folders
 
 
 def _write(path, value=0, alpha=None):
@@ -19,9 +19,9 @@ def test_domains_and_classes_are_folders_and_spellings_agree(tmp_path):
     _write(tmp_path / "Real World" / "Alarm_Clock" / "1.png", 10)
     _write(tmp_path / "clipart" / "alarm-clock" / "deeper" / "1.png", 20)
     _write(tmp_path / "clipart" / "bed" / "1.png", 30)
-    stimuli, notes = domains.read_folder(tmp_path)
+    stimuli, notes = domain_folders.read_folder(tmp_path)
     assert notes == []
-    assert stimuli.experiment == domains.EXPERIMENT
+    assert stimuli.experiment == domain_folders.EXPERIMENT
     assert stimuli.domain.tolist() == ["real_world", "clipart", "clipart"]
     assert stimuli.category.tolist() == ["alarm_clock", "alarm_clock", "bed"]
     assert stimuli.images[1] == "clipart/alarm-clock/deeper/1.png"
@@ -37,7 +37,7 @@ def test_copies_in_a_domain_count_once(tmp_path):
     (tmp_path / "photo" / "dog" / "again.png").symlink_to(
         tmp_path / "photo" / "cat" / "1.png"
     )
-    stimuli, (note,) = domains.read_folder(tmp_path)
+    stimuli, (note,) = domain_folders.read_folder(tmp_path)
     assert stimuli.images == (
         *("photo/cat/1.png", "photo/dog/1.png"),
         *("sketch/cat/1.png", "sketch/dog/1.png"),
@@ -49,38 +49,38 @@ def test_copies_in_a_domain_count_once(tmp_path):
 def test_what_is_no_image_stops_nothing(tmp_path):
     _write(tmp_path / "photo" / "cat" / "1.png", 10)
     (tmp_path / "photo" / "cat" / "2.png").write_bytes(b"nothing")
-    stimuli, (note,) = domains.read_folder(tmp_path)
+    stimuli, (note,) = domain_folders.read_folder(tmp_path)
     assert stimuli.images == ("photo/cat/1.png",)
     assert "1 of 2 files are left out, such as" in note
     assert "2.png is no readable image" in note
     (tmp_path / "photo" / "cat" / "1.png").write_bytes(b"")
     with pytest.raises(ValueError, match="2 of 2 files are left out"):
-        domains.read_folder(tmp_path)
+        domain_folders.read_folder(tmp_path)
 
 
 def test_images_of_too_many_pixels_are_left_out(tmp_path, monkeypatch):
     _write(tmp_path / "photo" / "cat" / "1.png", 10)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 63)  # of 8 x 8
     with pytest.raises(ValueError, match="exceeds limit of 63 pixels"):
-        domains.read_folder(tmp_path)
+        domain_folders.read_folder(tmp_path)
 
 
 def test_what_is_transparent_is_shown_on_white(tmp_path):
     _write(tmp_path / "flat" / "cat" / "1.png", 0, alpha=0)
     _write(tmp_path / "flat" / "cat" / "2.png", 0, alpha=255)
-    stimuli, _ = domains.read_folder(tmp_path)
+    stimuli, _ = domain_folders.read_folder(tmp_path)
     assert (stimuli.read(0, 4) == 255).all()
     assert (stimuli.read(1, 4) == 0).all()
 
 
 def test_folders_of_other_layouts_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"holds no image: expected .*DOMAIN/CLASS"):
-        domains.read_folder(tmp_path)
+        domain_folders.read_folder(tmp_path)
     with pytest.raises(ValueError, match="absent is not a folder"):
-        domains.read_folder(tmp_path / "absent")
+        domain_folders.read_folder(tmp_path / "absent")
     _write(tmp_path / "digits" / "train" / "0" / "1.png")
     with pytest.raises(ValueError, match="hold train where classes are looked for"):
-        domains.read_folder(tmp_path)
+        domain_folders.read_folder(tmp_path)
     _write(tmp_path / "cat" / "1.png")
     with pytest.raises(ValueError, match=r"1\.png is in no class's folder of a domain"):
-        domains.read_folder(tmp_path)
+        domain_folders.read_folder(tmp_path)

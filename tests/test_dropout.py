@@ -10,7 +10,7 @@ from flax import linen as nn
 from jigsaw_shape import config as config_lib
 from jigsaw_shape.diversify.schedule import Styling
 from jigsaw_shape.models import ENCODERS, EncoderSpec
-from jigsaw_shape.training import setup
+from jigsaw_shape.training import learner as learner_lib
 from jigsaw_shape.training import step as step_lib
 
 N, SIZE = 16, 12
@@ -36,12 +36,12 @@ def test_each_device_and_step_drops_what_its_key_says(monkeypatch):
     config.data.image_size, config.data.stored_px = SIZE, SIZE
     for key in ("brightness", "contrast", "saturation", "hue"):
         config.augment[key] = 0.0
-    learner = setup.make_learner(config, n_classes=3)
+    learner = learner_lib.make_learner(config, n_classes=3)
     # Of one colour, images are what they are whatever is cropped or flipped.
     images = np.full((N, SIZE, SIZE, 3), 51, np.uint8)
     label = np.arange(N, dtype=np.int32) % 3
     batch = {"image": images, "label": label, "domain": np.zeros(N, np.int32)}
-    variables = setup.init_variables(config, learner.model, None)
+    variables = learner_lib.init_variables(config, learner.model, None)
     variables = jax.device_get(variables)  # a step donates what it is given
     optimizer = optax.sgd(0.0)
     update = step_lib.make_update(
@@ -49,14 +49,14 @@ def test_each_device_and_step_drops_what_its_key_says(monkeypatch):
     )
 
     def step(number):
-        rng = setup.step_rng(config)
+        rng = learner_lib.step_rng(config)
         state = step_lib.init_state(variables, optimizer, rng, keep_ema=False)
         state = state.replace(step=state.step + number)
         _, means = update(state, None, Styling(), step_lib.shard(batch))
         return float(means["loss/total"].compute())
 
     def expected(number):
-        step_rng = jax.random.fold_in(setup.step_rng(config), number)
+        step_rng = jax.random.fold_in(learner_lib.step_rng(config), number)
         drop_rng = jax.random.fold_in(step_rng, 2**16 + 1)
         losses = []
         for device in range(4):

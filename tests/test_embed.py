@@ -14,15 +14,15 @@ from test_export_folder import ABOUT, make_card
 from test_exporting import make_trained
 
 from jigsaw_shape import embed as command
-from jigsaw_shape.data import files
-from jigsaw_shape.embedding import features_file, images, search
+from jigsaw_shape.data import archives
+from jigsaw_shape.embedding import features_file, image_files, nearest
 from jigsaw_shape.embedding.embed import embed
 from jigsaw_shape.embedding.encoders import Encoder, open_encoder
 from jigsaw_shape.exporting import onnx_file, safetensors_file, stablehlo_file
 from jigsaw_shape.exporting.folder import Options, export, relative_difference
 from jigsaw_shape.exporting.trained import to_metadata
-from jigsaw_shape.models import weights
-from jigsaw_shape.models.weights import encoder_shapes
+from jigsaw_shape.models.weights import loading
+from jigsaw_shape.models.weights.loading import encoder_shapes
 
 PX = 32
 
@@ -73,7 +73,7 @@ def mean_encoder(batch_size=4):
 
 
 def test_images_are_found_once_and_in_order(folder):
-    paths, n_left_out = images.find([str(folder / "a"), str(folder)])
+    paths, n_left_out = image_files.find([str(folder / "a"), str(folder)])
     relative = [os.path.relpath(path, folder) for path in paths]
     assert relative == [
         *("a/2.bmp", "a/5.tiff", "a/b/1.png", "a/b/6.png", "a/broken.jpg"),
@@ -81,15 +81,15 @@ def test_images_are_found_once_and_in_order(folder):
     ]
     assert n_left_out == 1
     with pytest.raises(ValueError, match="no such file or folder"):
-        images.find([str(folder / "missing")])
+        image_files.find([str(folder / "missing")])
 
 
 def test_opaque_images_are_read_as_a_data_set_is(folder):
     data = (folder / "3.png").read_bytes()
-    for background in images.BACKGROUNDS:
+    for background in image_files.BACKGROUNDS:
         np.testing.assert_array_equal(
-            images.read(str(folder / "3.png"), PX, background),
-            files.decode(data, size_px=PX),
+            image_files.read(str(folder / "3.png"), PX, background),
+            archives.decode(data, size_px=PX),
         )
 
 
@@ -98,16 +98,16 @@ def test_transparent_pixels_show_the_background(tmp_path):
     pixels[:, PX // 2 :, 3] = 0
     path = str(tmp_path / "half.png")
     Image.fromarray(pixels).save(path)
-    white = images.read(path, PX, "white")
+    white = image_files.read(path, PX, "white")
     np.testing.assert_array_equal(white[:, : PX // 2], pixels[:, : PX // 2, :3])
     np.testing.assert_array_equal(white[:, PX // 2 :], 255)
-    np.testing.assert_array_equal(images.read(path, PX, "black")[:, PX // 2 :], 0)
-    np.testing.assert_array_equal(images.read(path, PX, "none"), pixels[..., :3])
+    np.testing.assert_array_equal(image_files.read(path, PX, "black")[:, PX // 2 :], 0)
+    np.testing.assert_array_equal(image_files.read(path, PX, "none"), pixels[..., :3])
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 20])
 def test_every_image_is_embedded_and_broken_ones_are_named(folder, batch_size):
-    paths, _ = images.find([str(folder)])
+    paths, _ = image_files.find([str(folder)])
     seen = []
     found = embed(
         mean_encoder(batch_size), paths, on_image=lambda *counts: seen.append(counts)
@@ -117,7 +117,7 @@ def test_every_image_is_embedded_and_broken_ones_are_named(folder, batch_size):
     ]
     assert found.failed[str(folder / "empty.png")] == "the file is empty"
     assert found.paths == [path for path in paths if path not in found.failed]
-    expected = [images.read(path, 8).mean((0, 1)) for path in found.paths]
+    expected = [image_files.read(path, 8).mean((0, 1)) for path in found.paths]
     np.testing.assert_allclose(found.vectors, expected, rtol=1e-6)
     assert seen[0] == (0, 9)
     assert seen[-1] == (9, 9)
@@ -131,9 +131,9 @@ def test_a_folder_of_broken_files_gives_no_features(folder):
 
 def test_features_are_the_models(folder, trained, encoder):
     assert encoder.batch_size % len(jax.local_devices()) == 0
-    paths, _ = images.find([str(folder)])
+    paths, _ = image_files.find([str(folder)])
     found = embed(encoder, paths)
-    pixels = np.stack([images.read(path, PX) for path in found.paths])
+    pixels = np.stack([image_files.read(path, PX) for path in found.paths])
     expected = jax.jit(trained.apply)(trained.tree(), pixels)["features"]
     assert relative_difference(found.vectors, np.asarray(expected)) <= 1e-6
 
@@ -212,7 +212,7 @@ def test_what_is_no_model_is_refused(name, options, reason, exported, tmp_path):
     ],
 )
 def test_names_of_weights_say_their_encoder(name, encoder):
-    assert weights.encoder_of(name) == encoder
+    assert loading.encoder_of(name) == encoder
 
 
 @pytest.mark.parametrize("suffix", features_file.SUFFIXES)
@@ -262,7 +262,7 @@ def test_the_nearest_are_those_of_largest_cosine(monkeypatch):
             for q in queries
         ]
     )
-    indices, similarities = search.nearest(queries, vectors, 8)
+    indices, similarities = nearest.nearest(queries, vectors, 8)
     assert indices[-1][:2].tolist() == [3, 7]
     np.testing.assert_allclose(
         similarities, -np.sort(-cosines, 1)[:, :8], rtol=1e-5, atol=1e-6
@@ -270,9 +270,9 @@ def test_the_nearest_are_those_of_largest_cosine(monkeypatch):
     np.testing.assert_allclose(
         np.take_along_axis(cosines, indices, 1), similarities, rtol=1e-5, atol=1e-6
     )
-    monkeypatch.setattr(search, "_BLOCK", 60)  # a query at a time
-    np.testing.assert_array_equal(search.nearest(queries, vectors, 8)[0], indices)
-    assert search.nearest(queries, vectors[:3], 8)[0].shape == (5, 3)
+    monkeypatch.setattr(nearest, "_BLOCK", 60)  # a query at a time
+    np.testing.assert_array_equal(nearest.nearest(queries, vectors, 8)[0], indices)
+    assert nearest.nearest(queries, vectors[:3], 8)[0].shape == (5, 3)
 
 
 def test_an_index_finds_nearly_all_of_them(tmp_path):
@@ -281,17 +281,17 @@ def test_an_index_finds_nearly_all_of_them(tmp_path):
     vectors = rng.normal(size=(500, 16)).astype(np.float32)
     queries = rng.normal(size=(20, 16)).astype(np.float32)
     path = tmp_path / "features.faiss"
-    search.write_index(path, vectors)
-    indices, similarities = search.search_index(path, queries, 10)
-    exact, cosines = search.nearest(queries, vectors, 10)
+    nearest.write_index(path, vectors)
+    indices, similarities = nearest.search_index(path, queries, 10)
+    exact, cosines = nearest.nearest(queries, vectors, 10)
     shared = [len(set(a) & set(b)) for a, b in zip(indices, exact, strict=True)]
     assert np.mean(shared) >= 9.9
     np.testing.assert_allclose(similarities[:, 0], cosines[:, 0], rtol=1e-5)
     with pytest.raises(ValueError, match="of 16 numbers, the model's have 8"):
-        search.search_index(path, queries[:, :8], 10)
+        nearest.search_index(path, queries[:, :8], 10)
     path.write_bytes(b"no index")
     with pytest.raises(ValueError, match="is no index"):
-        search.search_index(path, queries, 10)
+        nearest.search_index(path, queries, 10)
 
 
 def run(*arguments):
@@ -314,7 +314,7 @@ def test_the_command_embeds_then_queries(folder, exported, tmp_path, capsys):
     assert run(*again) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if "0." in line]
     place = stored.paths.index(str(query))
-    indices, _ = search.nearest(stored.vectors[[place]], stored.vectors, 7)
+    indices, _ = nearest.nearest(stored.vectors[[place]], stored.vectors, 7)
     expected = [stored.paths[i] for i in indices[0] if i != place][:3]
     assert [line.split()[-1] for line in lines] == expected
     with Image.open(tmp_path / "features.sheet.png") as sheet:
@@ -394,7 +394,7 @@ def test_an_index_is_made_used_and_not_left_behind(
         raise KeyboardInterrupt
 
     assert run(images_of, *model, "--index") == 0
-    monkeypatch.setattr(search, "write_index", stop)
+    monkeypatch.setattr(nearest, "write_index", stop)
     with pytest.raises(KeyboardInterrupt):
         run(images_of, *model, "--index")
     assert not (tmp_path / "features.parquet.faiss").exists()

@@ -11,8 +11,8 @@ from tiny_encoders import seeded, shapes, tiny
 from jigsaw_shape import config as config_lib
 from jigsaw_shape.models import ENCODERS
 from jigsaw_shape.models.multitask import Multitask
-from jigsaw_shape.models.weights import encoder_shapes
-from jigsaw_shape.training import setup
+from jigsaw_shape.models.weights.loading import encoder_shapes
+from jigsaw_shape.training import learner
 
 # Published counts (torchvision, TensorFlow's tpu/efficientnet/lite), less the
 # classifier's F * 1000 + 1000; and F.
@@ -127,9 +127,9 @@ def test_styles_are_not_mixed_where_there_are_no_maps():
     config = config_lib.default_config()
     config.model.encoder, config.mixstyle.stages = "digits", "stage2,fc3"
     with pytest.raises(ValueError, match="'stage2,fc3': digits has stage1, stage2;"):
-        setup.make_learner(config, n_classes=3)
+        learner.make_learner(config, n_classes=3)
     config.mixstyle.stages = "stage2"
-    assert setup.make_learner(config, n_classes=3).make_edit is not None
+    assert learner.make_learner(config, n_classes=3).make_edit is not None
 
 
 def test_a_transformer_leaves_its_patches_as_maps_and_sees_their_edits():

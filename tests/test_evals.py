@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from jigsaw_shape.data.dataset import Dataset
-from jigsaw_shape.data.pipeline import ImageStore
+from jigsaw_shape.data.image_store import ImageStore
 from jigsaw_shape.data.splits import split
-from jigsaw_shape.evals import core
-from jigsaw_shape.evals.shape_bias import shape_bias
-from jigsaw_shape.evals.suite import evaluate_run
+from jigsaw_shape.measures.shape_bias import shape_bias
+from jigsaw_shape.training import predict
+from jigsaw_shape.training.evaluation import evaluate_run
 
 N_CLASSES, N_ORDERS = 3, 5
 
@@ -38,14 +38,14 @@ def test_shape_bias_of_no_decision_is_nan():
 def test_confusion_matrix_counts_rows_by_label():
     labels = np.array([0, 0, 1, 2, 2, 2])
     answers = np.array([0, 1, 1, 2, 2, 0])
-    confusion = core.confusion_matrix(labels, answers, 4)
+    confusion = predict.confusion_matrix(labels, answers, 4)
     expected = [[1, 1, 0, 0], [0, 1, 0, 0], [1, 0, 2, 0], [0, 0, 0, 0]]
     assert confusion.tolist() == expected
-    assert core.accuracy(confusion) == pytest.approx(4 / 6)
-    by_class = core.class_accuracies(confusion)
+    assert predict.accuracy(confusion) == pytest.approx(4 / 6)
+    by_class = predict.class_accuracies(confusion)
     assert by_class[:3] == pytest.approx([1 / 2, 1, 2 / 3])
     assert math.isnan(by_class[3])
-    assert math.isnan(core.accuracy(np.zeros((2, 2), int)))
+    assert math.isnan(predict.accuracy(np.zeros((2, 2), int)))
 
 
 def _dataset(n_per_domain=30, texture=False):

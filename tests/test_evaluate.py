@@ -12,9 +12,9 @@ from rich.console import Console
 from test_flax_models import write_run
 
 from jigsaw_shape import evaluate
-from jigsaw_shape.data import shapes
-from jigsaw_shape.evals import decisions as decisions_lib
-from jigsaw_shape.evaluating import report_files
+from jigsaw_shape.data import decisions as decisions_lib
+from jigsaw_shape.data.embedded import shapes
+from jigsaw_shape.reports.evaluation import files
 
 CATEGORIES = ("cat", "dog", "oven")
 
@@ -104,7 +104,7 @@ def test_predictions_beside_observers(tmp_path, conflicts, observers, capsys):
     mine = _predictions(tmp_path, conflicts)
     code, printed = _shape_bias(capsys, mine, conflicts, out, "--observers", observers)
     assert code == 0, printed.err
-    rows = [json.loads(line) for line in (out / report_files.ROWS).open()]
+    rows = [json.loads(line) for line in (out / files.ROWS).open()]
     overall = {r["model"]: r for r in rows if "shape_bias" in r and "category" not in r}
     names = sorted(path.name for path in conflicts.rglob("*.png"))
     conflict = [
@@ -120,7 +120,7 @@ def test_predictions_beside_observers(tmp_path, conflicts, observers, capsys):
     assert overall["net"]["shape_bias"] == 0
     assert all(row["kind"] == "evaluation" for row in rows)
     assert "mine" in printed.out
-    for name in (report_files.FACTS, report_files.MARKDOWN, report_files.HTML):
+    for name in (files.FACTS, files.MARKDOWN, files.HTML):
         assert (out / name).stat().st_size > 100
     figures = sorted(path.name for path in (out / "figures").iterdir())
     assert len(figures) == 6  # three, each as PNG and SVG
@@ -158,7 +158,7 @@ def test_what_is_written_is_published_format(tmp_path, conflicts, capsys):
     )
     assert code == 0
     rows = [
-        next(json.loads(line) for line in (folder / report_files.ROWS).open())
+        next(json.loads(line) for line in (folder / files.ROWS).open())
         for folder in (out, tmp_path / "second")
     ]
     assert rows[0]["shape_bias"] == rows[1]["shape_bias"]
@@ -181,7 +181,7 @@ def test_the_page_holds_everything_and_fetches_nothing(
         "--out",
         out,
     )
-    page = (out / report_files.HTML).read_text()
+    page = (out / files.HTML).read_text()
     links = _Links()
     links.feed(page)
     assert links.tags.count("svg") == 3
@@ -227,7 +227,7 @@ def test_runs_share_their_own_images(tmp_path, runs, capsys):
         out,
     )
     assert code == 0, printed.err
-    rows = [json.loads(line) for line in (out / report_files.ROWS).open()]
+    rows = [json.loads(line) for line in (out / files.ROWS).open()]
 
     def found(**wanted):
         return [r for r in rows if wanted.items() <= r.items()]
@@ -248,7 +248,7 @@ def test_runs_share_their_own_images(tmp_path, runs, capsys):
     assert any("seeded choice of 24" in line for line in printed.out.splitlines())
     written = {path.parent.name for path in (out / "decisions").rglob("*.csv")}
     assert written == {"images", "cue_conflict"}
-    facts = json.loads((out / report_files.FACTS).read_text())
+    facts = json.loads((out / files.FACTS).read_text())
     assert facts["data"]["shapes/sketch"]["n_images"] == 6 * len(shapes.CLASSES)
     assert {passed["data"] for passed in facts["speed"]} == {
         "shapes/sketch",
@@ -308,7 +308,7 @@ def test_a_model_called_as_an_observer_is_told_apart(
     out = tmp_path / "out"
     code, printed = _shape_bias(capsys, f"net={mine}", conflicts, out, *beside)
     assert code == 0, printed.err
-    rows = [json.loads(line) for line in (out / report_files.ROWS).open()]
+    rows = [json.loads(line) for line in (out / files.ROWS).open()]
     overall = [r for r in rows if "shape_bias" in r and "category" not in r]
     biases = {r["model"]: r["shape_bias"] for r in overall}
     assert (biases["net"], biases["net (published)"]) == (1, 0)
@@ -367,7 +367,7 @@ def test_decisions_on_other_images_of_the_same_names_are_kept_apart():
         make_decisions("m", ["cat", "dog"]),
         make_decisions("n", ["dog", "dog"]),
     )
-    folders = [f for _, f in report_files._with_folders([one, other, same, one])]
+    folders = [f for _, f in files._with_folders([one, other, same, one])]
     assert folders == ["images", "images-2", "images", "images"]
 
 
@@ -380,19 +380,19 @@ def test_an_evaluation_that_was_killed_while_writing_is_replaced(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(report_files, "write_csv", die)
+        patch.setattr(files, "write_csv", die)
         with pytest.raises(KeyboardInterrupt):
             _shape_bias(capsys, mine, conflicts, out)
-    assert [path.name for path in out.iterdir()] == [report_files.FACTS]
+    assert [path.name for path in out.iterdir()] == [files.FACTS]
     code, printed = _shape_bias(capsys, mine, conflicts, out)
     assert code == 0, printed.err
     with monkeypatch.context() as patch:  # the rows say that the rest is there
-        patch.setattr(report_files.page, "make", die)
+        patch.setattr(files.page, "make", die)
         with pytest.raises(KeyboardInterrupt):
             _shape_bias(capsys, mine, conflicts, out)
-    assert not (out / report_files.ROWS).exists()
+    assert not (out / files.ROWS).exists()
     assert _shape_bias(capsys, mine, conflicts, out)[0] == 0
-    (out / report_files.ROWS).unlink()
+    (out / files.ROWS).unlink()
     (out / "thesis.tex").touch()
     code, printed = _shape_bias(capsys, mine, conflicts, out)
     assert code == 2

@@ -12,13 +12,14 @@ from test_exporting import make_trained, relative_difference
 
 from jigsaw_shape import config as config_lib
 from jigsaw_shape import export as command
-from jigsaw_shape import settings
 from jigsaw_shape.exporting import folder, safetensors_file
 from jigsaw_shape.exporting.run import open_run
-from jigsaw_shape.training import optim, setup
+from jigsaw_shape.runs import fingerprint
+from jigsaw_shape.runs.logbook import Logbook
+from jigsaw_shape.training import learner as learner_lib
+from jigsaw_shape.training import optimizer
 from jigsaw_shape.training import step as step_lib
-from jigsaw_shape.training.checkpoint import Checkpoints
-from jigsaw_shape.training.logbook import Logbook
+from jigsaw_shape.training.checkpoints import Checkpoints
 
 CLASSES = ("bird", "cat", "cup")
 # Step -> accuracy on validation and on the target.
@@ -40,12 +41,12 @@ def make_run(directory, ema_decay=0.0):
     """Writes a run's directory; returns the variables to evaluate at its steps."""
     directory.mkdir()
     config = make_config(ema_decay)
-    (directory / "config.json").write_text(settings.to_json(config))
+    (directory / "config.json").write_text(fingerprint.to_json(config))
     trained = make_trained(classes=CLASSES)
     variables = trained.tree()
     state = step_lib.init_state(
         jax.tree.map(jnp.asarray, variables),
-        optim.make_optimizer(config, 40),
+        optimizer.make_optimizer(config, 40),
         jax.random.key(0),
         ema_decay > 0,
     )
@@ -104,9 +105,9 @@ def test_moving_averages_are_what_is_exported(tmp_path):
 def test_an_export_answers_as_the_runs_model_does(run):
     directory, states = run
     config = make_config()
-    learner = setup.make_learner(config, len(CLASSES))
+    learner = learner_lib.make_learner(config, len(CLASSES))
     images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
-    predict = setup.make_predict(config, learner)
+    predict = learner_lib.make_predict(config, learner)
     batch = step_lib.shard({"image": images, "order": np.zeros(4, np.int32)})
     expected = predict(step_lib.replicate(states[20]), None, batch)
     trained = open_run(directory, "val").trained
@@ -173,7 +174,7 @@ def test_what_is_no_run_is_refused(run, tmp_path, capsys):
 
 
 def test_a_run_without_an_evaluation_is_refused(tmp_path):
-    (tmp_path / "config.json").write_text(settings.to_json(make_config()))
+    (tmp_path / "config.json").write_text(fingerprint.to_json(make_config()))
     with pytest.raises(ValueError, match="has no evaluation yet"):
         open_run(tmp_path, "val")
     row = {"kind": "eval", "step": 7, "val/accuracy": 1, "target/accuracy": 1}

@@ -10,7 +10,6 @@ import pytest
 import yaml
 from test_exporting import CLASSES, make_trained
 
-from jigsaw_shape import onnx_session
 from jigsaw_shape.exporting import (
     card,
     folder,
@@ -21,6 +20,7 @@ from jigsaw_shape.exporting import (
 )
 from jigsaw_shape.exporting.folder import Options, export
 from jigsaw_shape.exporting.run import Saved, public
+from jigsaw_shape.system import onnx_session
 
 ABOUT = {
     "dataset": "shapes",

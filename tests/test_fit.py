@@ -10,7 +10,7 @@ import pytest
 from small_pair import tiny_pair
 
 from jigsaw_shape import stylize
-from jigsaw_shape.diversify import adain, pairs, vgg
+from jigsaw_shape.diversify import adain, stylizer_files, vgg_weights
 from jigsaw_shape.stylizing import fit, objective
 
 SMALL = fit.Settings(width=0.5, depth=3, n_steps=130, batch_size=2, crop_px=32, lr=3e-3)
@@ -21,7 +21,11 @@ def _vgg(seed=0):
     rng = np.random.default_rng(seed)
     widths = ((3, 8), (8, 8), (8, 10), (10, 12))
     return tuple(
-        (vgg.layer(rng.normal(0, np.sqrt(2 / (9 * n)), (3, 3, n, m)), np.full(m, 1.0)),)
+        (
+            vgg_weights.layer(
+                rng.normal(0, np.sqrt(2 / (9 * n)), (3, 3, n, m)), np.full(m, 1.0)
+            ),
+        )
         for n, m in widths
     )
 
@@ -105,7 +109,7 @@ def test_fitting_lowers_the_losses_and_tells_its_story(tmp_path):
         "pair.jsonl",
         "pair.npz",
     ]
-    stored = pairs.load_pair(str(out))
+    stored = stylizer_files.load_pair(str(out))
     assert stored.about["settings"]["n_steps"] == 130
     assert stored.about["losses"]["loss/style"] == pytest.approx(rows[-1]["loss/style"])
     assert [len(stage) for stage in stored.pair.encoder] == [1, 1, 1]
@@ -119,7 +123,7 @@ def test_at_full_width_the_encoder_is_the_vgg_and_stays(tmp_path):
         task, settings=dataclasses.replace(task.settings, batch_size=64)
     ).crops(0)
     measure = objective.normalize(task.vgg, jnp.asarray(first, jnp.float32) / 255)
-    stored = pairs.load_pair(str(tmp_path / "pair.npz")).pair
+    stored = stylizer_files.load_pair(str(tmp_path / "pair.npz")).pair
     for ours, theirs in zip(stored.encoder, measure, strict=True):
         np.testing.assert_allclose(
             ours[0]["kernel"], theirs[0]["kernel"], rtol=2e-3, atol=1e-5
@@ -140,7 +144,7 @@ def test_stopped_and_continued_is_as_if_never_stopped(tmp_path):
     assert not out.exists()
     _fit(out, task)
     whole, continued = (
-        pairs.load_pair(str(tmp_path / name)).pair
+        stylizer_files.load_pair(str(tmp_path / name)).pair
         for name in ("whole.npz", "stopped.npz")
     )
     jax.tree.map(np.testing.assert_array_equal, whole, continued)

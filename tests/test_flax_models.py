@@ -9,14 +9,20 @@ from small_runs import TINY
 from test_weights import lite0_path
 
 from jigsaw_shape import config as config_lib
-from jigsaw_shape import rows, settings
-from jigsaw_shape.evals import imagenet16
-from jigsaw_shape.evaluating import flax_models
-from jigsaw_shape.models import ENCODERS, weights
+from jigsaw_shape.classifiers import of_imagenet
+from jigsaw_shape.measures import imagenet16
+from jigsaw_shape.models import ENCODERS
+from jigsaw_shape.models.weights import loading
 from jigsaw_shape.presets import apply_preset
-from jigsaw_shape.training import optim, setup
+from jigsaw_shape.runs import fingerprint, rows
+from jigsaw_shape.training import (
+    learner as learner_lib,
+)
+from jigsaw_shape.training import (
+    optimizer as optimizer_lib,
+)
 from jigsaw_shape.training import step as step_lib
-from jigsaw_shape.training.checkpoint import Checkpoints
+from jigsaw_shape.training.checkpoints import Checkpoints
 
 CLASSES = tuple(f"class {n}" for n in range(5))
 
@@ -39,10 +45,10 @@ def write_run(directory, classes=CLASSES, preset="jigen", steps=(3, 5, 8)):
     """Writes what a training run leaves; its weights grow with the step."""
     config = tiny_config(preset)
     directory.mkdir(parents=True)
-    (directory / "config.json").write_text(settings.to_json(config))
-    learner = setup.make_learner(config, len(classes))
-    variables = setup.init_variables(config, learner.model, None)
-    optimizer = optim.make_optimizer(config, 10)
+    (directory / "config.json").write_text(fingerprint.to_json(config))
+    learner = learner_lib.make_learner(config, len(classes))
+    variables = learner_lib.init_variables(config, learner.model, None)
+    optimizer = optimizer_lib.make_optimizer(config, 10)
     state = step_lib.init_state(variables, optimizer, jax.random.key(0), False)
     accuracies = {3: (0.5, 0.9), 5: (0.8, 0.2), 8: (0.6, 0.3)}
     with Checkpoints(directory / "checkpoints") as checkpoints:
@@ -67,7 +73,7 @@ def run(tmp_path_factory):
 
 
 def _open(directory, selection="last", batch_size=8):
-    return flax_models.open_run(
+    return of_imagenet.open_run(
         directory, selection=selection, name="m", batch_size=batch_size
     )
 
@@ -99,7 +105,7 @@ def test_images_are_resized_and_shuffled_as_in_training(run):
     assert (model.permutations == learner.permutations).all()
     pixels = np.random.default_rng(1).integers(0, 256, (5, 32, 32, 3), np.uint8)
     orders = np.array([0, 1, 7, 30, 2], np.int32)
-    predict = setup.make_predict(_open(directory).config, learner)
+    predict = learner_lib.make_predict(_open(directory).config, learner)
     grown = {
         **variables,
         "params": jax.tree.map(lambda x: x * _growth(8), variables["params"]),
@@ -164,12 +170,12 @@ def test_what_is_no_run_is_refused(run, tmp_path):
 
 def test_imagenet_weights_answer_in_16_categories():
     lite0_path()
-    model = flax_models.open_pretrained("efficientnet_lite0", name="m", batch_size=4)
+    model = of_imagenet.open_pretrained("efficientnet_lite0", name="m", batch_size=4)
     assert model.classes == imagenet16.CATEGORIES
     images = np.random.default_rng(0).random((2, 224, 224, 3), np.float32)
     found = model.predict(images)
     spec = ENCODERS["efficientnet_lite0"]
-    own = weights.load_pretrained("pretrained:efficientnet_lite0", "efficientnet_lite0")
+    own = loading.load_pretrained("pretrained:efficientnet_lite0", "efficientnet_lite0")
     normalized = (255 * images - 127) / 128  # the published preprocessing
     features = jax.jit(lambda v, x: spec.build().apply(v, x, train=False))(
         own.variables, normalized
@@ -190,17 +196,17 @@ def test_weights_by_timms_names_are_opened(monkeypatch):
 
     def load(init, encoder):
         asked.append((init, encoder))
-        shapes = weights.encoder_shapes(encoder)
+        shapes = loading.encoder_shapes(encoder)
         variables = jax.tree.map(lambda x: np.zeros(x.shape, np.float32), shapes)
-        return weights.Pretrained(variables, classifier, spec.mean, spec.std)
+        return loading.Pretrained(variables, classifier, spec.mean, spec.std)
 
-    monkeypatch.setattr(weights, "load_pretrained", load)
+    monkeypatch.setattr(loading, "load_pretrained", load)
     name = "timm:tf_efficientnet_lite0.in1k"
-    model = flax_models.open_pretrained(name, name="m", batch_size=4)
+    model = of_imagenet.open_pretrained(name, name="m", batch_size=4)
     assert asked == [(name, "efficientnet_lite0")]
     assert model.about["encoder"] == "efficientnet_lite0"
 
 
 def test_unknown_weights_are_refused():
     with pytest.raises(ValueError, match=r"'nonsense': .*resnet18.* are encoders"):
-        flax_models.open_pretrained("nonsense", name="m", batch_size=4)
+        of_imagenet.open_pretrained("nonsense", name="m", batch_size=4)

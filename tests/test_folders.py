@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from jigsaw_shape.data import files as files_lib
-from jigsaw_shape.data import folders, layouts, splits
+from jigsaw_shape.data import archives as files_lib
+from jigsaw_shape.data import image_folders, prepared_folders, splits
 
-PACS = layouts.SPECS["pacs"]
+PACS = image_folders.SPECS["pacs"]
 NFC_NFD = ("caf\u00e9", "cafe\u0301")  # one word as Linux and as macOS may write it
 
 
@@ -42,10 +42,10 @@ def make_set(root, domains, classes, n=2, middle=("",)):
 @pytest.fixture
 def small(monkeypatch):
     """The known sets with counts that made-up folders of 2 a class have."""
-    for name, spec in layouts.SPECS.items():
+    for name, spec in image_folders.SPECS.items():
         counts = dict.fromkeys(spec.domains, 2 * len(spec.classes))
         spec = dataclasses.replace(spec, domains=counts, mirrors=())
-        monkeypatch.setitem(layouts.SPECS, name, spec)
+        monkeypatch.setitem(image_folders.SPECS, name, spec)
         monkeypatch.delenv(f"{name.upper()}_DIR", raising=False)
 
 
@@ -55,7 +55,7 @@ def own(tmp_path):
 
 
 def load(name, tmp_path, **options):
-    return folders.load(name, data_dir=tmp_path / "tfds", **options)
+    return prepared_folders.load(name, data_dir=tmp_path / "tfds", **options)
 
 
 def same(a, b):
@@ -78,9 +78,9 @@ def same(a, b):
     ],
 )  # fmt: skip
 def test_layouts_of_known_sets(small, tmp_path, name, above, domains):
-    spec = layouts.find_spec(name)
+    spec = image_folders.find_spec(name)
     make_set(tmp_path / "in" / above, domains, [c.title() for c in spec.classes])
-    found = layouts.survey(spec, tmp_path / "in")
+    found = image_folders.survey(spec, tmp_path / "in")
     assert found.problems == ()
     assert found.domains == tuple(spec.domains)
     assert found.classes == spec.classes
@@ -92,20 +92,20 @@ def test_layouts_of_known_sets(small, tmp_path, name, above, domains):
 
 def test_another_data_set_beside_it_does_not_matter(small, tmp_path):
     make_set(tmp_path / "PACS", PACS.domains, PACS.classes)
-    vlcs = layouts.SPECS["vlcs"]
+    vlcs = image_folders.SPECS["vlcs"]
     make_set(tmp_path / "VLCS", vlcs.domains, vlcs.classes)
     for name in ("pacs", "vlcs"):
-        found = layouts.survey(layouts.find_spec(name), tmp_path)
+        found = image_folders.survey(image_folders.find_spec(name), tmp_path)
         assert found.problems == found.warnings == ()
-        assert found.domains == tuple(layouts.SPECS[name].domains)
+        assert found.domains == tuple(image_folders.SPECS[name].domains)
 
 
 def test_train_and_val_folders_are_the_official_split(small, tmp_path):
-    spec = layouts.SPECS["digits_dg"]
+    spec = image_folders.SPECS["digits_dg"]
     spec = dataclasses.replace(spec, domains=dict.fromkeys(spec.domains, 40))
     root = tmp_path / "digits_dg"
     make_set(root, spec.domains, spec.classes, middle=("train", "val"))
-    found = layouts.survey(spec, tmp_path)
+    found = image_folders.survey(spec, tmp_path)
     assert found.problems == ()
     assert {i.official for i in found.images} == {"train", "val"}
     for image in found.images:
@@ -119,7 +119,7 @@ def test_a_folder_called_test_beside_domains_is_one(tmp_path, above, middle):
         tmp_path / "in" / above, ("day",), ("car", "tree"), middle=(middle,)
     )
     make_set(root, ("Test",), ("car", "tree"))
-    found = layouts.survey(layouts.find_spec("mine"), tmp_path / "in")
+    found = image_folders.survey(image_folders.find_spec("mine"), tmp_path / "in")
     assert found.domains == ("day", "test")
     assert found.classes == ("car", "tree")
     assert len(found.images) == 8
@@ -129,25 +129,25 @@ def test_a_folder_called_test_beside_domains_is_one(tmp_path, above, middle):
 
 def test_split_folders_without_a_domain_beside_them_are_none(small, tmp_path):
     root = make_set(tmp_path / "in" / "day", ("train", "val"), ("car",))
-    found = layouts.survey(layouts.find_spec("mine"), tmp_path / "in")
+    found = image_folders.survey(image_folders.find_spec("mine"), tmp_path / "in")
     assert found.domains == ("day",)
     assert {image.official for image in found.images} == {"train", "val"}
     with pytest.raises(ValueError, match=r"without a domain folder above.*train/car"):
-        layouts.survey(layouts.find_spec("mine"), root)
+        image_folders.survey(image_folders.find_spec("mine"), root)
     make_set(tmp_path / "pacs", (*PACS.domains, "test"), PACS.classes)
-    found = layouts.survey(PACS, tmp_path / "pacs")
+    found = image_folders.survey(PACS, tmp_path / "pacs")
     assert len(found.images) == 56
     assert "test/" in found.warnings[0]
 
 
 def test_expected_counts_are_the_published_ones():
-    totals = {name: sum(s.domains.values()) for name, s in layouts.SPECS.items()}
+    totals = {name: sum(s.domains.values()) for name, s in image_folders.SPECS.items()}
     assert totals == {
         "pacs": 9991, "vlcs": 10729, "office_home": 15588, "digits_dg": 24000,
     }  # fmt: skip
-    n_classes = {name: len(set(s.classes)) for name, s in layouts.SPECS.items()}
+    n_classes = {name: len(set(s.classes)) for name, s in image_folders.SPECS.items()}
     assert n_classes == {"pacs": 7, "vlcs": 5, "office_home": 65, "digits_dg": 10}
-    for spec in layouts.SPECS.values():
+    for spec in image_folders.SPECS.values():
         assert tuple(sorted(spec.classes)) == spec.classes
         assert set(spec.aliases.values()) <= spec.domains.keys()
 
@@ -158,7 +158,7 @@ def test_what_is_missing_or_too_much_is_named(small, tmp_path):
     (root / "photo" / "dog").rename(root / "photo" / "wolf")
     (root / "cartoon" / "horse" / "p0.png").unlink()
     with pytest.raises(ValueError) as caught:
-        folders.prepare("pacs", source_dir=root, data_dir=tmp_path / "tfds")
+        prepared_folders.prepare("pacs", source_dir=root, data_dir=tmp_path / "tfds")
     lines = str(caught.value).splitlines()
     assert [line.strip() for line in lines[1:]] == [
         "photo: unknown class folder 'wolf' with 2 images",
@@ -169,7 +169,7 @@ def test_what_is_missing_or_too_much_is_named(small, tmp_path):
     ]
     assert "--allow_partial" in lines[0]
     assert not list((tmp_path / "tfds").rglob("dataset_info.json"))
-    builder = folders.prepare(
+    builder = prepared_folders.prepare(
         "pacs", source_dir=root, data_dir=tmp_path / "tfds", strict=False
     )
     assert len(builder.info.metadata["incomplete"]) == 5
@@ -187,7 +187,7 @@ def test_junk_is_passed_over_and_named_where_it_may_matter(own):
     (own / "__MACOSX" / "day" / "car" / "p0.png").write_bytes(b"x")
     (own / "night" / "tree" / "notes.txt").write_text("x")
     draw(0).save(own / "overview.png")
-    found = layouts.survey(layouts.find_spec("own"), own)
+    found = image_folders.survey(image_folders.find_spec("own"), own)
     assert found.domains == ("day", "night")
     assert found.classes == ("car", "tree")
     assert len(found.images) == 8
@@ -223,13 +223,13 @@ def test_layouts_that_are_refused(own, tmp_path, where, message):
     make_set(tmp_path / "own2", ("rain",), ("car",))
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=message):
-        layouts.survey(layouts.find_spec("own"), tmp_path / where)
+        image_folders.survey(image_folders.find_spec("own"), tmp_path / where)
 
 
 def test_two_spellings_of_one_domain_are_refused(tmp_path):
     root = make_set(tmp_path / "in", ("Real World", "real_world"), ("a",))
     with pytest.raises(ValueError, match="two folders for real_world"):
-        layouts.survey(layouts.find_spec("mine"), root)
+        image_folders.survey(image_folders.find_spec("mine"), root)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_two_spellings_of_one_domain_are_refused(tmp_path):
 def test_class_folders_that_would_be_one_class_are_refused(tmp_path, one, other):
     root = make_set(tmp_path / "in", ("day",), (one, other))
     with pytest.raises(ValueError, match=r"folders 'day/.*' and 'day/.*' have one"):
-        layouts.survey(layouts.find_spec("mine"), root)
+        image_folders.survey(image_folders.find_spec("mine"), root)
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_no_class_of_one_domain_becomes_another_of_another(tmp_path, one, other)
     make_set(root, ("night",), ("a", other))
     message = re.escape(f"the class folders 'day/{one}' and 'night/{other}' have one")
     with pytest.raises(ValueError, match=message):
-        layouts.survey(layouts.find_spec("mine"), root)
+        image_folders.survey(image_folders.find_spec("mine"), root)
 
 
 @pytest.mark.parametrize(
@@ -266,13 +266,15 @@ def test_one_class_of_two_domains_may_be_spelled_in_two_ways(
 ):
     root = make_set(tmp_path / "in", ("day",), (one,))
     make_set(root, ("night",), (other,))
-    assert layouts.survey(layouts.find_spec("mine"), root).classes == (name,)
+    assert image_folders.survey(image_folders.find_spec("mine"), root).classes == (
+        name,
+    )
 
 
 def test_vowel_signs_tell_classes_apart(tmp_path):
     names = ("\u0915\u093e\u0932\u093e", "\u0915\u093e\u0932\u0940")  # kala, kali
     root = make_set(tmp_path / "in", ("day", "night"), names)
-    assert layouts.survey(layouts.find_spec("mine"), root).classes == names
+    assert image_folders.survey(image_folders.find_spec("mine"), root).classes == names
 
 
 @pytest.mark.parametrize(
@@ -286,7 +288,7 @@ def test_vowel_signs_tell_classes_apart(tmp_path):
     ],
 )
 def test_plain_names(name, expected):
-    assert layouts.plain(name) == expected
+    assert image_folders.plain(name) == expected
 
 
 @pytest.mark.parametrize("lists", ["in", "in/kfold", "in/labels", "pacs_label", "."])
@@ -302,7 +304,7 @@ def test_official_files_are_found_in_beside_and_above(small, tmp_path, lists):
                 for label, name in enumerate(PACS.classes)
             ]
             (where / f"{domain}_{part}_kfold.txt").write_text("".join(lines))
-    found = layouts.survey(layouts.find_spec("pacs"), root)
+    found = image_folders.survey(image_folders.find_spec("pacs"), root)
     assert found.problems == found.warnings == ()
     for image in found.images:
         assert image.official == ("val" if image.name.endswith("p0.png") else "train")
@@ -328,7 +330,9 @@ def pack(root, path):
 def test_archives_are_the_folders_they_hold(own, tmp_path, name):
     archive = pack(own, tmp_path / name)
     loaded = load("own", tmp_path, source_dir=archive)
-    from_folder = folders.load("own", source_dir=own, data_dir=tmp_path / "other")
+    from_folder = prepared_folders.load(
+        "own", source_dir=own, data_dir=tmp_path / "other"
+    )
     assert loaded.names == from_folder.names
     assert same(loaded, from_folder)
     load("own", tmp_path, source_dir=own)  # the same data: not refused
@@ -509,7 +513,9 @@ def test_every_damaged_file_is_named_and_nothing_stored(own, tmp_path):
     (own / "night" / "tree" / "gone.png").symlink_to(own / "nowhere.png")
     for strict in (True, False):
         with pytest.raises(ValueError) as caught:
-            folders.prepare("own", source_dir=own, data_dir=tmp_path, strict=strict)
+            prepared_folders.prepare(
+                "own", source_dir=own, data_dir=tmp_path, strict=strict
+            )
         lines = [line.strip() for line in str(caught.value).splitlines()]
         assert lines[0] == f"{own} has 4 faults:"
         assert lines[1] == "day/car/p0.png: the file is empty"
@@ -581,7 +587,9 @@ def test_other_data_under_the_same_name_is_refused(own, tmp_path):
     assert len(load("own", tmp_path)) == 8
     with pytest.raises(ValueError, match="does not exist"):
         load("own", tmp_path, source_dir=tmp_path / "gone")
-    folders.prepare("own", source_dir=own, data_dir=tmp_path / "tfds", overwrite=True)
+    prepared_folders.prepare(
+        "own", source_dir=own, data_dir=tmp_path / "tfds", overwrite=True
+    )
     assert len(load("own", tmp_path, source_dir=own)) == 9
 
 
@@ -592,9 +600,9 @@ def test_a_failing_replacement_keeps_what_there_was(own, tmp_path, monkeypatch):
         raise OSError("no space left")
         yield
 
-    monkeypatch.setattr(folders.DomainFolders, "_generate_examples", fail)
+    monkeypatch.setattr(prepared_folders.DomainFolders, "_generate_examples", fail)
     with pytest.raises(OSError, match="no space left"):
-        folders.prepare(
+        prepared_folders.prepare(
             "own", source_dir=own, data_dir=tmp_path / "tfds", overwrite=True
         )
     assert len(load("own", tmp_path)) == 8
@@ -603,27 +611,27 @@ def test_a_failing_replacement_keeps_what_there_was(own, tmp_path, monkeypatch):
 def test_first_use_finds_the_folder(small, tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
     with pytest.raises(ValueError, match=r"prepare pacs --from DIR.*PACS_DIR") as none:
-        folders.load("pacs")
+        prepared_folders.load("pacs")
     assert "\n" not in str(none.value)
     monkeypatch.setenv("PACS_DIR", str(tmp_path / "missing"))
     with pytest.raises(ValueError, match=r"from \$PACS_DIR\) does not exist"):
-        folders.load("pacs")
+        prepared_folders.load("pacs")
     root = make_set(tmp_path / "in", PACS.domains, PACS.classes)
     monkeypatch.setenv("PACS_DIR", str(root))
-    from_environment = folders.load("pacs")
+    from_environment = prepared_folders.load("pacs")
     assert len(from_environment) == 56
     monkeypatch.delenv("PACS_DIR")
-    assert len(folders.load("pacs")) == 56  # from the TFDS directory now
+    assert len(prepared_folders.load("pacs")) == 56  # from the TFDS directory now
     manual = tmp_path / "second" / "downloads" / "manual"
     manual.mkdir(parents=True)
     pack(root, manual / "PACS.zip")
-    found = folders.load("pacs", data_dir=tmp_path / "second")
+    found = prepared_folders.load("pacs", data_dir=tmp_path / "second")
     assert same(found, from_environment)
 
 
 def with_mirrors(monkeypatch, *mirrors):
-    spec = dataclasses.replace(layouts.SPECS["pacs"], mirrors=mirrors)
-    monkeypatch.setitem(layouts.SPECS, "pacs", spec)
+    spec = dataclasses.replace(image_folders.SPECS["pacs"], mirrors=mirrors)
+    monkeypatch.setitem(image_folders.SPECS, "pacs", spec)
 
 
 def test_download_takes_the_first_mirror_with_the_whole_set(
@@ -694,7 +702,7 @@ def test_real_pacs(pacs_dir, tmp_path, monkeypatch):
     assert data.classes == PACS.classes
     counts = dict(zip(data.domains, np.bincount(data.domain).tolist(), strict=True))
     assert counts == PACS.domains
-    path_of = {i.name: i.path for i in layouts.survey(PACS, pacs_dir).images}
+    path_of = {i.name: i.path for i in image_folders.survey(PACS, pacs_dir).images}
     for i in np.random.default_rng(0).integers(0, len(data), 40):
         path = pacs_dir / path_of[data.names[i]]
         assert data.classes[data.label[i]] == path.parent.name

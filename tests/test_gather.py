@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from jigsaw_shape import config as config_lib
-from jigsaw_shape.evals import stimuli as made_stimuli
-from jigsaw_shape.evals.decisions import Decisions
-from jigsaw_shape.evals.model import Model
-from jigsaw_shape.evals.published import HeldOut, Stimuli
-from jigsaw_shape.evaluating import gather, searched
-from jigsaw_shape.evaluating.inputs import Opened
-from jigsaw_shape.evaluating.session import SUITES
+from jigsaw_shape.classifiers.classifier import Model
+from jigsaw_shape.data.decisions import Decisions
+from jigsaw_shape.data.stimuli import HeldOut, Stimuli
+from jigsaw_shape.suites import experiments as made_stimuli
+from jigsaw_shape.suites import plan, searched
+from jigsaw_shape.suites.inputs import Opened
+from jigsaw_shape.suites.session import SUITES
 
 MADE = ("target", "experiments", "distortions", "puzzle")
 
@@ -55,8 +55,8 @@ LITE = Model("lite", ("cat", "dog"), 8, 4, None, has_features=True)
 @pytest.fixture(autouse=True)
 def _stand_ins(monkeypatch):
     """A run's own images, and scikit-image whether installed or not."""
-    monkeypatch.setattr(gather, "_own_target", lambda config: OWN)
-    monkeypatch.setattr(gather, "_own_conflict", lambda config: None)
+    monkeypatch.setattr(plan, "_own_target", lambda config: OWN)
+    monkeypatch.setattr(plan, "_own_conflict", lambda config: None)
     monkeypatch.setattr(searched, "own_images", lambda config: OWN_DOMAINS)
     monkeypatch.setattr(made_stimuli, "skimage", lambda: None)
 
@@ -66,7 +66,7 @@ def _plan(
 ):
     configs = {m.name: {} for m in models if m is RUN}
     opened = Opened(models, configs, predicted, data, (), features or {})
-    jobs, notes = gather.plan(opened, suites, explicit=explicit)
+    jobs, notes = plan.plan(opened, suites, explicit=explicit)
     return [(j.stimuli.name, j.suites, [m.name for m in j.models]) for j in jobs], notes
 
 
@@ -140,7 +140,7 @@ def test_a_set_made_of_training_images_is_noted():
         config.data.update(split)
         model = dataclasses.replace(RUN, about={"images": images})
         opened = Opened((model,), {"run": config}, (), (made,), ())
-        return gather.plan(opened, ("shape_bias",), explicit=True)[1]
+        return plan.plan(opened, ("shape_bias",), explicit=True)[1]
 
     assert notes("digest", split="jigen", split_seed=0) == []
     assert notes("of other images", split_seed=1) == []

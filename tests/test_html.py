@@ -5,7 +5,7 @@ import re
 
 from matplotlib.figure import Figure
 
-from jigsaw_shape import html as html_lib
+from jigsaw_shape.reports import html as html_lib
 
 _VOID = {"meta", "input", "img", "br"}
 

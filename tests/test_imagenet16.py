@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from jigsaw_shape.evals import imagenet16
+from jigsaw_shape.measures import imagenet16
 
 
 def test_the_indices_are_the_published_ones(shared_data):

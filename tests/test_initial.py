@@ -9,14 +9,17 @@ import optax
 import pytest
 from tiny_encoders import shapes
 
-from jigsaw_shape import checks, settings
+from jigsaw_shape import checks
 from jigsaw_shape import config as config_lib
 from jigsaw_shape.exporting import safetensors_file
 from jigsaw_shape.exporting.run import Saved
 from jigsaw_shape.exporting.trained import Trained
-from jigsaw_shape.training import initial, rundir, setup
+from jigsaw_shape.runs import directory as directory_lib
+from jigsaw_shape.runs import fingerprint
+from jigsaw_shape.training import initial_weights
+from jigsaw_shape.training import learner as learner_lib
 from jigsaw_shape.training import step as step_lib
-from jigsaw_shape.training.checkpoint import Checkpoints, SaveError
+from jigsaw_shape.training.checkpoints import Checkpoints, SaveError
 
 # Step -> accuracy on the sources' validation images, and on the target.
 MEASURES = {1: (0.5, 0.9), 2: (0.8, 0.2), 3: (0.6, 0.3)}
@@ -62,23 +65,23 @@ def run(tmp_path_factory):
 
 def write_config(folder, config, mean=()):
     config.model.mean, config.model.std = tuple(mean), (1.0, 1.0, 2.0) if mean else ()
-    (folder / "config.json").write_text(settings.to_json(config))
+    (folder / "config.json").write_text(fingerprint.to_json(config))
 
 
 @pytest.mark.parametrize("rule", [*PICKED, None])
 def test_a_run_starts_from_what_a_rule_picked_of_another(run, rule):
     init = f"{run}@{rule}" if rule else str(run)
     config = make_config(init, target="photo", name="elsewhere")
-    found = initial.load(config)
+    found = initial_weights.load(config)
     step = PICKED[rule or "val"]
     arrays = jax.tree.leaves((found.variables, found.classifier))
     assert {float(array.flat[0]) for array in arrays} == {step}
     assert jax.tree.structure(found.variables) == jax.tree.structure(shapes("convnet"))
     assert config.model.mean == (0.1, 0.2, 0.3)
     assert config.model.std == (1.0, 1.0, 2.0)
-    learner = setup.make_learner(config, n_classes=5)
+    learner = learner_lib.make_learner(config, n_classes=5)
     assert (learner.model.mean, learner.model.std) == (found.mean, found.std)
-    variables = setup.init_variables(config, learner.model, found)
+    variables = learner_lib.init_variables(config, learner.model, found)
     jax.tree.map(
         np.testing.assert_array_equal,
         {kind: tree["encoder"] for kind, tree in variables.items()},
@@ -86,7 +89,7 @@ def test_a_run_starts_from_what_a_rule_picked_of_another(run, rule):
     )
     # The heads are this run's own.
     assert variables["params"]["head_classification"]["kernel"].shape == (256, 5)
-    random = setup.init_variables(make_config(), learner.model, None)
+    random = learner_lib.init_variables(make_config(), learner.model, None)
     np.testing.assert_array_equal(
         variables["params"]["head_classification"]["kernel"],
         random["params"]["head_classification"]["kernel"],
@@ -96,10 +99,10 @@ def test_a_run_starts_from_what_a_rule_picked_of_another(run, rule):
 def test_what_is_not_read_stays_random(run):
     config = make_config(str(run), name="elsewhere")
     config.model.init_skip = "conv1/*, bn2/mean"
-    found = initial.load(config)
-    model = setup.make_learner(config, n_classes=8).model
-    variables = setup.init_variables(config, model, found)
-    random = setup.init_variables(make_config(), model, None)
+    found = initial_weights.load(config)
+    model = learner_lib.make_learner(config, n_classes=8).model
+    variables = learner_lib.init_variables(config, model, found)
+    random = learner_lib.init_variables(make_config(), model, None)
     for kind, leaf in (
         ("params", ("conv1", "kernel")),
         ("batch_stats", ("bn2", "mean")),
@@ -111,10 +114,10 @@ def test_what_is_not_read_stays_random(run):
 
 def test_a_run_that_knew_the_target_is_refused(run):
     with pytest.raises(ValueError, match=r"was trained on sketch, .*held it out"):
-        initial.load(make_config(str(run), target="sketch"))
+        initial_weights.load(make_config(str(run), target="sketch"))
     with pytest.raises(ValueError, match="selected by accuracy on photo"):
-        initial.load(make_config(f"{run}@oracle", target="photo"))
-    assert initial.load(make_config(f"{run}@last", target="photo")) is not None
+        initial_weights.load(make_config(f"{run}@oracle", target="photo"))
+    assert initial_weights.load(make_config(f"{run}@last", target="photo")) is not None
 
 
 @pytest.mark.parametrize("named", ["model.safetensors", ""])
@@ -125,12 +128,12 @@ def test_an_export_of_a_run_that_knew_the_target_is_refused(tmp_path, named):
 
     def load(selection, target, sources=""):
         exported = make_config(target="photo", sources=sources)
-        knowledge = rundir.knowledge(tmp_path, exported, selection)
-        of_run = json.loads(settings.to_json(exported))
+        knowledge = directory_lib.knowledge(tmp_path, exported, selection)
+        of_run = json.loads(fingerprint.to_json(exported))
         facts = Saved(trained, of_run, [], knowledge, 1).facts()
         path = tmp_path / "model.safetensors"
         safetensors_file.write(path, trained, {**trained.facts(), **facts})
-        return initial.load(make_config(str(tmp_path / named), target=target))
+        return initial_weights.load(make_config(str(tmp_path / named), target=target))
 
     with pytest.raises(ValueError, match=r"was trained on sketch, .*held it out"):
         load("val", "sketch")
@@ -145,23 +148,23 @@ def test_what_a_chain_of_runs_began_with_is_remembered(run, tmp_path):
     config = make_config(str(run), target="photo", sources="painting,cartoon")
     second = tmp_path / "second"
     config.workdir = str(second)
-    known = initial.knowledge(initial.load(config))
+    known = initial_weights.knowledge(initial_weights.load(config))
     assert known == {
         "dataset": "shapes",
         "target": "photo",
         "sources": "",
         "selection": "val",
     }
-    with rundir.claim(config, {"images": "0"}, known):
+    with directory_lib.claim(config, {"images": "0"}, known):
         pass
     shutil.copytree(run / "checkpoints", second / "checkpoints")
     shutil.copy(run / "metrics.jsonl", second)
     with pytest.raises(
         ValueError, match="second' began with weights that were trained"
     ):
-        initial.load(make_config(str(second), target="sketch"))
+        initial_weights.load(make_config(str(second), target="sketch"))
     third = make_config(str(second), target="photo")
-    assert initial.knowledge(initial.load(third))["after"] == known
+    assert initial_weights.knowledge(initial_weights.load(third))["after"] == known
 
 
 def test_a_file_is_no_workdir(tmp_path):
@@ -171,7 +174,7 @@ def test_a_file_is_no_workdir(tmp_path):
         config.workdir = str(tmp_path / name)
         with (
             pytest.raises(ValueError, match="--workdir names a folder"),
-            rundir.claim(config, {"images": "0"}, {}),
+            directory_lib.claim(config, {"images": "0"}, {}),
         ):
             pass
 
@@ -179,15 +182,15 @@ def test_a_file_is_no_workdir(tmp_path):
 def test_a_run_that_lost_rows_is_not_gone_on_with(run, tmp_path):
     config = make_config()
     config.workdir = str(tmp_path / "run")
-    with rundir.claim(config, {"images": "0"}, {}) as directory:
+    with directory_lib.claim(config, {"images": "0"}, {}) as directory:
         shutil.copytree(run / "checkpoints", directory / "checkpoints")
         written = (run / "metrics.jsonl").read_text()
         (directory / "metrics.jsonl").write_text(written)
-    with rundir.claim(config, {"images": "0"}, {}):
+    with directory_lib.claim(config, {"images": "0"}, {}):
         (directory / "metrics.jsonl").write_text(written.partition("\n")[0])
     with (
         pytest.raises(ValueError, match=r"checkpoint of step 3, .* ends at step 1"),
-        rundir.claim(config, {"images": "0"}, {}),
+        directory_lib.claim(config, {"images": "0"}, {}),
     ):
         pass
 
@@ -212,36 +215,36 @@ def test_a_run_without_its_configuration_is_not_gone_on_with(tmp_path):
     config = make_config()
     config.workdir = str(tmp_path / "run")
     for _ in range(2):  # begun, and gone on with
-        with rundir.claim(config, {"images": "0"}, {}) as directory:
+        with directory_lib.claim(config, {"images": "0"}, {}) as directory:
             (directory / "metrics.jsonl").touch()
     (directory / "config.json").unlink()
     with (
         pytest.raises(ValueError, match=r"without its config\.json.*--workdir"),
-        rundir.claim(config, {"images": "0"}, {}),
+        directory_lib.claim(config, {"images": "0"}, {}),
     ):
         pass
     (directory / "run.json").write_text("half")
     with (
         pytest.raises(ValueError, match=r"run\.json does not say how the run began"),
-        rundir.claim(config, {"images": "0"}, {}),
+        directory_lib.claim(config, {"images": "0"}, {}),
     ):
         pass
 
 
 def test_runs_that_cannot_be_started_from_are_refused(run, tmp_path):
     with pytest.raises(ValueError, match=r"is of 'convnet', not of config\.model"):
-        initial.load(make_config(str(run), "resnet18", target="photo"))
+        initial_weights.load(make_config(str(run), "resnet18", target="photo"))
     bare = tmp_path / "bare"
     (bare / "checkpoints").mkdir(parents=True)
     write_config(bare, make_config(target="photo"))
     with pytest.raises(ValueError, match="has no evaluation yet"):
-        initial.load(make_config(str(bare), target="photo"))
+        initial_weights.load(make_config(str(bare), target="photo"))
     (bare / "metrics.jsonl").write_text((run / "metrics.jsonl").read_text())
     with pytest.raises(ValueError, match="has no checkpoint of step"):
-        initial.load(make_config(str(bare), target="photo"))
+        initial_weights.load(make_config(str(bare), target="photo"))
     (bare / "config.json").write_text("[]")
     with pytest.raises(ValueError, match="no configuration of a run"):
-        initial.load(make_config(str(bare), target="photo"))
+        initial_weights.load(make_config(str(bare), target="photo"))
 
 
 @pytest.mark.parametrize(
@@ -249,17 +252,17 @@ def test_runs_that_cannot_be_started_from_are_refused(run, tmp_path):
 )
 def test_random_weights_take_the_encoders_usual_pixels(encoder, mean):
     config = make_config(encoder=encoder)
-    assert initial.load(config) is None
+    assert initial_weights.load(config) is None
     assert config.model.mean == ()  # the stored settings name what is unusual alone
-    assert initial.pixels(config)[0][0] == mean
+    assert initial_weights.pixels(config)[0][0] == mean
 
 
 def test_the_configuration_has_the_last_word_on_pixels(run):
     config = make_config(str(run), name="elsewhere")
     config.model.mean = (0.7, 0.8, 0.9)
-    found = initial.load(config)
+    found = initial_weights.load(config)
     assert found.mean == (0.1, 0.2, 0.3)
-    model = setup.make_learner(config, n_classes=8).model
+    model = learner_lib.make_learner(config, n_classes=8).model
     assert (model.mean, model.std) == ((0.7, 0.8, 0.9), (1.0, 1.0, 2.0))
 
 
@@ -273,4 +276,4 @@ def test_a_deviation_that_cannot_divide_is_refused(std):
 
 def test_an_unknown_encoder_is_refused():
     with pytest.raises(ValueError, match="encoder is 'resnet7': convnet, resnet18"):
-        initial.load(make_config(encoder="resnet7"))
+        initial_weights.load(make_config(encoder="resnet7"))

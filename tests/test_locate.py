@@ -12,9 +12,9 @@ import safetensors.numpy
 from tiny_encoders import check_digits, load_digits, seeded_state
 from torch_reference import DATA, LITE0
 
-from jigsaw_shape.download import download
-from jigsaw_shape.models import locate
-from jigsaw_shape.models.weights import load_pretrained
+from jigsaw_shape.models.weights import locate
+from jigsaw_shape.models.weights.loading import load_pretrained
+from jigsaw_shape.system.download import download
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 
 from onnx import TensorProto, helper  # noqa: E402
 
-from jigsaw_shape.evals import imagenet16  # noqa: E402
-from jigsaw_shape.evaluating.onnx_model import Pixels, open_onnx  # noqa: E402
+from jigsaw_shape.classifiers.of_onnx import Pixels, open_onnx  # noqa: E402
+from jigsaw_shape.measures import imagenet16  # noqa: E402
 
 SIDE = 6
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.5)

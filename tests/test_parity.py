@@ -9,8 +9,8 @@ from tiny_encoders import NAMED, images, seeded, seeded_state, tiny
 from torch_reference import DATA
 
 from jigsaw_shape.models import ENCODERS
-from jigsaw_shape.models.rename_tables import KERAS
-from jigsaw_shape.models.renames import from_foreign
+from jigsaw_shape.models.weights.rename_tables import KERAS
+from jigsaw_shape.models.weights.renames import from_foreign
 
 # Of efficientnet_lite_pytorch the published weights themselves, in test_weights.
 WITHOUT_MODEL = (KERAS, "efficientnet_lite_pytorch")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jigsaw_shape.data.dataset import Dataset
-from jigsaw_shape.data.pipeline import ImageStore, epoch_order
+from jigsaw_shape.data.image_store import ImageStore, epoch_order
 
 SIZES = (30, 90, 180)
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from jigsaw_shape.data.dataset import Dataset
-from jigsaw_shape.stylizing import pool
+from jigsaw_shape.diversify import style_images
 
 
 def _picture(seed, h=40, w=60):
@@ -38,14 +38,14 @@ def _folder(path, n=5):
 
 
 def _load(name, n_most=1000, seed=0):
-    return pool.load(str(name), n_most=n_most, size_px=16, seed=seed)
+    return style_images.load(str(name), n_most=n_most, size_px=16, seed=seed)
 
 
 def test_the_pack_is_whole_and_every_style_has_its_licence():
-    styles = _load(pool.PACK)
+    styles = _load(style_images.PACK)
     assert styles.images.shape == (len(styles.paths), 16, 16, 3)
     assert len(styles.paths) >= 96
-    with (pool.folder(pool.PACK) / "SOURCES.csv").open() as file:
+    with (style_images.folder(style_images.PACK) / "SOURCES.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["file"] for row in rows] == [str(path) for path in styles.paths]
     free = ("GPL", "CC-BY", "public domain")
@@ -98,10 +98,10 @@ def test_an_image_of_the_target_is_no_style(tmp_path, disguise):
         image = image.resize((64, 64), Image.Resampling.BILINEAR)
     image.save(root / ("leak.jpg" if disguise == "jpeg" else "leak.png"), quality=90)
     with pytest.raises(ValueError, match=r"leak.* is image-4\.png of .* sketch"):
-        pool.refuse_target(_load(root), dataset, np.arange(3, 6))
+        style_images.refuse_target(_load(root), dataset, np.arange(3, 6))
 
 
 def test_other_pictures_and_the_sources_may_be_styles(tmp_path):
     root, dataset = _folder(tmp_path), _dataset()
     Image.fromarray(dataset.read(1)).save(root / "of-a-source.png")
-    pool.refuse_target(_load(root), dataset, np.arange(3, 6))
+    style_images.refuse_target(_load(root), dataset, np.arange(3, 6))

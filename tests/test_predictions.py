@@ -5,10 +5,10 @@ import pathlib
 import numpy as np
 import pytest
 
-from jigsaw_shape.evals import imagenet16
-from jigsaw_shape.evals.decisions import Decisions, write_csv
-from jigsaw_shape.evals.published import Stimuli
-from jigsaw_shape.evaluating.predictions import read_predictions
+from jigsaw_shape.classifiers.of_answers import read_predictions
+from jigsaw_shape.data.decisions import Decisions, write_csv
+from jigsaw_shape.data.stimuli import Stimuli
+from jigsaw_shape.measures import imagenet16
 
 NAMES = ("cat1-dog2.png", "dog1-cat1.png", "dog2-cat2.png")
 ANSWERS = ["dog", "dog", "cat"]

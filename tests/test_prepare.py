@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from jigsaw_shape import prepare
-from jigsaw_shape.data import folders, layouts
+from jigsaw_shape.data import image_folders, prepared_folders
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_counts_and_place_are_printed(own, tmp_path, capsys):
     assert f"prepared in {data_dir / 'domain_folders' / 'own' / '1.0.0'}" in out
     assert run("own", "--data_dir", data_dir) == 0  # there already
     assert run("own", "--from", own, "--name", "Mine 2", "--data_dir", data_dir) == 0
-    assert len(folders.load("mine_2", data_dir=data_dir, source_dir=own)) == 6
+    assert len(prepared_folders.load("mine_2", data_dir=data_dir, source_dir=own)) == 6
 
 
 def test_refusals_have_code_2_and_no_traceback(own, tmp_path):
@@ -83,9 +83,9 @@ def test_a_full_disk_is_said_in_one_line_and_changes_nothing(own, tmp_path, kind
     assert line.startswith(f"prepare: own cannot be written to {home}: ")
     assert "File too large. Make room there, or store it elsewhere" in line
     assert not list(home.glob("incomplete*"))
-    assert len(folders.load("own", data_dir=data_dir)) == 6
+    assert len(prepared_folders.load("own", data_dir=data_dir)) == 6
     assert run(*args) == 0
-    assert len(folders.load("own", data_dir=data_dir)) == 7
+    assert len(prepared_folders.load("own", data_dir=data_dir)) == 7
 
 
 @pytest.mark.parametrize(
@@ -123,8 +123,8 @@ def test_a_zip_with_a_flipped_byte_is_refused(own, tmp_path, capsys):
 
 
 def test_a_partial_known_set_needs_leave(own, tmp_path, monkeypatch, capsys):
-    spec = layouts.Spec("pacs", {"day": 3, "night": 4}, ("car", "tree"))
-    monkeypatch.setitem(layouts.SPECS, "pacs", dataclasses.replace(spec))
+    spec = image_folders.Spec("pacs", {"day": 3, "night": 4}, ("car", "tree"))
+    monkeypatch.setitem(image_folders.SPECS, "pacs", dataclasses.replace(spec))
     args = ("pacs", "--from", own, "--data_dir", tmp_path / "tfds")
     assert run(*args) == 2
     refused = capsys.readouterr().err
@@ -142,5 +142,5 @@ def test_overwrite_replaces(own, tmp_path, capsys):
     assert run(*args) == 2
     assert "--overwrite" in capsys.readouterr().err
     assert run(*args, "--overwrite") == 0
-    names = folders.load("own", data_dir=tmp_path / "tfds").names
+    names = prepared_folders.load("own", data_dir=tmp_path / "tfds").names
     assert names[0] == "day/car/other.png"

@@ -7,9 +7,9 @@ from conftest import REPOSITORY
 from test_checks import load_config
 
 from jigsaw_shape import config as config_lib
-from jigsaw_shape import settings
 from jigsaw_shape.presets import apply_preset
-from jigsaw_shape.training import setup
+from jigsaw_shape.runs import fingerprint
+from jigsaw_shape.training import learner
 
 
 def _config(preset):
@@ -18,8 +18,8 @@ def _config(preset):
 
 def _changes(one, other):
     """Returns the fields in which two presets differ, but for their names."""
-    stored = settings.to_json(_config(one))
-    lines = settings.differences(stored, _config(other))
+    stored = fingerprint.to_json(_config(one))
+    lines = fingerprint.differences(stored, _config(other))
     return {line.split(":")[0] for line in lines} - {"preset"}
 
 
@@ -54,12 +54,12 @@ def test_one_source_has_no_domains_to_tell_apart(sources):
     config.data.n_per_class = 3
     config.data.sources = sources
     if not sources:
-        setup.load_data(config)
+        learner.load_data(config)
         return
     with pytest.raises(ValueError, match=r"photo is the only one.*dann\.domains"):
-        setup.load_data(config)
+        learner.load_data(config)
     config.dann.domains = "style"
-    setup.load_data(config)
+    learner.load_data(config)
 
 
 @pytest.mark.parametrize(
@@ -78,17 +78,17 @@ def test_one_source_has_no_styles_of_others(preset, change, words):
     config = load_config(REPOSITORY / "configs" / "shapes.py", preset)
     config.data.n_per_class = 3
     config.update_from_flattened_dict(change)
-    setup.load_data(config)  # with all sources
+    learner.load_data(config)  # with all sources
     config.data.sources = "photo"
     if not words:
-        setup.load_data(config)
+        learner.load_data(config)
         return
     with pytest.raises(ValueError, match=words):
-        setup.load_data(config)
+        learner.load_data(config)
 
 
 def test_defaults_are_without_the_new_terms():
-    stored = json.loads(settings.to_json(_config("erm")))
+    stored = json.loads(fingerprint.to_json(_config("erm")))
     assert stored["losses"] == {
         "classification": 1.0,
         "consistency": 0.0,

@@ -5,7 +5,7 @@ from conftest import REPOSITORY
 from test_checks import load_config
 
 from jigsaw_shape.preview import preview_figure
-from jigsaw_shape.training import setup
+from jigsaw_shape.training import learner as learner_lib
 
 
 @pytest.mark.parametrize(
@@ -21,9 +21,11 @@ def test_rows_are_what_the_preset_does(preset, rows):
     config = load_config(REPOSITORY / "configs" / "shapes.py", preset)
     config.data.update(n_per_class=6, n_cue_conflict_per_class=4, stored_px=32)
     config.data.image_size = 24
-    dataset, splits = setup.load_data(config)
-    learner = setup.make_learner(config, len(dataset.classes), len(dataset.domains))
-    styling, _ = setup.load_styling(config, dataset, splits)
+    dataset, splits = learner_lib.load_data(config)
+    learner = learner_lib.make_learner(
+        config, len(dataset.classes), len(dataset.domains)
+    )
+    styling, _ = learner_lib.load_styling(config, dataset, splits)
     figure = preview_figure(config, dataset, splits, learner.permutations, styling)
     labels = [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()]
     assert labels == rows

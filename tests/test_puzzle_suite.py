@@ -5,12 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jigsaw_shape import jigsaw
-from jigsaw_shape.evals import puzzle
-from jigsaw_shape.evals.model import PLAIN
+from jigsaw_shape.classifiers.classifier import PLAIN
+from jigsaw_shape.pixels import puzzle as puzzle_lib
+from jigsaw_shape.suites import puzzle
 
 S, N = 48, 40
-PERMUTATIONS = jigsaw.permutation_set(3, 6, seed=0)
+PERMUTATIONS = puzzle_lib.permutation_set(3, 6, seed=0)
 
 
 def _rngs(n=N):

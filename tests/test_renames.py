@@ -6,7 +6,7 @@ from flax import traverse_util
 from tiny_encoders import N_CLASSES, NAMED, seeded_state
 
 from jigsaw_shape.models import ENCODERS
-from jigsaw_shape.models.renames import from_foreign, to_foreign
+from jigsaw_shape.models.weights.renames import from_foreign, to_foreign
 
 
 @pytest.mark.parametrize(("encoder", "library"), NAMED)

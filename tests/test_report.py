@@ -10,7 +10,8 @@ from made_runs import DOMAINS, evaluation, make_config, write_run
 from rich.console import Console
 from test_html import balanced
 
-from jigsaw_shape import report, rows
+from jigsaw_shape import report
+from jigsaw_shape.runs import rows
 
 
 def _result(selection, target, **changes):

@@ -11,15 +11,10 @@ import pytest
 from made_runs import evaluation, make_config, write_run
 from scipy import stats
 
-from jigsaw_shape import rows
-from jigsaw_shape.reporting import (
-    compare,
-    formats,
-    grouping,
-    published,
-    records,
-    tables,
-)
+from jigsaw_shape.data import published_accuracies
+from jigsaw_shape.reports import formats
+from jigsaw_shape.reports.benchmark import comparison, grouping, tables
+from jigsaw_shape.runs import records, rows
 
 TARGETS = ("photo", "sketch")
 
@@ -46,27 +41,27 @@ def _benchmark(*found, apart=False):
     return made
 
 
-def _average(benchmark, label="erm", measure=compare.ACCURACY):
+def _average(benchmark, label="erm", measure=comparison.ACCURACY):
     cells = benchmark.methods[label]
-    return compare.of_average(cells, benchmark.targets, "val", measure)
+    return comparison.of_average(cells, benchmark.targets, "val", measure)
 
 
 def test_mean_and_standard_error():
     values = [0.1, 0.4, 0.7, 0.2]
-    found = compare.mean(values)
+    found = comparison.mean(values)
     assert found.mean == pytest.approx(np.mean(values))
     assert found.error == pytest.approx(np.std(values, ddof=1) / 2)
-    assert compare.mean([0.3]) == (0.3, None, 1)
-    assert compare.mean([]) is None
+    assert comparison.mean([0.3]) == (0.3, None, 1)
+    assert comparison.mean([]) is None
 
 
 def test_the_interval_is_student_s():
     values = [0.01, 0.03, -0.02, 0.05, 0.02]
-    found = compare.difference(values)
+    found = comparison.difference(values)
     low, high = stats.t.interval(0.95, 4, loc=np.mean(values), scale=stats.sem(values))
     assert (found.low, found.high) == pytest.approx((low, high))
-    assert compare.difference([0.1]) == (0.1, None, None, 1)
-    assert compare.difference([]) is None
+    assert comparison.difference([0.1]) == (0.1, None, None, 1)
+    assert comparison.difference([]) is None
 
 
 def test_differences_are_of_pairs():
@@ -79,13 +74,13 @@ def test_differences_are_of_pairs():
     ]
     unpaired = _record("ddec", "sketch", 7, 0.99)
     made = _benchmark(*found, unpaired)
-    difference = compare.paired(
+    difference = comparison.paired(
         made.methods["ddec"], made.methods["erm"], made.targets, "val"
     )
     assert difference.n == 4
     assert difference.mean == pytest.approx(0.015)
     assert difference.high - difference.low < 0.04
-    nobody = compare.paired({}, made.methods["erm"], made.targets, "val")
+    nobody = comparison.paired({}, made.methods["erm"], made.targets, "val")
     assert nobody is None
 
 
@@ -99,7 +94,7 @@ def test_differences_are_of_pairs():
     ],
 )
 def test_differences_say_their_number_of_pairs(arguments, text):
-    found = compare.Difference(0.015, -0.005, 0.035, 6)
+    found = comparison.Difference(0.015, -0.005, 0.035, 6)
     assert tables.difference_text(found, *arguments) == text
 
 
@@ -110,19 +105,21 @@ def test_an_average_needs_every_target():
         _record(target="photo", seed=1, accuracy=0.9),  # no sketch of this seed
     )
     assert _average(made) == (pytest.approx(0.6), None, 1)
-    photo = compare.of_average(made.methods["erm"], ["photo"], "val", compare.ACCURACY)
+    photo = comparison.of_average(
+        made.methods["erm"], ["photo"], "val", comparison.ACCURACY
+    )
     assert photo.mean == pytest.approx(0.85)
     assert photo.n == 2
 
 
 def test_a_measure_that_a_run_does_not_have_is_not_averaged():
-    bias = {"measures": {compare.SHAPE_BIAS: 0.3}}
+    bias = {"measures": {comparison.SHAPE_BIAS: 0.3}}
     made = _benchmark(
         _record(seed=0, **bias),
-        _record(seed=1, measures={compare.SHAPE_BIAS: None}),
+        _record(seed=1, measures={comparison.SHAPE_BIAS: None}),
         _record(seed=2),
     )
-    assert _average(made, measure=compare.SHAPE_BIAS) == (0.3, None, 1)
+    assert _average(made, measure=comparison.SHAPE_BIAS) == (0.3, None, 1)
 
 
 def test_measures_beside_accuracy_are_shown_where_any_run_has_them():
@@ -158,7 +155,7 @@ def test_no_finished_run_at_all_is_a_table_too():
     made = _benchmark(_record(status=records.MISSING, results={}))
     assert tables.accuracy_table(made, "val", "erm").body[0][1].text == "missing"
     assert tables.difference_table(made, "val", "erm") is None
-    assert compare.curve([], compare.ACCURACY) == ([], [], [])
+    assert comparison.curve([], comparison.ACCURACY) == ([], [], [])
 
 
 def test_a_trial_is_selected_on_the_sources_whatever_the_target_says():
@@ -331,7 +328,7 @@ def test_curves_are_means_over_runs_where_all_have_the_epoch():
         )
         for s in range(2)
     ]
-    epochs, means, errors = compare.curve(found, compare.ACCURACY)
+    epochs, means, errors = comparison.curve(found, comparison.ACCURACY)
     assert epochs == [1, 2]
     assert means == pytest.approx([0.11, 0.21])
     assert errors == pytest.approx([0.01, 0.01])
@@ -380,21 +377,23 @@ def test_markdown_keeps_its_columns():
 
 
 def test_published_averages_are_those_of_their_targets():
-    for paper in published.PUBLISHED:
+    for paper in published_accuracies.PUBLISHED:
         if paper.targets:
             mean = math.fsum(paper.targets.values()) / len(paper.targets)
             assert paper.average == pytest.approx(mean, abs=0.13), paper.method
-    assert {p.encoder for p in published.of("pacs", "resnet18")} == {"ResNet-18"}
-    assert len({p.encoder for p in published.of("pacs", "convnet")}) > 1
-    assert published.of("shapes", "convnet") == []
+    assert {p.encoder for p in published_accuracies.of("pacs", "resnet18")} == {
+        "ResNet-18"
+    }
+    assert len({p.encoder for p in published_accuracies.of("pacs", "convnet")}) > 1
+    assert published_accuracies.of("shapes", "convnet") == []
 
 
 def test_published_averages_are_over_the_targets_that_are_shown():
-    jigen = next(p for p in published.PUBLISHED if p.method == "JiGen")
+    jigen = next(p for p in published_accuracies.PUBLISHED if p.method == "JiGen")
     assert jigen.average_over(tuple(jigen.targets)) == 80.51
     assert jigen.average_over(("cartoon", "sketch")) == pytest.approx(73.3)
     assert jigen.average_over(("cartoon", "quickdraw")) is None
-    deep_all = next(p for p in published.PUBLISHED if p.method == "DeepAll")
+    deep_all = next(p for p in published_accuracies.PUBLISHED if p.method == "DeepAll")
     assert deep_all.average_over(("cartoon", "sketch")) is None
     made = _benchmark(*(_record(target=t) for t in TARGETS))
     table = tables.accuracy_table(made, "val", "erm", with_published=True)

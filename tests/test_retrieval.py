@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from jigsaw_shape.evals import retrieval
+from jigsaw_shape.measures import retrieval
 
 
 def plain_average_precision(scores, right):

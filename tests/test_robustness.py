@@ -5,11 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jigsaw_shape.evals import distortions, robustness
-from jigsaw_shape.evals.model import PLAIN
+from jigsaw_shape.classifiers.classifier import PLAIN
+from jigsaw_shape.measures import distortions
+from jigsaw_shape.suites import distortions as distortions_lib
 
 AMPLITUDE = np.ones((16, 16), np.float32)
-SUITE = robustness.make_suite(AMPLITUDE)
+SUITE = distortions_lib.make_suite(AMPLITUDE)
 LABEL = np.array([0, 1, 1, 0, 1])
 RIGHT = {"classification": np.eye(2, dtype=np.float32)[LABEL]}
 WRONG = {"classification": np.eye(2, dtype=np.float32)[1 - LABEL]}
@@ -18,7 +19,7 @@ WRONG = {"classification": np.eye(2, dtype=np.float32)[1 - LABEL]}
 def test_every_level_has_a_probe_and_undistorted_ones_share_theirs():
     names = [probe.name for probe in SUITE.probes]
     assert len(names) == len(set(names)) == 71 - 6 + 1  # six grey originals are one
-    assert SUITE.probes[names.index("grey")] is robustness.GREY
+    assert SUITE.probes[names.index("grey")] is distortions_lib.GREY
     assert SUITE.probes[names.index("plain")] is PLAIN
     assert "uniform_noise/0" in names  # its contrast is lowered
     assert "eidolon_3/1" in names
@@ -28,7 +29,7 @@ def test_every_level_has_a_probe_and_undistorted_ones_share_theirs():
 def test_areas_are_of_the_trapezoid_rule_over_the_levels_index():
     correct = np.array([[1, 1, 0, 0], [1, 0, 1, 1], [0, 0, 0, 1]], bool)
     expected = np.trapezoid(np.float64(correct), axis=1) / 3
-    np.testing.assert_allclose(robustness.areas(correct), expected)
+    np.testing.assert_allclose(distortions_lib.areas(correct), expected)
 
 
 def test_rows_are_the_curve_and_the_area_under_it():

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from jigsaw_shape import rows
+from jigsaw_shape.runs import rows
 
 
 def _evaluation(step, val, target):

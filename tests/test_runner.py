@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jigsaw_shape.classifiers.classifier import PLAIN, Model, Probe
 from jigsaw_shape.data.dataset import Dataset
-from jigsaw_shape.data.pipeline import ImageStore
-from jigsaw_shape.evals import runner
-from jigsaw_shape.evals.model import PLAIN, Model, Probe
+from jigsaw_shape.data.image_store import ImageStore
+from jigsaw_shape.suites import one_pass
 
 N = 13
 
@@ -48,7 +48,7 @@ def _noise(rngs, images):
 @pytest.mark.parametrize("batch_size", [1, 4, 13, 32])
 def test_every_image_is_answered_once_in_order(batch_size):
     done = []
-    found = runner.run(
+    found = one_pass.run(
         [_model(batch_size=batch_size)], _store(), [PLAIN], on_batch=done.append
     )
     answers = found.outputs["m"]["plain"]["classification"]
@@ -60,7 +60,7 @@ def test_every_image_is_answered_once_in_order(batch_size):
 
 def test_features_are_kept_where_they_are_wanted():
     probes = [PLAIN, Probe("inverse", lambda rngs, images: 1 - images)]
-    found = runner.run([_model()], _store(), probes, features_of=("plain",))
+    found = one_pass.run([_model()], _store(), probes, features_of=("plain",))
     outputs = found.outputs["m"]
     assert set(outputs["inverse"]) == {"classification"}
     expected = 10 * np.arange(N) / 255
@@ -72,7 +72,7 @@ def test_random_probes_depend_on_seed_and_index_alone():
 
     def answers(batch_size, seed):
         model = _model(batch_size=batch_size)
-        found = runner.run([model], _store(), probes, seed=seed)
+        found = one_pass.run([model], _store(), probes, seed=seed)
         return found.outputs["m"]["noise"]["classification"][:, 0]
 
     assert (answers(4, 0) == answers(5, 0)).all()
@@ -88,7 +88,7 @@ def test_a_probe_is_made_once_for_all_models_and_names():
         return 1 - images
 
     probes = [Probe("inverse", make), PLAIN, Probe("inverse", make)]
-    found = runner.run([_model("m"), _model("k")], _store(), probes, n_samples=6)
+    found = one_pass.run([_model("m"), _model("k")], _store(), probes, n_samples=6)
     assert made == [4, 4, 4, 4]
     first, second = (found.outputs[m]["inverse"]["classification"] for m in "mk")
     assert (first == second).all()
@@ -103,7 +103,7 @@ def test_only_models_of_a_puzzle_are_shown_orders():
     permutations = np.tile(np.arange(9), (2, 1))
     probes = [PLAIN, Probe("head", orders=lambda indices: indices % 5)]
     models = [_model("erm"), _model("jigen", permutations=permutations)]
-    found = runner.run(models, _store(), probes)
+    found = one_pass.run(models, _store(), probes)
     assert set(found.outputs["erm"]) == {"plain"}
     orders = found.outputs["jigen"]["head"]["classification"][:, 1]
     assert orders.tolist() == (np.arange(N) % 5).tolist()

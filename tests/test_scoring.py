@@ -5,9 +5,9 @@ import pathlib
 import numpy as np
 import pytest
 
-from jigsaw_shape.evals.decisions import Decisions
-from jigsaw_shape.evals.published import Stimuli
-from jigsaw_shape.evaluating import scoring
+from jigsaw_shape.data.decisions import Decisions
+from jigsaw_shape.data.stimuli import Stimuli
+from jigsaw_shape.suites import scoring
 
 NAMES = ("cat1-dog2.png", "cat2-dog1.png", "dog1-cat1.png", "dog2-dog2.png")
 CATEGORY = np.array(["cat", "cat", "dog", "dog"])

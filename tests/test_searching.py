@@ -11,13 +11,14 @@ from small_stimuli import make_stimuli
 from test_evaluate import _run
 from test_flax_models import _growth, write_run
 
-from jigsaw_shape import augment
-from jigsaw_shape.data import shapes
-from jigsaw_shape.evals import retrieval
-from jigsaw_shape.evals.model import Model
-from jigsaw_shape.evaluating import onnx_model, report_files, retrieval_parts
-from jigsaw_shape.evaluating import parts as parts_lib
-from jigsaw_shape.evaluating.session import NonFiniteError, Session
+from jigsaw_shape.classifiers import of_onnx
+from jigsaw_shape.classifiers.classifier import Model
+from jigsaw_shape.data.embedded import shapes
+from jigsaw_shape.measures import retrieval
+from jigsaw_shape.pixels import augment
+from jigsaw_shape.reports.evaluation import files, retrieval_parts
+from jigsaw_shape.reports.evaluation import parts as parts_lib
+from jigsaw_shape.suites.session import NonFiniteError, Session
 
 CLASSES = ("cat", "dog")
 DOMAINS = ("photo", "sketch")
@@ -235,7 +236,7 @@ def test_the_command_writes_rows_tables_figure_and_page(tmp_path, folder, run, c
         *("--suite", "retrieval", "--data", f"domains={folder}", "--out", out),
     )
     assert code == 0, printed.err
-    rows = [json.loads(line) for line in (out / report_files.ROWS).open()]
+    rows = [json.loads(line) for line in (out / files.ROWS).open()]
     found = [r for r in rows if r.get("measure") == "retrieval"]
     assert {(r["model"], r["query"], r["gallery"]) for r in found} == {
         (m, q, g) for m in ("erm", "again") for q in DOMAINS for g in DOMAINS
@@ -253,11 +254,11 @@ def test_the_command_writes_rows_tables_figure_and_page(tmp_path, folder, run, c
     assert {p.name for p in (out / "figures").iterdir()} >= {
         *("retrieval_many.png", "retrieval_many.svg"),
     }
-    assert "photo → sketch" in (out / report_files.MARKDOWN).read_text()
-    page = (out / report_files.HTML).read_text()
+    assert "photo → sketch" in (out / files.MARKDOWN).read_text()
+    page = (out / files.HTML).read_text()
     assert "Finding a class in another domain: many" in page
     assert "chance is any order" in page
-    facts = json.loads((out / report_files.FACTS).read_text())
+    facts = json.loads((out / files.FACTS).read_text())
     assert [passed["n_answers"] for passed in facts["speed"]] == [2 * N]
 
 
@@ -270,12 +271,12 @@ def test_a_run_is_searched_in_what_it_was_not_trained_on(tmp_path, run, capsys):
     )
     assert code == 0, printed.err
     assert "none that the run was trained on" in printed.out
-    rows = [json.loads(line) for line in (out / report_files.ROWS).open()]
+    rows = [json.loads(line) for line in (out / files.ROWS).open()]
     norms = {r["domain"]: r["n"] for r in rows if r.get("measure") == "norm"}
     n_target = 6 * len(shapes.CLASSES)
     assert norms["sketch"] == n_target
     assert all(n < n_target / 4 for d, n in norms.items() if d != "sketch")
-    facts = json.loads((out / report_files.FACTS).read_text())
+    facts = json.loads((out / files.FACTS).read_text())
     shown = [passed["n_answers"] for passed in facts["speed"]]
     assert shown == [n_target, sum(norms.values()) - n_target]
 
@@ -290,7 +291,7 @@ def test_predictions_may_be_features_alone(tmp_path, folder, capsys):
     common = ("--suite", "retrieval", "--data", f"domains={folder}", "--out", out)
     code, printed = _run(capsys, "--predictions", path, *common)
     assert code == 0, printed.err
-    rows = [json.loads(line) for line in (out / report_files.ROWS).open()]
+    rows = [json.loads(line) for line in (out / files.ROWS).open()]
     cell = next(r for r in rows if (r.get("query"), r.get("gallery")) == DOMAINS)
     expected = retrieval.between(*_expected(_stimuli()), DOMAINS)[DOMAINS]
     assert cell["map"] == pytest.approx(expected.map, abs=1e-6)
@@ -319,7 +320,7 @@ def test_what_cannot_be_searched_is_refused_in_one_line(
     assert code == 2
     assert "alone shows one class, cat: retrieval needs" in printed.err
     model = dataclasses.replace(_model("bare"), has_features=False)
-    monkeypatch.setattr(onnx_model, "open_onnx", lambda path, **fields: model)
+    monkeypatch.setattr(of_onnx, "open_onnx", lambda path, **fields: model)
     code, printed = _run(
         capsys, "--onnx", "bare.onnx", *common, "--data", f"domains={folder}"
     )

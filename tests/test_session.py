@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from small_stimuli import make_stimuli
 
-from jigsaw_shape.evals.model import Model
-from jigsaw_shape.evaluating.session import NonFiniteError, Session
+from jigsaw_shape.classifiers.classifier import Model
+from jigsaw_shape.suites.session import NonFiniteError, Session
 
 CLASSES = ("cat", "dog", "emu")
 COUNTS = (20, 8, 4)

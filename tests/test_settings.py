@@ -6,9 +6,10 @@ import pathlib
 import pytest
 from test_checks import CONFIGS, load_config
 
-from jigsaw_shape import checks, settings
+from jigsaw_shape import checks
 from jigsaw_shape import config as config_lib
 from jigsaw_shape.presets import apply_preset
+from jigsaw_shape.runs import fingerprint
 
 # The defaults of version 1. A field may be added to the program, and is not added here.
 DEFAULTS = json.loads(
@@ -38,13 +39,13 @@ def _without(stored, *keys):
 
 def test_differences_name_what_changed_and_forgive_what_may():
     config = config_lib.default_config()
-    stored = settings.to_json(config)
-    assert settings.differences(stored, config) == []
+    stored = fingerprint.to_json(config)
+    assert fingerprint.differences(stored, config) == []
     config.workdir, config.log.every_steps, config.data.cache = "x", 7, "none"
-    assert settings.differences(stored, config) == []
+    assert fingerprint.differences(stored, config) == []
     config.optim.lr = 0.5
     config.augment.crop_scale = (0.5, 1.0)
-    assert settings.differences(stored, config) == [
+    assert fingerprint.differences(stored, config) == [
         "augment.crop_scale: [0.8, 1.0] -> [0.5, 1.0]",
         "optim.lr: 0.001 -> 0.5",
     ]
@@ -52,27 +53,29 @@ def test_differences_name_what_changed_and_forgive_what_may():
 
 def test_a_run_from_before_a_field_goes_on_where_the_field_is_at_its_default():
     config = _config()
-    old = _without(settings.to_json(config), "optim.ema_decay", "mixstyle")
-    assert settings.differences(old, config) == []
+    old = _without(fingerprint.to_json(config), "optim.ema_decay", "mixstyle")
+    assert fingerprint.differences(old, config) == []
     config.optim.ema_decay = 0.9
-    assert settings.differences(old, config) == ["optim.ema_decay: absent -> 0.9"]
+    assert fingerprint.differences(old, config) == ["optim.ema_decay: absent -> 0.9"]
 
 
 def test_a_field_that_is_gone_or_known_to_one_data_set_alone_is_a_difference():
     config = _config()
-    tree = json.loads(settings.to_json(config))
+    tree = json.loads(fingerprint.to_json(config))
     tree["optim"]["gone"] = 1
-    assert settings.differences(json.dumps(tree), config) == ["optim.gone: 1 -> absent"]
-    stored = settings.to_json(config)
+    assert fingerprint.differences(json.dumps(tree), config) == [
+        "optim.gone: 1 -> absent"
+    ]
+    stored = fingerprint.to_json(config)
     config.data.draw_seed = 0
-    assert settings.differences(stored, config) == ["data.draw_seed: absent -> 0"]
+    assert fingerprint.differences(stored, config) == ["data.draw_seed: absent -> 0"]
 
 
 @pytest.mark.parametrize(
     "same", [{"seed": 5}, {"data__target": "photo"}, {"log__every_steps": 3}]
 )
 def test_runs_of_one_method_have_one_digest(same):
-    assert settings.digest(_config(**same)) == settings.digest(_config())
+    assert fingerprint.digest(_config(**same)) == fingerprint.digest(_config())
 
 
 @pytest.mark.parametrize(
@@ -86,11 +89,11 @@ def test_runs_of_one_method_have_one_digest(same):
     ],
 )
 def test_other_settings_have_another_digest(other):
-    assert settings.digest(_config(**other)) != settings.digest(_config())
+    assert fingerprint.digest(_config(**other)) != fingerprint.digest(_config())
 
 
 def test_a_new_field_at_its_default_leaves_the_digest(monkeypatch):
-    before = settings.digest(_config())
+    before = fingerprint.digest(_config())
     older = config_lib.default_config
 
     def newer():
@@ -99,29 +102,31 @@ def test_a_new_field_at_its_default_leaves_the_digest(monkeypatch):
         config.novelty = type(config)({"weight": 0.0})
         return config
 
-    monkeypatch.setattr(settings, "default_config", newer)
+    monkeypatch.setattr(fingerprint, "default_config", newer)
     monkeypatch.setattr(config_lib, "default_config", newer)
     config = _config()
     assert "swa" in config.optim
-    assert settings.digest(config) == before
+    assert fingerprint.digest(config) == before
     config.optim.swa = 0.5
-    assert settings.digest(config) != before
+    assert fingerprint.digest(config) != before
 
 
 def test_defaults_stay_while_their_version_does():
-    now = config_lib.flatten(json.loads(settings.to_json(config_lib.default_config())))
+    now = config_lib.flatten(
+        json.loads(fingerprint.to_json(config_lib.default_config()))
+    )
     moved = {k: now.get(k) for k, v in DEFAULTS.items() if now.get(k) != v}
-    assert settings.DEFAULTS_VERSION == 1
+    assert fingerprint.DEFAULTS_VERSION == 1
     assert not moved, "raise settings.DEFAULTS_VERSION, and write defaults_2.json"
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_a_stored_configuration_is_read_again(path):
     config = load_config(path, "jigen")
-    stored = settings.to_json(config)
-    again = settings.from_json(stored)
-    assert settings.to_json(again) == stored
-    assert settings.differences(stored, again) == []
+    stored = fingerprint.to_json(config)
+    again = fingerprint.from_json(stored)
+    assert fingerprint.to_json(again) == stored
+    assert fingerprint.differences(stored, again) == []
     checks.check(again, n_devices=4)
 
 
@@ -129,7 +134,7 @@ def test_what_a_stored_configuration_lacks_is_the_default():
     config = load_config(CONFIGS[0])
     tree = config.to_dict()
     del tree["mixstyle"], tree["optim"]["ema_decay"]
-    again = settings.from_json(json.dumps(tree))
+    again = fingerprint.from_json(json.dumps(tree))
     assert again.mixstyle == config_lib.default_config().mixstyle
     assert again.optim.ema_decay == 0
     assert again.optim.lr == config.optim.lr
@@ -138,4 +143,4 @@ def test_what_a_stored_configuration_lacks_is_the_default():
 @pytest.mark.parametrize("stored", ["[]", '{"optim": 3}', "nonsense"])
 def test_what_is_no_configuration_is_refused(stored):
     with pytest.raises(ValueError, match="no configuration of a run"):
-        settings.from_json(stored)
+        fingerprint.from_json(stored)

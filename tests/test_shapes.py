@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jigsaw_shape.data import drawing, shapes
+from jigsaw_shape.data.embedded import drawing, shapes
 
 N_CLASSES = len(shapes.CLASSES)
 SIZE_PX = 32  # half the default: the laws are the same and the drawing is faster

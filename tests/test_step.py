@@ -9,15 +9,15 @@ import optax
 import pytest
 from flax import linen as nn
 
-from jigsaw_shape import augment, jigsaw
 from jigsaw_shape import config as config_lib
 from jigsaw_shape.diversify import mixstyle
 from jigsaw_shape.diversify.schedule import Styling
-from jigsaw_shape.evals import core
 from jigsaw_shape.models.layers import BatchNorm, Conv
 from jigsaw_shape.models.multitask import Multitask
 from jigsaw_shape.models.stages import leave
-from jigsaw_shape.training import setup
+from jigsaw_shape.pixels import augment, puzzle
+from jigsaw_shape.training import learner
+from jigsaw_shape.training import predict as predict_lib
 from jigsaw_shape.training import step as step_lib
 from jigsaw_shape.training.losses import Sizes, make_heads, make_losses
 from jigsaw_shape.training.view import make_view
@@ -71,13 +71,13 @@ def _batch(n=N):
 
 
 def _start(config, ema_decay=0.0, make_edit=None):
-    permutations = jigsaw.permutation_set(3, 30, 0)
+    permutations = puzzle.permutation_set(3, 30, 0)
     view = make_view(config, permutations)
     model = _model(step_lib.AXIS)
     optimizer = optax.sgd(LR)
     variables = step_lib.init_variables(model, jax.random.key(1), SIZE)
     state = step_lib.init_state(
-        variables, optimizer, setup.step_rng(config), ema_decay > 0
+        variables, optimizer, learner.step_rng(config), ema_decay > 0
     )
     update = step_lib.make_update(
         model,
@@ -109,7 +109,7 @@ def _reference_step(config, view, variables, batch, step, make_edit=None):
         ]
         return jnp.concatenate(parts)
 
-    step_rng = jax.random.fold_in(setup.step_rng(config), step)
+    step_rng = jax.random.fold_in(learner.step_rng(config), step)
     images, orders, _ = view(
         step_rng,
         step / (N_STEPS - 1),
@@ -201,7 +201,7 @@ def test_pairs_and_a_reversed_head_are_the_same_on_four_devices(domains):
     n_domains = 3
     heads = make_heads(config, Sizes(N_CLASSES, 31, n_domains))
     heads["domain"] = dataclasses.replace(heads["domain"], hidden=(6,))
-    view = make_view(config, jigsaw.permutation_set(3, 30, 0))
+    view = make_view(config, puzzle.permutation_set(3, 30, 0))
 
     def model(norm_axis):
         return Multitask(TinyEncoder(norm_axis), heads, (0.5,) * 3, (0.2,) * 3)
@@ -215,7 +215,7 @@ def test_pairs_and_a_reversed_head_are_the_same_on_four_devices(domains):
     first = jax.device_get(
         step_lib.init_variables(model(step_lib.AXIS), jax.random.key(1), SIZE)
     )
-    state = step_lib.init_state(first, optimizer, setup.step_rng(config), False)
+    state = step_lib.init_state(first, optimizer, learner.step_rng(config), False)
     update = step_lib.make_update(
         model(step_lib.AXIS), optimizer, losses, view, N_STEPS, reversal=reversal
     )
@@ -223,7 +223,7 @@ def test_pairs_and_a_reversed_head_are_the_same_on_four_devices(domains):
     state, means = update(state, None, Styling(), step_lib.shard(batch))
 
     seen = view(
-        jax.random.fold_in(setup.step_rng(config), 0),
+        jax.random.fold_in(learner.step_rng(config), 0),
         0.0,
         jnp.arange(N),
         batch["image"],
@@ -322,20 +322,20 @@ def test_steps_differ_and_repeat_from_the_same_state():
 
 @pytest.mark.parametrize("n", [1, 5, 8])
 def test_predictions_are_those_of_the_model_for_any_number_of_images(n):
-    permutations = jigsaw.permutation_set(3, 30, 0)
+    permutations = puzzle.permutation_set(3, 30, 0)
     model = _model(step_lib.AXIS)
     variables = step_lib.init_variables(model, jax.random.key(1), SIZE)
     predict = step_lib.make_predict(model, SIZE, 3, permutations)
-    predict_fn = core.make_predict_fn(
+    predict_fn = predict_lib.make_predict_fn(
         predict, step_lib.shard, step_lib.replicate(variables), batch_size=8
     )
     images = _batch(n)["image"]
     orders = np.arange(n, dtype=np.int32)
     ours = predict_fn(None, {"image": images, "order": orders})
 
-    tiles = jigsaw.cut_tiles(augment.resize(images, SIZE), 3)
-    tiles = jigsaw.shuffle_tiles(tiles, orders, permutations)
-    expected = model.apply(variables, jigsaw.join_tiles(tiles), False)
+    tiles = puzzle.cut_tiles(augment.resize(images, SIZE), 3)
+    tiles = puzzle.shuffle_tiles(tiles, orders, permutations)
+    expected = model.apply(variables, puzzle.join_tiles(tiles), False)
     assert ours.keys() == expected.keys()
     for name, value in expected.items():
         assert ours[name].shape == value.shape

@@ -12,7 +12,7 @@ import skimage.color
 import skimage.feature
 import skimage.filters
 
-from jigsaw_shape.evals import stimuli
+from jigsaw_shape.suites import experiments
 
 S = 48
 
@@ -25,7 +25,7 @@ def _disc(radius=14, inside=(0.8, 0.7, 0.2), ground=(0.3, 0.4, 0.6)):
 
 
 def _made(name, images):
-    suite = stimuli.make_suite()
+    suite = experiments.make_suite()
     (make,) = [probe.make for probe in suite.probes if probe.name == name]
     rngs = jax.random.split(jax.random.key(0), len(images))
     return np.asarray(make(rngs, jnp.asarray(images)))
@@ -42,20 +42,20 @@ def test_black_and_white_is_otsus_threshold_of_luminance():
     ]
     best = candidates[int(np.argmin(within))]
     # scikit-image's threshold is the middle of one of 256 bins.
-    assert (stimuli.black_and_white(image) != (grey > best)).mean() < 0.001
+    assert (experiments.black_and_white(image) != (grey > best)).mean() < 0.001
 
 
 def test_a_silhouette_is_what_stands_out_from_the_border_with_its_holes_filled():
     image, disc = _disc()
     image[22:26, 22:26] = image[0, 0]  # a hole of the ground's colour
-    np.testing.assert_array_equal(stimuli.silhouette(image), 1 - disc)
+    np.testing.assert_array_equal(experiments.silhouette(image), 1 - disc)
     dark_on_light = np.float32(1 - 0.9 * disc[..., None] * np.ones(3))
-    np.testing.assert_array_equal(stimuli.silhouette(dark_on_light), 1 - disc)
+    np.testing.assert_array_equal(experiments.silhouette(dark_on_light), 1 - disc)
 
 
 def test_edges_are_cannys_and_lie_on_the_outline():
     image, _ = _disc()
-    drawn = stimuli.edges(image) == 0
+    drawn = experiments.edges(image) == 0
     down, right = np.nonzero(drawn)
     radius = np.hypot(down - S / 2 + 0.5, right - S / 2 + 0.5)
     on_outline = np.abs(radius - 14) < 1.5
@@ -78,7 +78,7 @@ def test_probes_are_images_of_one_plane_and_batches_do_not_matter():
 def test_texture_keeps_every_tile_and_moves_all():
     images = np.random.default_rng(0).random((2, S, S, 3)).astype(np.float32)
     made = _made("texture", images)
-    side = S // stimuli.TEXTURE_GRID
+    side = S // experiments.TEXTURE_GRID
     for before, after in zip(images, made, strict=True):
         places = [(i, j) for i in range(0, S, side) for j in range(0, S, side)]
         tiles = {
@@ -92,12 +92,16 @@ def test_texture_keeps_every_tile_and_moves_all():
 
 def test_constant_images_make_no_exception():
     flat = np.full((S, S, 3), 0.5, np.float32)
-    for function in (stimuli.black_and_white, stimuli.silhouette, stimuli.edges):
+    for function in (
+        experiments.black_and_white,
+        experiments.silhouette,
+        experiments.edges,
+    ):
         assert len(np.unique(function(flat))) == 1
 
 
 def test_rows_count_right_answers_for_each_condition():
-    suite = stimuli.make_suite()
+    suite = experiments.make_suite()
     label = np.array([0, 1, 1, 0])
     right = np.eye(2, dtype=np.float32)[label]
     outputs = {probe.name: {"classification": right} for probe in suite.probes}

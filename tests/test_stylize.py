@@ -14,12 +14,13 @@ from conftest import REPOSITORY
 from PIL import Image
 from small_pair import tiny_pair
 
-from jigsaw_shape import jigsaw, stylize
-from jigsaw_shape.diversify import DIVERSIFIERS, bind, pairs
-from jigsaw_shape.lock import lock
+from jigsaw_shape import stylize
+from jigsaw_shape.diversify import DIVERSIFIERS, bind, stylizer_files
+from jigsaw_shape.pixels import puzzle
 from jigsaw_shape.stylizing import images as images_lib
 from jigsaw_shape.stylizing.folder import stylize_folder
 from jigsaw_shape.stylizing.programs import Settings
+from jigsaw_shape.system.lock import lock
 
 
 def _picture(seed, h, w):
@@ -38,7 +39,7 @@ def inputs(tmp_path_factory):
     (root / "styles").mkdir()
     for i in range(5):
         _picture(50 + i, 20 + i, 26).save(root / "styles" / f"style-{i}.png")
-    pairs.save_pair(root / "pair.npz", tiny_pair(), {})
+    stylizer_files.save_pair(root / "pair.npz", tiny_pair(), {})
     return root
 
 
@@ -120,7 +121,7 @@ def test_a_row_makes_its_image_again(inputs, tmp_path, method, per_tile):
     _, row = min(_rows(tmp_path / "out").items())
     content = np.asarray(Image.open(inputs / "contents" / row["content"]))
     tiles = np.asarray(
-        jigsaw.cut_tiles(content[None] / np.float32(255), per_tile or 1)[0]
+        puzzle.cut_tiles(content[None] / np.float32(255), per_tile or 1)[0]
     )
     names = row["style"] if per_tile else [row["style"]]
     styles = [np.zeros(tiles.shape[1:], np.float32)] * len(tiles)
@@ -131,7 +132,7 @@ def test_a_row_makes_its_image_again(inputs, tmp_path, method, per_tile):
         if method != "adain":
             styles = [images_lib.cover(style, *tiles.shape[1:3]) for style in styles]
         styles = [style / np.float32(255) for style in styles]
-    diversify = bind(method, pairs.load_pair(str(inputs / "pair.npz")).pair)
+    diversify = bind(method, stylizer_files.load_pair(str(inputs / "pair.npz")).pair)
     rngs = jax.random.split(jax.random.key(row["seed"]), len(tiles))
     made = [
         diversify(
@@ -139,7 +140,7 @@ def test_a_row_makes_its_image_again(inputs, tmp_path, method, per_tile):
         )[0]
         for i, style in enumerate(styles)
     ]
-    expected = 255 * np.asarray(jigsaw.join_tiles(np.stack(made)[None])[0])
+    expected = 255 * np.asarray(puzzle.join_tiles(np.stack(made)[None])[0])
     written = np.asarray(Image.open(tmp_path / "out" / row["output"]))
     assert np.abs(written - content.astype(float)).max() > 5
     assert np.abs(written - expected).max() < 0.51

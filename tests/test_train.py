@@ -12,9 +12,10 @@ from PIL import Image
 from small_runs import arguments, finish, saved_state, start, start_two
 from test_checks import load_config
 
-from jigsaw_shape import rows, train
+from jigsaw_shape import train
 from jigsaw_shape.data import sources
-from jigsaw_shape.lock import lock
+from jigsaw_shape.runs import rows
+from jigsaw_shape.system.lock import lock
 
 N_STEPS = 32  # four epochs of eight
 

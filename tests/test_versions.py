@@ -3,7 +3,7 @@
 import importlib.metadata
 
 import jigsaw_shape
-from jigsaw_shape import versions
+from jigsaw_shape.system import versions
 
 
 def test_what_is_not_installed_is_left_out(monkeypatch):

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from jigsaw_shape import config as config_lib
-from jigsaw_shape import jigsaw
 from jigsaw_shape.diversify.schedule import Styling
+from jigsaw_shape.pixels import puzzle
 from jigsaw_shape.training.view import make_view
 
 B, STORED, SIZE = 24, 20, 18
-PERMUTATIONS = jigsaw.permutation_set(3, 30, 0)
+PERMUTATIONS = puzzle.permutation_set(3, 30, 0)
 
 
 def _see(**fields):

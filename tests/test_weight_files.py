@@ -21,8 +21,8 @@ from tiny_encoders import (
 )
 from torch_reference import DATA, tiny_tensors, torch
 
-from jigsaw_shape.models.torch_file import read_torch_file
-from jigsaw_shape.models.weights import load_pretrained
+from jigsaw_shape.models.weights.loading import load_pretrained
+from jigsaw_shape.models.weights.torch_file import read_torch_file
 
 needs_torch = pytest.mark.skipif(torch is None, reason="PyTorch is not installed")
 

@@ -21,10 +21,11 @@ from torch_reference import (
     torch_resnet18,
 )
 
-from jigsaw_shape.models import ENCODERS, locate
-from jigsaw_shape.models.renames import from_foreign
-from jigsaw_shape.models.torch_file import read_torch_file
-from jigsaw_shape.models.weights import load_pretrained
+from jigsaw_shape.models import ENCODERS
+from jigsaw_shape.models.weights import locate
+from jigsaw_shape.models.weights.loading import load_pretrained
+from jigsaw_shape.models.weights.renames import from_foreign
+from jigsaw_shape.models.weights.torch_file import read_torch_file
 
 needs_torch = pytest.mark.skipif(torch is None, reason="PyTorch is not installed")
 

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jigsaw_shape.models import ENCODERS
-from jigsaw_shape.models.renames import RENAMES, from_foreign, to_foreign
-from jigsaw_shape.models.weights import load_pretrained
+from jigsaw_shape.models.weights.loading import load_pretrained
+from jigsaw_shape.models.weights.renames import RENAMES, from_foreign, to_foreign
 
 N_CLASSES = 5
 _VGG = {"widths": (4, 4, 8, 8, 8), "hidden": 8}

@@ -15,7 +15,7 @@ import pathlib
 import numpy as np
 from tiny_encoders import seeded_state
 
-from jigsaw_shape.models import locate
+from jigsaw_shape.models.weights import locate
 
 try:
     import torch

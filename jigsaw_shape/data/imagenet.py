@@ -15,9 +15,9 @@ import tensorflow_datasets as tfds
 from PIL import Image
 from rich.progress import track
 
-from jigsaw_shape import atomic
-from jigsaw_shape.data import files
+from jigsaw_shape.data import archives
 from jigsaw_shape.data.dataset import Dataset
+from jigsaw_shape.system import whole_files
 
 # Domain -> TFDS's name, and its splits by what they are for.
 DOMAINS = {
@@ -73,7 +73,7 @@ def load(
     def read(i: int) -> np.ndarray:
         part = int(np.searchsorted(starts, i, "right")) - 1
         record = sources[part][int(i) - int(starts[part])]
-        return _central_square(files.decode(record["image"]), stored_px)
+        return _central_square(archives.decode(record["image"]), stored_px)
 
     versions.append(hashlib.sha256(label.tobytes()).hexdigest()[:16])
     return Dataset(
@@ -122,7 +122,7 @@ def _labels(builder: tfds.core.DatasetBuilder, split: str, source) -> np.ndarray
         known[split] = np.array(read, np.int32)
         if os.access(path.parent, os.W_OK):
             with (
-                atomic.replacing(path, several=True) as partial,
+                whole_files.replacing(path, several=True) as partial,
                 partial.open("wb") as file,
             ):
                 np.savez(file, **known)

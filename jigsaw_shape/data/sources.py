@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 from ml_collections import ConfigDict
 
-from jigsaw_shape.data import folders, imagenet, layouts, shapes
+from jigsaw_shape.data import image_folders, imagenet, prepared_folders
 from jigsaw_shape.data.dataset import Dataset
+from jigsaw_shape.data.embedded import shapes
 
 
 def _check_shapes(data: ConfigDict) -> None:
@@ -76,7 +77,7 @@ def load_dataset(data: ConfigDict) -> Dataset:
     """
     if data.name in SOURCES:
         return SOURCES[data.name](data)
-    return folders.load(
+    return prepared_folders.load(
         data.name,
         source_dir=data.source_dir,
         data_dir=data.data_dir,
@@ -96,4 +97,4 @@ def known_domains(data: ConfigDict) -> tuple[str, ...]:
     """
     if data.name in DOMAINS:
         return DOMAINS[data.name]
-    return tuple(layouts.find_spec(data.name).domains)
+    return tuple(image_folders.find_spec(data.name).domains)

@@ -24,8 +24,8 @@ from jigsaw_shape.diversify import adain
 from jigsaw_shape.diversify.colour import match_colour
 from jigsaw_shape.diversify.fourier import mix_amplitude
 from jigsaw_shape.diversify.mixstyle import mix_style
-from jigsaw_shape.diversify.pairing import partners
 from jigsaw_shape.diversify.randconv import convolve_randomly
+from jigsaw_shape.diversify.style_partners import partners
 
 __all__ = [
     "DIVERSIFIERS",

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from jigsaw_shape.diversify.pairing import partners
+from jigsaw_shape.diversify.style_partners import partners
 
 _EPSILON = 1e-6  # under the root of the variance, as released
 

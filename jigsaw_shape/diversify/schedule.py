@@ -14,10 +14,10 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from jigsaw_shape import jigsaw
 from jigsaw_shape.diversify import Diversifier, bind, named
 from jigsaw_shape.diversify.adain import Pair
-from jigsaw_shape.diversify.pairing import partners
+from jigsaw_shape.diversify.style_partners import partners
+from jigsaw_shape.pixels import puzzle
 
 _N_CHUNKS = 4  # of the images that are expected to change: what is computed at once
 
@@ -111,7 +111,7 @@ def make_schedule(
         if not has_tiles:
             return changed
 
-        tiles = jigsaw.cut_tiles(changed, grid)
+        tiles = puzzle.cut_tiles(changed, grid)
         b, n_tiles = tiles.shape[:2]
         flat = tiles.reshape(b * n_tiles, *tiles.shape[2:])
         tile_rngs = jax.random.split(tile_rng, n_tiles)
@@ -128,13 +128,13 @@ def make_schedule(
                 contents = _resize(contents, styles.shape)
             else:
                 place = jnp.arange(len(i)), i % n_tiles
-                styles = jigsaw.cut_tiles(styles, grid)[place]
+                styles = puzzle.cut_tiles(styles, grid)[place]
             stylized = change(tile_keys[i, 1], contents, styles, each[i])
             return _resize(stylized, (len(i), *flat.shape[1:]))
 
         which = jnp.repeat(which, n_tiles)
         flat = _each_by_one(changes, which, stylize_tiles, each, flat, share_tiled)
-        return jigsaw.join_tiles(flat.reshape(tiles.shape))
+        return puzzle.join_tiles(flat.reshape(tiles.shape))
 
     return schedule
 

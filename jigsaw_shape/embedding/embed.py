@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jigsaw_shape.embedding import images
+from jigsaw_shape.embedding import image_files
 from jigsaw_shape.embedding.encoders import Encoder
 from jigsaw_shape.stylizing.images import fault
 
@@ -76,7 +76,7 @@ def _batches(
 
     def read(path):
         try:
-            return images.read(path, encoder.input_px, background)
+            return image_files.read(path, encoder.input_px, background)
         except Exception as error:  # Pillow raises nearly any kind
             return _reason(path, error)
 

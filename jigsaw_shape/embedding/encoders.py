@@ -21,7 +21,7 @@ from jigsaw_shape.exporting import (
 from jigsaw_shape.exporting.run import open_run
 from jigsaw_shape.exporting.trained import Trained, from_facts, from_metadata
 from jigsaw_shape.models import ENCODERS
-from jigsaw_shape.models.weights import encoder_of, load_pretrained
+from jigsaw_shape.models.weights.loading import encoder_of, load_pretrained
 
 _PRETRAINED_PX = 224  # what published ImageNet weights are tested at
 _AXIS = "batch"

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow
 from pyarrow import parquet
 
-from jigsaw_shape import atomic
+from jigsaw_shape.system import whole_files
 
 SUFFIXES = (".npz", ".parquet")
 _FACTS = "facts"
@@ -63,7 +63,7 @@ def write(
     text = json.dumps(facts)
     if path.suffix == ".npz":
         arrays = {"path": np.asarray(paths), "norm": norms, "vector": vectors}
-        with atomic.replacing(path) as partial, partial.open("wb") as file:
+        with whole_files.replacing(path) as partial, partial.open("wb") as file:
             np.savez(file, **arrays, facts=text)
     else:
         flat = pyarrow.array(vectors.ravel())
@@ -77,7 +77,7 @@ def write(
                 ),
             }
         )
-        with atomic.replacing(path) as partial:
+        with whole_files.replacing(path) as partial:
             parquet.write_table(table.replace_schema_metadata({_FACTS: text}), partial)
 
 

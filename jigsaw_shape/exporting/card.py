@@ -4,11 +4,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jigsaw_shape import rows
 from jigsaw_shape.exporting import folder, safetensors_file
 from jigsaw_shape.exporting.run import public
 from jigsaw_shape.models import ENCODERS
-from jigsaw_shape.training.initial import RANDOM
+from jigsaw_shape.runs import rows
+from jigsaw_shape.training.initial_weights import RANDOM
 
 # What is known of a data set's terms, by `config.data.name`. Others are the user's.
 DATA_TERMS = {

@@ -13,7 +13,6 @@ import jax
 import numpy as np
 
 import jigsaw_shape
-from jigsaw_shape import onnx_session
 from jigsaw_shape.exporting import (
     onnx_file,
     orbax_folder,
@@ -21,6 +20,7 @@ from jigsaw_shape.exporting import (
     stablehlo_file,
 )
 from jigsaw_shape.exporting.trained import INPUTS, Trained, to_metadata
+from jigsaw_shape.system import onnx_session
 
 FACTS, CARD = "export.json", "README.md"
 SAFETENSORS, ONNX, ORBAX = "model.safetensors", "model.onnx", "orbax"

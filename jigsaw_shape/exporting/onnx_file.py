@@ -12,11 +12,11 @@ import jax
 import numpy as np
 
 import jigsaw_shape
-from jigsaw_shape import onnx_session
 from jigsaw_shape.exporting.graph import Graph
 from jigsaw_shape.exporting.primitives import OPSET
 from jigsaw_shape.exporting.simplify import simplify
 from jigsaw_shape.exporting.tracing import INPUT, trace
+from jigsaw_shape.system import onnx_session
 
 _IR_VERSION = 8  # the one of opset 17, which every onnxruntime of the extra reads
 BATCH = "batch"  # the name of the axis of any length

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jigsaw_shape import settings
+from jigsaw_shape.classifiers import of_run
 from jigsaw_shape.exporting.trained import Trained
-from jigsaw_shape.training import rundir, stored
+from jigsaw_shape.runs import directory, fingerprint
 
 _PATHS = (("diversify", "styles"), ("diversify", "stylizer"), ("model", "init"))
 _NAMED = ("torchvision:", "pretrained:", "timm:", "hub:")  # weights, by no path
@@ -22,7 +22,7 @@ class Saved:
       trained: The weights.
       config: The run's configuration, in JSON's types.
       evaluations: Its rows of kind `eval`.
-      knowledge: What the weights have seen (`rundir.knowledge`).
+      knowledge: What the weights have seen (`directory.knowledge`).
       step: Of the weights.
     """
 
@@ -77,7 +77,7 @@ def open_run(workdir: Path, selection: str, input_px: int = 0) -> Saved:
     """
     if input_px < 0:
         raise ValueError(f"--input-px is {input_px}: 1 or more; 0: as the run's images")
-    run = stored.open_run(workdir, selection)
+    run = of_run.open_run(workdir, selection)
     config, variables, model = run.config, run.variables, run.learner.model
     params = variables["params"]
     encoder = {"params": params["encoder"]}
@@ -94,6 +94,6 @@ def open_run(workdir: Path, selection: str, input_px: int = 0) -> Saved:
         mean=model.mean,
         std=model.std,
     )
-    as_json = json.loads(settings.to_json(config))
-    knowledge = rundir.knowledge(workdir, config, selection)
+    as_json = json.loads(fingerprint.to_json(config))
+    knowledge = directory.knowledge(workdir, config, selection)
     return Saved(trained, as_json, run.evaluations, knowledge, run.chosen["step"])

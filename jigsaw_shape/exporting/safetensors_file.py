@@ -16,8 +16,8 @@ from jigsaw_shape.exporting.trained import (
     to_metadata,
 )
 from jigsaw_shape.models import ENCODERS
-from jigsaw_shape.models.rename_tables import KERAS, RENAMES
-from jigsaw_shape.models.renames import from_foreign, to_foreign
+from jigsaw_shape.models.weights.rename_tables import KERAS, RENAMES
+from jigsaw_shape.models.weights.renames import from_foreign, to_foreign
 
 OWN = "jigsaw_shape"  # whose names an encoder has that no other library has
 # Then arrays are called by their paths, `/` between the parts.

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jigsaw_shape import augment
 from jigsaw_shape.models import ENCODERS
 from jigsaw_shape.models.multitask import Multitask
+from jigsaw_shape.pixels import augment
 
 _HEAD = "head_classification"
 INPUTS = {"uint8": np.uint8, "float": np.float32}

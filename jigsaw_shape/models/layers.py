@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from jigsaw_shape.models.depthwise import depthwise_conv
-from jigsaw_shape.models.pointwise import pointwise_conv
+from jigsaw_shape.models.cpu.depthwise import depthwise_conv
+from jigsaw_shape.models.cpu.pointwise import pointwise_conv
 
 Dtype = Any
 Padding = str | int

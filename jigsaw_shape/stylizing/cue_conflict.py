@@ -43,7 +43,7 @@ import numpy as np
 
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.splits import split
-from jigsaw_shape.diversify import pairs
+from jigsaw_shape.diversify import stylizer_files
 
 _LETTERS = re.compile(r"[^\W\d_]+")
 
@@ -59,7 +59,7 @@ class Recipe:
       crop: Side of the middle that is a texture, as a share of the photograph's.
       relief: Weight of the shape's luminance.
       alpha: Share of AdaIN's rendering, in [0, 1].
-      stylizer: A name for `pairs.load_pair`.
+      stylizer: A name for `stylizer_files.load_pair`.
       seed: Which shape meets which texture.
       split: As in `config.data`.
       split_seed: The same.
@@ -71,7 +71,7 @@ class Recipe:
     crop: float = 0.5
     relief: float = 1.0
     alpha: float = 0.5
-    stylizer: str = pairs.SHIPPED
+    stylizer: str = stylizer_files.SHIPPED
     seed: int = 0
     split: str = "jigen"
     split_seed: int = 0

@@ -15,9 +15,8 @@ import jax
 import numpy as np
 from PIL import Image
 
-from jigsaw_shape import atomic
 from jigsaw_shape.data.dataset import Dataset
-from jigsaw_shape.diversify import pairs
+from jigsaw_shape.diversify import stylizer_files
 from jigsaw_shape.stylizing import images
 from jigsaw_shape.stylizing.cue_conflict import (
     Mix,
@@ -28,6 +27,7 @@ from jigsaw_shape.stylizing.cue_conflict import (
     plan,
 )
 from jigsaw_shape.stylizing.programs import Settings, Stylizer, Task
+from jigsaw_shape.system import whole_files
 
 MIXED, ORIGINAL, PRINT, TEXTURE = "cue-conflict", "original", "greyscale", "texture"
 SUMMARY = "cue_conflict.json"  # in the folder of the mixed ones: how they were made
@@ -104,7 +104,7 @@ def make(
     words = file_words(dataset.classes)
     mixes = plan(dataset, recipe)
     settings = Settings(stylizer=recipe.stylizer, format="png")
-    file = pairs.load_pair(recipe.stylizer)
+    file = stylizer_files.load_pair(recipe.stylizer)
     stylizer = Stylizer(settings, file.pair, devices or jax.local_devices())
     first = _first_texture(dataset, mixes, stylizer)
     facts = json.loads(json.dumps(dataclasses.asdict(recipe))) | {
@@ -120,7 +120,7 @@ def make(
             for name in (MIXED, ORIGINAL, PRINT, TEXTURE)
         }
         summary = json.dumps(about, indent=2) + "\n"
-        atomic.write_text(out_dir / MIXED / SUMMARY, summary)
+        whole_files.write_text(out_dir / MIXED / SUMMARY, summary)
         work = _Work(dataset, recipe, words, stylizer, file.digest)
         jobs = [job for job in work.jobs(mixes) if job.key not in outputs[job.folder]]
         on_image(0, len(jobs))

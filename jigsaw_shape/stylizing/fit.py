@@ -23,11 +23,11 @@ import numpy as np
 import optax
 from flax import serialization
 
-from jigsaw_shape import atomic
-from jigsaw_shape.diversify import adain, pairs
+from jigsaw_shape.diversify import adain, stylizer_files
 from jigsaw_shape.diversify.adain import Pair, Stages
 from jigsaw_shape.stylizing import images as images_lib
 from jigsaw_shape.stylizing import objective
+from jigsaw_shape.system import whole_files
 
 _SAVE_EVERY = 100  # steps
 _LOG_EVERY = 20  # steps
@@ -164,7 +164,7 @@ def fit(
     def save(step):
         stored = {"step": step, "trained": trained, "optimizer": opt_state}
         stored = jax.device_get(serialization.to_state_dict(stored)) | {"about": begun}
-        with atomic.replacing(state_path) as partial:
+        with whole_files.replacing(state_path) as partial:
             partial.write_bytes(serialization.msgpack_serialize(stored))
 
     for step in range(state["step"], settings.n_steps):
@@ -200,7 +200,7 @@ def fit(
         name: float(np.mean([row[name] for row in last]))
         for name in ("loss/content", "loss/style")
     }
-    pairs.save_pair(out, pair, about | {"losses": reached})
+    stylizer_files.save_pair(out, pair, about | {"losses": reached})
     state_path.unlink(missing_ok=True)
     return pair
 

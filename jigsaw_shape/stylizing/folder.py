@@ -25,10 +25,15 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jigsaw_shape import versions
-from jigsaw_shape.diversify import WITH_PAIR, WITHOUT_STYLES, pairs
-from jigsaw_shape.stylizing import images, pool
+from jigsaw_shape.diversify import (
+    WITH_PAIR,
+    WITHOUT_STYLES,
+    style_images,
+    stylizer_files,
+)
+from jigsaw_shape.stylizing import images
 from jigsaw_shape.stylizing.programs import Settings, Stylizer, Task
+from jigsaw_shape.system import versions
 
 _HELD_BYTES = 2**28  # of decoded images that wait for others of their shape
 _STYLE_BYTES = 2**28  # of styles that are kept
@@ -117,21 +122,27 @@ def opened(
     if batch_size < 1:
         raise ValueError(f"--batch-size is {batch_size}: 1 or more")
     content_dir, out_dir = Path(content_dir), Path(out_dir)
-    style_root = pool.folder(os.fspath(style_dir))
+    style_root = style_images.folder(os.fspath(style_dir))
     contents, left_out = images.names(content_dir)
     has_styles = settings.method not in WITHOUT_STYLES
     style_names = images.names(style_root)[0] if has_styles else []
     for root in (content_dir, style_root):
         if out_dir.resolve().is_relative_to(root.resolve()):
             raise ValueError(f"{out_dir} is in {root}, which is read: name another")
-    file = pairs.load_pair(settings.stylizer) if settings.method in WITH_PAIR else None
+    file = (
+        stylizer_files.load_pair(settings.stylizer)
+        if settings.method in WITH_PAIR
+        else None
+    )
     stylizer = Stylizer(settings, file and file.pair, devices or jax.local_devices())
     styles = images.Kept(style_root, style_names, stylizer.read_style, _STYLE_BYTES)
     if has_styles and len(styles.failed) == len(style_names):
         raise ValueError(f"{style_root} holds no readable image")
     facts = dataclasses.asdict(settings) | {
         "content_dir": str(content_dir.resolve()),
-        "style_dir": style_dir if style_dir == pool.PACK else str(style_root.resolve()),
+        "style_dir": style_dir
+        if style_dir == style_images.PACK
+        else str(style_root.resolve()),
         "styles": styles.digest,
         "stylizer": file and file.digest,
     }

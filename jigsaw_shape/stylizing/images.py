@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from jigsaw_shape import atomic
-from jigsaw_shape.data import files
-from jigsaw_shape.lock import lock
+from jigsaw_shape.data import archives
+from jigsaw_shape.system import whole_files
+from jigsaw_shape.system.lock import lock
 
 MANIFEST, FACTS = "manifest.jsonl", "stylize.json"
 
@@ -87,7 +87,7 @@ def read(path: Path, *, shorter_px: int = 0) -> np.ndarray:
     Raises:
       Exception: The file is damaged; Pillow raises nearly any kind.
     """
-    pixels = files.decode(path.read_bytes())
+    pixels = archives.decode(path.read_bytes())
     shorter = min(pixels.shape[:2])
     if not 0 < shorter_px < shorter:
         return pixels
@@ -171,7 +171,7 @@ def write(path: Path, pixels: np.ndarray, file_format: str) -> None:
     """
     kind, options = FORMATS[file_format]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic.replacing(path) as partial:
+    with whole_files.replacing(path) as partial:
         Image.fromarray(pixels).save(partial, kind, **options)
 
 
@@ -258,7 +258,7 @@ class Output:
         path.touch()
         with (
             path.open(errors="replace") as old,
-            atomic.replacing(path) as partial,
+            whole_files.replacing(path) as partial,
             partial.open("w") as new,
         ):
             for line in old:
@@ -321,7 +321,7 @@ def claimed(
             _refuse_changes(stored, facts)
         else:
             text = json.dumps({"settings": facts, **about}, indent=2) + "\n"
-            atomic.write_text(stored, text)
+            whole_files.write_text(stored, text)
         output = Output(folder)
         stack.callback(output.close)
         yield output

@@ -10,7 +10,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from jigsaw_shape.diversify import adain, pairs
+from jigsaw_shape.diversify import adain, stylizer_files
 from jigsaw_shape.diversify.adain import Pair, Stages
 
 
@@ -71,7 +71,7 @@ def init_pair(rng: jax.Array, vgg: Stages, width: float) -> Pair:
     if width < 1:
         shapes = [[layer["kernel"].shape[2:] for layer in stage] for stage in vgg]
         encoder = init(encoder_rng, shapes)
-    return Pair(encoder, init(decoder_rng, pairs.mirrored(vgg)))
+    return Pair(encoder, init(decoder_rng, stylizer_files.mirrored(vgg)))
 
 
 def losses(

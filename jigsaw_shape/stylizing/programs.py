@@ -25,8 +25,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jigsaw_shape import jigsaw
-from jigsaw_shape.diversify import DIVERSIFIERS, WITH_PAIR, WITHOUT_STYLES, adain, pairs
+from jigsaw_shape.diversify import (
+    DIVERSIFIERS,
+    WITH_PAIR,
+    WITHOUT_STYLES,
+    adain,
+    stylizer_files,
+)
+from jigsaw_shape.pixels import puzzle
 from jigsaw_shape.stylizing import images
 
 _N_PROGRAMS = 64  # that are kept, one a shape; a program takes some 7 MB
@@ -48,7 +54,7 @@ class Settings:
       per_tile: Tiles per side, each in a style of its own, with sides cut to multiples
         of it; 0: whole images.
       seed: Decides styles and random numbers.
-      stylizer: A name for `pairs.load_pair`, for the methods that need one.
+      stylizer: A name for `stylizer_files.load_pair`, for the methods that need one.
       format: A key of `images.FORMATS`.
     """
 
@@ -60,7 +66,7 @@ class Settings:
     crop: bool = False
     per_tile: int = 0
     seed: int = 0
-    stylizer: str = pairs.SHIPPED
+    stylizer: str = stylizer_files.SHIPPED
     format: str = "jpg"
 
     def __post_init__(self):
@@ -221,7 +227,7 @@ def _stylize_one(settings: Settings, pair, contents, styles, seeds) -> jax.Array
       styles: [1, T, ...], as `Stylizer.fit_style` returns them.
       seeds: uint32 [1]; the T tiles' keys are split off from it.
     """
-    tiles = jigsaw.cut_tiles(_unit(contents), settings.grid)[0]
+    tiles = puzzle.cut_tiles(_unit(contents), settings.grid)[0]
     strengths = jnp.full(len(tiles), settings.alpha)
     if pair is not None:
         tiles = _restyle(pair, tiles, styles[0], strengths)
@@ -229,7 +235,7 @@ def _stylize_one(settings: Settings, pair, contents, styles, seeds) -> jax.Array
         rngs = jax.random.split(jax.random.key(seeds[0]), len(tiles))
         diversify = DIVERSIFIERS[settings.method]
         tiles = diversify(rngs, tiles, _unit(styles[0]), strengths)
-    return jnp.rint(jigsaw.join_tiles(tiles[None]) * 255).astype(jnp.uint8)
+    return jnp.rint(puzzle.join_tiles(tiles[None]) * 255).astype(jnp.uint8)
 
 
 def _restyle(pair: adain.Pair, contents, styles, strengths) -> jax.Array:

@@ -12,15 +12,20 @@ import numpy as np
 from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
-from jigsaw_shape.data.pipeline import ImageStore, epoch_order
+from jigsaw_shape.data.image_store import ImageStore, epoch_order
 from jigsaw_shape.data.splits import Splits
 from jigsaw_shape.diversify.schedule import Styling
-from jigsaw_shape.evals import core
-from jigsaw_shape.evals.suite import evaluate_run
-from jigsaw_shape.training import optim, setup
+from jigsaw_shape.runs.logbook import Logbook
+from jigsaw_shape.training import (
+    learner as learner_lib,
+)
+from jigsaw_shape.training import (
+    optimizer as optimizer_lib,
+)
+from jigsaw_shape.training import predict as predict_lib
 from jigsaw_shape.training import step as step_lib
-from jigsaw_shape.training.checkpoint import Checkpoints
-from jigsaw_shape.training.logbook import Logbook
+from jigsaw_shape.training.checkpoints import Checkpoints
+from jigsaw_shape.training.evaluation import evaluate_run
 from jigsaw_shape.training.progress import Progress
 
 
@@ -36,9 +41,9 @@ def run(
     config: ConfigDict,
     directory: pathlib.Path,
     *,
-    learner: setup.Learner,
+    learner: learner_lib.Learner,
     variables: dict,
-    schedule: setup.Schedule,
+    schedule: learner_lib.Schedule,
     store: ImageStore,
     splits: Splits,
     cue_conflict: ImageStore | None,
@@ -50,22 +55,22 @@ def run(
     Args:
       config: The run's configuration.
       directory: Where rows and checkpoints go.
-      learner: See `setup.make_learner`.
+      learner: See `learner.make_learner`.
       variables: The weights to start from where there is no checkpoint.
-      schedule: See `setup.make_schedule`.
+      schedule: See `learner.make_schedule`.
       store: The images.
       splits: Which of them are for what.
       cue_conflict: Images whose shape and texture disagree, if the data set has any.
-      styling: See `setup.load_styling`; on every device.
+      styling: See `learner.load_styling`; on every device.
       progress: What the person at the terminal sees.
 
     Raises:
       NonFiniteError: Names the step and the term; the last checkpoint is good.
       InterruptedRunError: SIGTERM or Ctrl-C came; the state is saved.
     """
-    optimizer = optim.make_optimizer(config, schedule.n_steps)
+    optimizer = optimizer_lib.make_optimizer(config, schedule.n_steps)
     state = step_lib.init_state(
-        variables, optimizer, setup.step_rng(config), config.optim.ema_decay > 0
+        variables, optimizer, learner_lib.step_rng(config), config.optim.ema_decay > 0
     )
     update = step_lib.make_update(
         learner.model,
@@ -77,10 +82,10 @@ def run(
         config.optim.ema_decay,
         learner.reversal,
     )
-    predict = setup.make_predict(config, learner)
+    predict = learner_lib.make_predict(config, learner)
 
     def evaluate(state):
-        predict_fn = core.make_predict_fn(
+        predict_fn = predict_lib.make_predict_fn(
             predict, step_lib.shard, state.variables, config.eval.batch_size
         )
         return dict(
@@ -136,7 +141,7 @@ def training_chunks(
     config: ConfigDict,
     store: ImageStore,
     splits: Splits,
-    schedule: setup.Schedule,
+    schedule: learner_lib.Schedule,
     first: int,
 ) -> Iterator[np.ndarray]:
     """Yields the image indices of each batch after step `first`, to the run's end."""
@@ -161,7 +166,7 @@ class _Watch:
     def __init__(self, config, schedule, logbook, progress, first):
         self._config, self._schedule = config, schedule
         self._logbook, self._progress = logbook, progress
-        self._lr = optim.make_schedule(config, schedule.n_steps)
+        self._lr = optimizer_lib.make_schedule(config, schedule.n_steps)
         self._pending = []
         self._domain_accuracy = {}  # of the latest row
         self._since = None  # unknown until the first step has compiled

@@ -15,8 +15,8 @@ import optax
 from clu import metrics
 from flax import struct
 
-from jigsaw_shape import augment, jigsaw
 from jigsaw_shape.models.multitask import Multitask
+from jigsaw_shape.pixels import augment, puzzle
 from jigsaw_shape.training.losses import Term
 from jigsaw_shape.training.view import View
 
@@ -275,9 +275,9 @@ def make_predict(
     def predict(variables, bank, batch):
         images = augment.resize(_stored_images(bank, batch), size_px)
         if "order" in batch:
-            tiles = jigsaw.cut_tiles(images, grid)
-            tiles = jigsaw.shuffle_tiles(tiles, batch["order"], permutations)
-            images = jigsaw.join_tiles(tiles)
+            tiles = puzzle.cut_tiles(images, grid)
+            tiles = puzzle.shuffle_tiles(tiles, batch["order"], permutations)
+            images = puzzle.join_tiles(tiles)
         outputs = model.apply(variables, images, train=False)
         return jax.lax.all_gather(outputs, AXIS, tiled=True)
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from jigsaw_shape import augment, jigsaw
 from jigsaw_shape.diversify.schedule import make_schedule
+from jigsaw_shape.pixels import augment, puzzle
 
 # A compiler may round the same image differently in two places.
 _ROUNDING = 1e-5
@@ -81,7 +81,7 @@ def make_view(config: ConfigDict, permutations: np.ndarray) -> View:
             saturation=settings.saturation,
             hue=settings.hue,
         )
-        orders = jigsaw.sample_orders(
+        orders = puzzle.sample_orders(
             order_rngs, len(permutations), config.jigsaw.bias_whole_image
         )
         styled = jnp.zeros(len(images), bool)
@@ -94,10 +94,10 @@ def make_view(config: ConfigDict, permutations: np.ndarray) -> View:
             styled = jnp.abs(images - natural).max((1, 2, 3)) > _ROUNDING
 
         def as_puzzle(images):
-            tiles = jigsaw.cut_tiles(images, grid)
+            tiles = puzzle.cut_tiles(images, grid)
             tiles = augment.random_grayscale(grey_rngs, tiles, settings.tile_grayscale)
-            tiles = jigsaw.shuffle_tiles(tiles, orders, permutations)
-            return jigsaw.join_tiles(tiles)
+            tiles = puzzle.shuffle_tiles(tiles, orders, permutations)
+            return puzzle.join_tiles(tiles)
 
         if not in_both_styles:
             return Seen(as_puzzle(images), orders, styled)

@@ -1,0 +1,248 @@
+"""Which runs a benchmark is made of, and the commands that run them."""
+
+import contextlib
+import dataclasses
+import json
+import pathlib
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+
+from ml_collections import ConfigDict
+
+from jigsaw_shape import checks
+from jigsaw_shape import config as config_lib
+from jigsaw_shape.benchmarking import random_search
+from jigsaw_shape.data import sources
+from jigsaw_shape.presets import PRESETS
+from jigsaw_shape.runs import benchmark_files, fingerprint
+from jigsaw_shape.runs.benchmark_files import Run
+from jigsaw_shape.system.lock import lock
+
+# (arguments of `train`) -> the configuration that they make
+Load = Callable[[Sequence[str]], ConfigDict]
+
+# What the benchmark itself sets in each run.
+OWN_FIELDS = ("seed", "data.target", "workdir", "preset")
+
+
+def enumerate_runs(
+    load: Load,
+    file: str,
+    *,
+    presets: Sequence[str],
+    targets: Sequence[str],
+    seeds: Sequence[int],
+    overrides: Sequence[str] = (),
+    n_trials: int = 0,
+    own_ranges: Mapping[str, random_search.Range] | None = None,
+) -> list[Run]:
+    """Returns every run, seed by seed: all methods are compared before a second seed.
+
+    Args:
+      load: Makes a configuration of arguments.
+      file: The configuration file, without a preset.
+      presets: Names.
+      targets: Held-out domains, or `["all"]`: each that is not a source by name.
+      seeds: At least one.
+      overrides: `--config.key=value` for all runs.
+      n_trials: Above 0: a search of so many trials a run.
+      own_ranges: Of the search, in place of those that `random_search.RANGES` declares.
+
+    Raises:
+      ValueError: An unknown preset or domain, an override of what the benchmark sets,
+        a range that is not drawn from, or a configuration that cannot work.
+    """
+    own_ranges = own_ranges or {}
+    fixed = {a.partition("=")[0].removeprefix("--config."): a for a in overrides}
+    _refuse_own(fixed | {key: f"--range {key}" for key in own_ranges})
+    unknown = [name for name in presets if name not in PRESETS]
+    if unknown:
+        raise ValueError(f"--presets {unknown[0]}: {', '.join(PRESETS)}")
+    for what, names in (
+        ("presets", presets),
+        ("targets", targets),
+        ("seeds", seeds),
+    ):
+        if len(set(names)) < len(names) or not names:
+            raise ValueError(f"--{what} {','.join(map(str, names))}: each once")
+    for key in own_ranges:
+        if key in fixed:
+            raise ValueError(f"--range {key} and {fixed[key]}: one of them")
+    ranges = {key: r for key, r in random_search.RANGES.items() if key not in fixed}
+    ranges |= own_ranges
+    targets = _targets(load([f"--config={file}:{presets[0]}", *overrides]), targets)
+    runs = []
+    for seed in seeds:
+        for target in targets:
+            for preset in presets:
+                arguments = [
+                    f"--config={file}:{preset}",
+                    *overrides,
+                    f"--config.data.target={target}",
+                    f"--config.seed={seed}",
+                ]
+                config = load(arguments)
+                first = _make(config, arguments, None, {}, fingerprint.digest(config))
+                if not n_trials:
+                    runs.append(first)
+                    continue
+                for trial in range(n_trials):
+                    drawn = random_search.draw(config, ranges, seed=seed, trial=trial)
+                    drawn_arguments = [
+                        *arguments,
+                        *(f"--config.{key}={value}" for key, value in drawn.items()),
+                    ]
+                    tried = load(drawn_arguments)
+                    runs.append(
+                        _make(tried, drawn_arguments, trial, drawn, first.settings)
+                    )
+    _refuse_unused(own_ranges, runs, n_trials)
+    return runs
+
+
+def _make(config, arguments, trial, drawn, method) -> Run:
+    checks.check(config, n_devices=1)
+    digest = fingerprint.digest(config)
+    parts = [config.preset, config.data.target, f"s{config.seed}"]
+    parts += [] if trial is None else [f"t{trial}"]
+    name = "-".join([*parts, digest])
+    return Run(
+        name=name,
+        preset=config.preset,
+        target=config.data.target,
+        seed=config.seed,
+        settings=digest,
+        arguments=tuple(arguments),
+        config=json.loads(fingerprint.to_json(config)),
+        method=method,
+        trial=trial,
+        # As JSON has them, so that a plan that is read again is the same.
+        drawn=json.loads(json.dumps(drawn)),
+    )
+
+
+def _refuse_own(arguments: Mapping[str, str]) -> None:
+    """Refuses fields that the benchmark sets, by the arguments that name them."""
+    instead = {"seed": "--seeds", "data.target": "--targets", "preset": "--presets"}
+    for key, argument in arguments.items():
+        if key in OWN_FIELDS:
+            use = instead.get(key, "--out")
+            raise ValueError(f"{argument}: a benchmark sets it itself: use {use}")
+
+
+def _refuse_unused(ranges: Mapping, runs: Sequence[Run], n_trials: int) -> None:
+    if ranges and not n_trials:
+        raise ValueError(f"--range {next(iter(ranges))} goes with --search N")
+    for key in ranges:
+        if n_trials > 1 and not any(key in run.drawn for run in runs):
+            presets = ", ".join(dict.fromkeys(run.preset for run in runs))
+            raise ValueError(f"--range {key}: {presets} leave it off")
+
+
+def _targets(config: ConfigDict, named: Sequence[str]) -> list[str]:
+    domains = sources.known_domains(config.data)
+    learned = config_lib.source_names(config)
+    if list(named) == ["all"]:
+        domains = domains or sources.load_dataset(config.data).domains
+        return [domain for domain in domains if domain not in learned]
+    for name in named:
+        if domains and name not in domains:
+            raise ValueError(
+                f"--targets {name}: {config.data.name} has {', '.join(domains)}; or all"
+            )
+        if name in learned:
+            raise ValueError(f"--targets {name} is among config.data.sources")
+    return list(named)
+
+
+def write_plans(runs: Sequence[Run], out: pathlib.Path) -> None:
+    """Writes each run's `plan.json`, so that what is missing can be seen.
+
+    Plans of the same run under other settings, of which nothing came, are dropped.
+    Callers that share the directory do this one after another.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    which = {_which(dataclasses.asdict(run)): run.name for run in runs}
+    with lock(out / benchmark_files.LOCK):
+        for path in out.glob(f"*/{benchmark_files.PLAN}"):
+            plan = benchmark_files.read_plan(path.parent)
+            stale = which.get(_which(plan), path.parent.name) != path.parent.name
+            if stale and [p.name for p in path.parent.iterdir()] == [
+                benchmark_files.PLAN
+            ]:
+                path.unlink()
+                with contextlib.suppress(OSError):  # a caller has just begun it
+                    path.parent.rmdir()
+        for run in runs:
+            benchmark_files.write_plan(run, out / run.name)
+
+
+def other_runs(runs: Sequence[Run], out: pathlib.Path) -> list[str]:
+    """Returns the names of runs in `out` that are not among `runs`, sorted."""
+    there = {path.parent.name for path in out.glob(f"*/{benchmark_files.PLAN}")}
+    return sorted(there - {run.name for run in runs})
+
+
+def _which(plan: Mapping) -> tuple:
+    return plan["preset"], plan["target"], plan["seed"], plan["trial"]
+
+
+def command(run: Run, out: pathlib.Path, python: str = "python") -> list[str]:
+    """Returns the command that trains `run`."""
+    workdir = f"--workdir={out / run.name}"
+    return [python, "-m", "jigsaw_shape.train", *run.arguments, workdir]
+
+
+def shard(runs: Sequence[Run], text: str) -> list[Run]:
+    """Returns the runs of shard `i/n`: each n-th, from the i-th, counted from 0.
+
+    Raises:
+      ValueError: `text` is not two numbers, or i is not below n.
+    """
+    part, _, n_parts = text.partition("/")
+    if not (part.isdecimal() and n_parts.isdecimal() and int(part) < int(n_parts)):
+        raise ValueError(f"--shard {text}: 0/N to N-1/N, such as 0/4")
+    return list(runs[int(part) :: int(n_parts)])
+
+
+def slurm_script(
+    runs: Sequence[Run], missing: Sequence[int], out: pathlib.Path, argv: Sequence[str]
+) -> str:
+    """Returns a batch script whose array has a task for each missing run.
+
+    Args:
+      runs: All of the benchmark.
+      missing: Indices into `runs`, at least one.
+      out: The benchmark's directory.
+      argv: The benchmark's arguments, without `--slurm`.
+    """
+    again = shlex.join(["python", "-m", "jigsaw_shape.benchmark", *argv])
+    log = shlex.quote(str(out / "slurm-%A_%a.txt"))
+    return f"""\
+#!/bin/bash
+# {len(missing)} of {len(runs)} runs. Submit from this directory, in the environment of
+# jigsaw_shape:  sbatch [--time=... --partition=...] FILE.  What sbatch is told goes
+# before the lines below. Submitted again, it goes on with what is missing.
+#SBATCH --job-name=jigsaw_shape
+#SBATCH --array={_ranges(missing)}
+#SBATCH --gpus=1
+#SBATCH --cpus-per-task=8
+#SBATCH --mem=32G
+#SBATCH --time=12:00:00
+#SBATCH --signal=B:TERM@120
+#SBATCH --output={log}
+
+# The signal comes two minutes before the time is up: the run saves itself.
+exec {again} --shard "$SLURM_ARRAY_TASK_ID/{len(runs)}"
+"""
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Returns `0-3,7` for 0, 1, 2, 3, 7."""
+    parts, numbers = [], sorted(numbers)
+    for number in numbers:
+        if parts and number == parts[-1][1] + 1:
+            parts[-1][1] = number
+        else:
+            parts.append([number, number])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)

@@ -1,0 +1,208 @@
+"""Runs one after another, each in a process of its own.
+
+A run that crashes ends alone, and gives its memory back. Several callers may share a
+directory: a lock in each run's directory says who is at it.
+"""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+
+from jigsaw_shape.runs import benchmark_files, rows
+from jigsaw_shape.runs.benchmark_files import Run
+from jigsaw_shape.system import command_line
+from jigsaw_shape.system.lock import lock
+
+_POLL_S = 0.1
+_SHOW_EVERY_S = 2.0
+_TAIL_BYTES = 4000
+# JAX writes a note on its shortened tracebacks below the error, which is to come last.
+_UNFILTERED = {"JAX_TRACEBACK_FILTERING": "off"}
+
+FINISHED, FAILED, STOPPED, ELSEWHERE = "finished", "failed", "stopped", "elsewhere"
+
+
+@dataclasses.dataclass
+class Tally:
+    """How many runs there were of each outcome, by the runs' names.
+
+    Attributes:
+      finished: Now or before.
+      failed: With the reason of each.
+      stopped: Asked to stop, and saved; or not begun since.
+      elsewhere: Another process is at them.
+    """
+
+    finished: list[str] = dataclasses.field(default_factory=list)
+    failed: dict[str, str] = dataclasses.field(default_factory=dict)
+    stopped: list[str] = dataclasses.field(default_factory=list)
+    elsewhere: list[str] = dataclasses.field(default_factory=list)
+
+
+def run_all(
+    runs: Sequence[Run],
+    out: pathlib.Path,
+    command: Callable[[Run], list[str]],
+    console: Console,
+) -> Tally:
+    """Runs what is missing, and returns what came of everything.
+
+    SIGTERM or Ctrl-C stops the run that is under way, which saves itself, and what
+    would follow; a second one kills it.
+
+    Args:
+      runs: In order.
+      out: The benchmark's directory.
+      command: The command of a run.
+      console: Where to say what happens.
+    """
+    tally = Tally()
+    with _Stop() as stop:
+        for i, run in enumerate(runs, 1):
+            label = f"[{i}/{len(runs)}] {describe(run)}"
+            if stop.came:
+                tally.stopped.append(run.name)
+                continue
+            try:
+                outcome, words = _run_one(
+                    run, out / run.name, command, console, stop, label
+                )
+            except OSError as error:  # its directory, not its training
+                outcome, words = FAILED, f"FAILED: {error}"
+            console.print(f"{label}: {words}", soft_wrap=True)
+            if outcome == FAILED:
+                tally.failed[run.name] = words
+            else:
+                getattr(tally, outcome).append(run.name)
+    return tally
+
+
+def describe(run: Run) -> str:
+    """Returns a run in words."""
+    trial = "" if run.trial is None else f", trial {run.trial}"
+    return f"{run.preset} on {run.target}, seed {run.seed}{trial}"
+
+
+def _run_one(run, directory, command, console, stop, label) -> tuple[str, str]:
+    """Returns the outcome of a run and words about it."""
+    if benchmark_files.is_finished(directory):
+        return FINISHED, "finished before"
+    directory.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(lock(directory / benchmark_files.LOCK, wait=False))
+            # A run whose benchmark was killed may go on by itself.
+            with lock(directory / benchmark_files.TRAIN_LOCK, wait=False):
+                pass
+        except BlockingIOError:
+            return ELSEWHERE, "another process is at it"
+        if benchmark_files.is_finished(directory):  # meanwhile
+            return FINISHED, "finished before"
+        benchmark_files.write_plan(run, directory)
+        (directory / benchmark_files.FAILED).unlink(missing_ok=True)
+        began_s = time.monotonic()
+        code, reason = _train(command(run), directory, console, stop, label)
+        minutes = (time.monotonic() - began_s) / 60
+        if code == 0 and benchmark_files.is_finished(directory):
+            return FINISHED, f"{_accuracies(directory)} ({minutes:.1f} min)"
+        if code == command_line.INTERRUPTED or stop.came:
+            return STOPPED, "stopped; the same command goes on"
+        if code < 0:  # the last line that it wrote says nothing about that
+            name = signal.Signals(-code).name
+            hint = ", perhaps for want of memory" * (name == "SIGKILL")
+            reason = f"killed by {name}{hint}"
+        reason = reason or ("no result rows" if code == 0 else "it said nothing")
+        benchmark_files.write_failure(directory, code, reason)
+        log = directory / benchmark_files.LOG
+        return FAILED, f"FAILED with code {code}: {reason} (see {log})"
+
+
+def _train(arguments, directory, console, stop, label) -> tuple[int, str]:
+    """Returns the exit code of a training process and the last line that it wrote."""
+    path = directory / benchmark_files.LOG
+    with path.open("ab") as log:
+        begin = log.tell()
+        # A session of its own: Ctrl-C reaches it through us, once, as SIGTERM.
+        process = subprocess.Popen(
+            arguments,
+            env={**_UNFILTERED, **os.environ},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        with stop.forwarding(process), console.status(label) as status:
+            shown_s = 0.0
+            while process.poll() is None:
+                time.sleep(_POLL_S)
+                if console.is_terminal and time.monotonic() - shown_s > _SHOW_EVERY_S:
+                    shown_s = time.monotonic()
+                    status.update(f"{label}{_progress(directory)}")
+    with path.open("rb") as log:
+        log.seek(max(begin, path.stat().st_size - _TAIL_BYTES))
+        lines = log.read().decode(errors="replace").splitlines()
+    written = [line.strip() for line in lines if line.strip()]
+    return process.returncode, written[-1] if written else ""
+
+
+def _progress(directory: pathlib.Path) -> str:
+    trained = [row for row in rows.read(directory) if row["kind"] == "train"]
+    if not trained:
+        return ": starting"
+    last = trained[-1]
+    speed = last.get("images_per_s")
+    pace = "" if speed is None else f", {speed:.0f} images/s"
+    return f": epoch {last['epoch']:.1f}, step {last['step']}{pace}"
+
+
+def _accuracies(directory: pathlib.Path) -> str:
+    chosen = [
+        row
+        for row in rows.read(directory)
+        if row["kind"] == "result" and row["selection"] == "val"
+    ]
+    target, val = (chosen[0][name] for name in ("target/accuracy", "val/accuracy"))
+    return f"target {100 * target:.1f}, source val {100 * val:.1f}"
+
+
+class _Stop:
+    """Remembers SIGTERM and Ctrl-C, and passes them on to the run that is under way."""
+
+    _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+    def __init__(self):
+        self.came = False
+        self._process = None
+
+    def __enter__(self):
+        self._previous = {s: signal.signal(s, self._pass_on) for s in self._SIGNALS}
+        return self
+
+    def __exit__(self, *exc_info):
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    @contextlib.contextmanager
+    def forwarding(self, process: subprocess.Popen):
+        self._process = process
+        if self.came:  # between the last look and the start
+            process.terminate()
+        try:
+            yield
+        finally:
+            self._process = None
+
+    def _pass_on(self, *_):
+        first, self.came = not self.came, True
+        if self._process is not None and self._process.poll() is None:
+            if first:
+                self._process.terminate()
+            else:
+                self._process.kill()

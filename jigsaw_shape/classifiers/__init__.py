@@ -1,0 +1,1 @@
+"""Networks that answer images: opened here, all of one type."""

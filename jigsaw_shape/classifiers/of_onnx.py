@@ -1,0 +1,281 @@
+"""Any framework's classifier, as an ONNX file. Needs the extra `[onnx]`."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+from jigsaw_shape.classifiers.classifier import Model
+from jigsaw_shape.measures import imagenet16
+from jigsaw_shape.pixels import augment
+from jigsaw_shape.system import onnx_session
+
+_DEFAULT_PX = 224
+_OUR_OWN = "jigsaw_shape"  # producer, and a key of the metadata, of our own files
+INSIDE = "inside the file"  # what rows say of their normalization
+_FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+_OUTPUTS = ("logits", "classification")  # names preferred among several outputs
+_KEYS = (  # of the metadata, that are read; each is JSON
+    *("mean", "std", "classes", "image_size", "input_px"),
+    onnx_session.NORMALIZES_INSIDE,
+)
+_FEATURES = "features"  # an output of that name, [B, F], is the pooled features
+
+_resize = jax.jit(augment.resize, static_argnums=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pixels:
+    """What a network wants its pixels to be; None: what the file says.
+
+    Attributes:
+      mean: What is subtracted from RGB, a channel.
+      std: What the difference is divided by, a channel.
+      scale: The largest pixel before that: 1 or 255.
+    """
+
+    mean: Sequence[float] | None = None
+    std: Sequence[float] | None = None
+    scale: float | None = None
+
+
+def open_onnx(
+    path: pathlib.Path,
+    *,
+    name: str,
+    batch_size: int,
+    classes: Sequence[str] = (),
+    pixels: Pixels = Pixels(),
+) -> Model:
+    """Returns the classifier of an ONNX file.
+
+    Its input is [B, 3, H, W] or [B, H, W, 3]. Floats are normalized with `pixels`, or
+    with the file's metadata `mean`, `std` (JSON lists for pixels in [0, 1]), but where
+    that says `normalizes_inside`, as this project's does, they stay in [0, 1]. uint8
+    input is RGB in 0..255 as it is. Of several outputs `logits` or `classification` is
+    taken, else the only [B, n]: 1,000 scores are mapped to the 16 categories, others
+    need their `classes`. Logits and probabilities will both do. An output `features`,
+    [B, F], is kept beside them.
+
+    Args:
+      path: The file.
+      name: For rows.
+      batch_size: Images a call, where the file leaves that open.
+      classes: Names of its scores; none: the file's metadata `classes`, a JSON list.
+      pixels: Overrides the file's metadata.
+
+    Raises:
+      ValueError: onnxruntime is missing, the file is none that it loads, or it does not
+        say what is needed; names the file and what was expected.
+    """
+    onnx_session.refuse_missing("--onnx", "onnxruntime")
+    if not path.is_file():
+        raise ValueError(f"--onnx {path}: no such file")
+    session = onnx_session.open_session(path)
+    facts = _metadata(path, session)
+    entry = _Entry(path, session, facts, pixels)
+    output, n_scores = _output(path, session)
+    has_features = output != _FEATURES and _FEATURES in _matrices(session)
+    wanted = [output, _FEATURES] if has_features else [output]
+    classes, mapped = _label_space(path, n_scores, tuple(classes), facts)
+
+    def predict(images, orders=None):
+        shown = entry.prepare(images)
+        answers = [session.run(wanted, {entry.name: p}) for p in entry.parts(shown)]
+        scores, *rest = (
+            np.concatenate(parts)[: len(images)].astype(np.float32)
+            for parts in zip(*answers, strict=True)
+        )
+        scores = imagenet16.category_scores(scores) if mapped else scores
+        return dict(zip(("classification", _FEATURES), (scores, *rest), strict=False))
+
+    return Model(
+        name=name,
+        classes=classes,
+        size_px=entry.size_px,
+        batch_size=batch_size,
+        predict=predict,
+        has_features=has_features,
+        about={"weights": path.name, "image_size": entry.size_px, **entry.about()},
+    )
+
+
+class _Entry:
+    """A session's input: how images get into it."""
+
+    def __init__(self, path, session, facts, pixels: Pixels):
+        inputs = session.get_inputs()
+        wanted = "one input [B, 3, H, W] or [B, H, W, 3] of squares, float or uint8"
+        if len(inputs) != 1:
+            names = ", ".join(one.name for one in inputs)
+            raise ValueError(f"{path} has the inputs {names}: expected {wanted}")
+        self.name, shape, kind = inputs[0].name, inputs[0].shape, inputs[0].type
+        found = f"{path}: its input {self.name} is {kind} {shape}, expected {wanted}"
+        if len(shape) != 4 or (kind not in _FLOATS and kind != "tensor(uint8)"):
+            raise ValueError(found)
+        self._channels_first = shape[1] == 3
+        if not self._channels_first and shape[3] != 3:
+            raise ValueError(found)
+        sides = shape[2:4] if self._channels_first else shape[1:3]
+        fixed = {side for side in sides if isinstance(side, int)}
+        if len(fixed) > 1:
+            raise ValueError(found)
+        self.size_px = fixed.pop() if fixed else _side(path, facts)
+        self._fixed_batch = shape[0] if isinstance(shape[0], int) else None
+        self._kind = _FLOATS.get(kind, np.uint8)
+        self._mean, self._std, self._scale = self._pixels(path, session, facts, pixels)
+
+    def _pixels(self, path, session, facts, pixels):
+        named = pixels.mean is not None, pixels.std is not None
+        if any(named) and not all(named):
+            raise ValueError("give both --mean and --std, or neither")
+        # What normalizes inside may stand beside others, which the flags are for.
+        if self._kind == np.uint8:
+            return None, None, 255
+        if _normalizes_inside(session, facts):
+            return None, None, 1
+        mean = facts.get("mean") if pixels.mean is None else pixels.mean
+        std = facts.get("std") if pixels.std is None else pixels.std
+        if mean is None or std is None:
+            raise ValueError(
+                f"{path} does not say how its pixels are normalized (metadata mean and "
+                "std): give --mean R,G,B and --std R,G,B"
+            )
+        mean, std = _triple(path, "mean", mean), _triple(path, "std", std)
+        if not (std > 0).all():
+            raise ValueError(f"{path}: std is {std.tolist()}, expected above 0")
+        scale = pixels.scale or 1
+        if not any(named):  # the file's are of pixels in [0, 1]
+            mean, std = mean * scale, std * scale
+        return mean, std, scale
+
+    def prepare(self, images) -> np.ndarray:
+        """Returns pixels as the network wants them, of float32 [b, H, W, 3]."""
+        if images.shape[1:3] != (self.size_px, self.size_px):
+            images = _resize(images, self.size_px)
+        shown = np.asarray(images, np.float32) * self._scale
+        if self._kind == np.uint8:
+            shown = np.clip(np.rint(shown), 0, 255)
+        elif self._mean is not None:
+            shown = (shown - self._mean) / self._std
+        if self._channels_first:
+            shown = shown.transpose(0, 3, 1, 2)
+        return np.ascontiguousarray(shown, self._kind)
+
+    def parts(self, shown):
+        """Yields calls' worth of images, padded where the file fixes their number."""
+        n = self._fixed_batch or len(shown)
+        for start in range(0, len(shown), n):
+            part = shown[start : start + n]
+            yield part if len(part) == n else np.resize(part, (n, *part.shape[1:]))
+
+    def about(self) -> dict:
+        """Returns what rows say of the normalization."""
+        if self._mean is None:
+            return {"normalization": INSIDE}
+        return {
+            "normalization": f"mean {_numbers(self._mean)}, std {_numbers(self._std)} "
+            f"on 0..{self._scale:g}"
+        }
+
+
+def _side(path, facts) -> int:
+    """Returns the side of the squares that a file of any size is shown."""
+    for key in ("input_px", "image_size"):
+        side = facts.get(key)
+        if side is not None and (not isinstance(side, int) or side < 1):
+            raise ValueError(
+                f"{path}: its metadata {key} is {side!r}, expected a whole number, "
+                "the side of its squares"
+            )
+    return facts.get("input_px") or facts.get("image_size") or _DEFAULT_PX
+
+
+def _triple(path, what, values) -> np.ndarray:
+    """Returns one finite number, or three, of a file's metadata or the flags."""
+    try:
+        numbers = np.asarray(values, np.float32).ravel()
+    except (TypeError, ValueError):
+        numbers = np.empty(0)
+    if len(numbers) not in (1, 3) or not np.isfinite(numbers).all():
+        raise ValueError(f"{path}: {what} is {values!r}, expected three finite numbers")
+    return numbers
+
+
+def _normalizes_inside(session, facts) -> bool:
+    """Returns whether the program normalizes its pixels; tools keep what says so.
+
+    Our own files from before that key say it by their producer, which tools replace, or
+    by the version that wrote them, which they keep.
+    """
+    stated = facts.get(onnx_session.NORMALIZES_INSIDE)
+    if stated is not None:
+        return stated is True
+    meta = session.get_modelmeta()
+    return _OUR_OWN in (meta.producer_name, *meta.custom_metadata_map)
+
+
+def _numbers(values) -> str:
+    return "(" + ", ".join(f"{value:g}" for value in values) + ")"
+
+
+def _metadata(path, session) -> dict:
+    facts = {}
+    for key, text in session.get_modelmeta().custom_metadata_map.items():
+        if key in _KEYS:
+            try:
+                facts[key] = json.loads(text)
+            except ValueError as error:
+                raise ValueError(
+                    f"{path}: its metadata {key} is {text!r}, expected JSON"
+                ) from error
+    return facts
+
+
+def _matrices(session) -> dict[str, list]:
+    """Returns the shapes of the outputs [B, n] by name."""
+    return {o.name: o.shape for o in session.get_outputs() if len(o.shape) == 2}
+
+
+def _output(path, session) -> tuple[str, int | None]:
+    """Returns the output's name and its number of scores, None where that is open."""
+    outputs = _matrices(session)
+    if len(outputs) == 2:  # one of which is no scores
+        outputs.pop(_FEATURES, None)
+    named = [name for name in _OUTPUTS if name in outputs]
+    if not named and len(outputs) != 1:
+        shapes = ", ".join(f"{o.name} {o.shape}" for o in session.get_outputs())
+        raise ValueError(
+            f"{path} has the outputs {shapes}: expected one of scores [B, n], or one "
+            f"called {' or '.join(_OUTPUTS)}"
+        )
+    name = named[0] if named else next(iter(outputs))
+    n_scores = outputs[name][1]
+    return name, n_scores if isinstance(n_scores, int) else None
+
+
+def _label_space(path, n_scores, classes, facts) -> tuple[tuple[str, ...], bool]:
+    """Returns the classes, and whether 1,000 scores become the 16 categories."""
+    stated = facts.get("classes") or []
+    if not isinstance(stated, list) or not all(isinstance(c, str) for c in stated):
+        raise ValueError(
+            f"{path}: its metadata classes is {stated!r}, expected a list of names"
+        )
+    classes = classes or tuple(stated)
+    if n_scores in (None, imagenet16.N_CLASSES) and not classes:
+        return imagenet16.CATEGORIES, True
+    all_named = len(classes) == imagenet16.N_CLASSES  # by ImageNet's own names
+    if all_named and n_scores in (None, imagenet16.N_CLASSES):
+        return imagenet16.CATEGORIES, True
+    if not classes and n_scores == len(imagenet16.CATEGORIES):
+        return imagenet16.CATEGORIES, False
+    if n_scores is not None and len(classes) != n_scores:
+        raise ValueError(
+            f"{path} answers with {n_scores} scores, but {len(classes)} classes are "
+            "named: give --classes FILE with a name a line, or a file of ImageNet's "
+            f"{imagenet16.N_CLASSES}"
+        )
+    return classes, False

@@ -1,0 +1,313 @@
+"""Files: found, downloaded, listed in folders and archives, extracted, decoded."""
+
+import http.client
+import io
+import os
+import pathlib
+import re
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from jigsaw_shape.system.download import download
+
+Parts = tuple[str, ...]  # a path below the folder or archive
+
+# Of pictures to learn from or to classify, in lower case, as far as the Pillow that is
+# installed reads them: `.avif` since 11.3, `.heic` with a plugin alone.
+_FORMATS = {"AVIF", "BMP", "GIF", "HEIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP"}
+SUFFIXES = frozenset(
+    suffix for suffix, kind in Image.registered_extensions().items() if kind in _FORMATS
+) - {".pfm"}  # floats
+_JUNK = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
+_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, EOFError)
+# A member's: RuntimeError is zipfile's of a password or a compression it does not know.
+_UNREADABLE = (*_DAMAGE, zlib.error, RuntimeError)
+_CHUNK = 1 << 20  # bytes
+_MAX_DEPTH = 8  # folders below the named one that are looked into
+# Pillow's formats whose pixels in mode I, 32 bits, fill 0..65535. A TIFF's may be any.
+_DEEP_FORMATS = ("PNG", "PPM")
+
+
+def list_files(source: pathlib.Path) -> dict[Parts, int]:
+    """Returns path and size of each file in a folder or archive, junk left out.
+
+    Raises:
+      ValueError: There is no such folder or archive, or the archive holds what could
+        escape from where it is extracted.
+    """
+    if source.is_dir():
+        return dict(sorted(_walk(source, ())))
+    return {parts: size for _, parts, size in _members(source)}
+
+
+def read_texts(source: pathlib.Path, files: Iterable[Parts]) -> dict[str, str]:
+    """Returns `{file name: text}` of files in a folder or archive, UTF-8."""
+    files = set(files)
+    if not files:
+        return {}
+    if source.is_dir():
+        data = {parts: source.joinpath(*parts).read_bytes() for parts in files}
+    else:
+        data = {
+            parts: member.read()
+            for member, parts, _ in _members(source)
+            if parts in files
+        }
+    return {parts[-1]: text.decode(errors="replace") for parts, text in data.items()}
+
+
+def read_texts_near(source: pathlib.Path, name: re.Pattern) -> dict[str, str]:
+    """Returns the texts called `name` beside or above `source`.
+
+    Looked for in the two folders above and in folders there for labels, lists or
+    splits; the first of them that has any.
+    """
+    for above in source.resolve().parents[:2]:
+        if not os.access(above, os.R_OK | os.X_OK):
+            continue
+        beside = [
+            entry
+            for entry in sorted(above.iterdir())
+            if re.search("label|split|list", entry.name.lower()) and entry.is_dir()
+        ]
+        for folder in (above, *beside):
+            if not os.access(folder, os.R_OK | os.X_OK):
+                continue
+            files = [(file,) for file in os.listdir(folder) if name.fullmatch(file)]
+            if files:
+                return read_texts(folder, files)
+    return {}
+
+
+def extract(archive: pathlib.Path, folder: pathlib.Path) -> None:
+    """Writes an archive's files, junk left out, below `folder`, which is made.
+
+    Raises:
+      ValueError: It is no archive, is damaged, or holds a link, a device or a path
+        that leads out of `folder`: refused before anything is written.
+    """
+    list_files(archive)  # refuses before the first file is written
+    for member, parts, _ in _members(archive):
+        path = folder.joinpath(*parts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as out:
+            member.copy_to(out)
+
+
+def find(
+    name: str,
+    *,
+    source_dir: str | os.PathLike,
+    manual: pathlib.Path,
+    mirrors: Sequence[str] = (),
+    fault_fn: Callable[[pathlib.Path], str],
+) -> pathlib.Path:
+    """Returns where a data set's files are, a folder or an archive.
+
+    Args:
+      name: Of the data set; `$NAME_DIR` may say where it is.
+      source_dir: What the user named; `""`: the environment, `manual`, `mirrors`.
+      manual: TFDS's folder for what users download themselves: an entry of the data
+        set's name, whatever its case and suffix.
+      mirrors: Addresses of archives, downloaded to `manual`.
+      fault_fn: As for `fetch`.
+
+    Raises:
+      ValueError: There is none; says what was tried.
+    """
+    variable = f"{name.upper()}_DIR"
+    named = source_dir or os.environ.get(variable)
+    if named:
+        source = pathlib.Path(named).expanduser().absolute()
+        if not source.exists():
+            origin = "" if source_dir else f" (from ${variable})"
+            raise ValueError(f"{source}{origin} does not exist.")
+        return source
+    for entry in sorted(manual.iterdir()) if manual.is_dir() else ():
+        stem = entry.name.lower().split(".")[0].replace("-", "_").replace(" ", "_")
+        if stem == name and entry.suffix not in (".part", ".tag"):
+            return entry
+    if not mirrors:
+        raise ValueError("No public mirror of it is known.")
+    try:
+        return fetch(mirrors, manual, name, fault_fn=fault_fn)
+    except ValueError as error:
+        raise ValueError(f"Downloading it failed: {error}") from error
+
+
+def fetch(
+    urls: Sequence[str],
+    folder: pathlib.Path,
+    name: str,
+    *,
+    fault_fn: Callable[[pathlib.Path], str],
+) -> pathlib.Path:
+    """Returns the archive that the first of `urls` to work gives, in `folder`.
+
+    An interrupted download goes on where it stopped, where the server can do that.
+
+    Args:
+      urls: http, https or file, tried in turn.
+      folder: Made where it is missing.
+      name: Of the archive, without a suffix.
+      fault_fn: Says what is wrong with an archive, `""` if it is the right one.
+
+    Raises:
+      ValueError: None of them gives the right archive; says why for each.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    reasons = []
+    for number, url in enumerate(urls):
+        part = folder / f"{name}.{number}.part"
+        try:
+            download(url, part)
+        except (OSError, http.client.HTTPException) as error:
+            if getattr(error, "code", 0) == 416:  # nothing after what is there
+                part.unlink()
+            reasons.append(f"{url}: {getattr(error, 'reason', None) or error}")
+            continue
+        try:
+            fault = fault_fn(part)
+        except ValueError as error:
+            fault = str(error)
+        if not fault:
+            suffix = "zip" if zipfile.is_zipfile(part) else "tar"
+            return part.rename(folder / f"{name}.{suffix}")
+        part.unlink()
+        reasons.append(f"{url}: {fault}")
+    raise ValueError("; ".join(reasons))
+
+
+def decode(
+    data: bytes, *, size_px: int = 0, background: tuple[int, int, int] | None = None
+) -> np.ndarray:
+    """Returns an encoded image's pixels: uint8 [H, W, 3], RGB.
+
+    Whatever the file stores becomes RGB as Pillow converts it: grey, palettes, CMYK;
+    transparency is dropped, as torchvision's loader drops it; of an animation the
+    first frame counts. 16 bits a channel are scaled to 8. EXIF orientation is applied.
+
+    Args:
+      data: A file in any format that Pillow reads.
+      size_px: If above 0, the result is resized to H = W = `size_px` with an
+        antialiased bilinear filter, squashing what is not square: nothing is cropped,
+        as in JiGen's evaluation.
+      background: RGB in 0..255, what shows through where the image is transparent;
+        None: the colours that are stored there, whatever they are.
+
+    Raises:
+      ValueError: Its pixels are floats, signed or of 32 bits: their range is not known.
+      Exception: The data are damaged; Pillow raises nearly any kind.
+    """
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+        ImageOps.exif_transpose(image, in_place=True)
+        is_wide = image.mode == "I" and image.format not in _DEEP_FORMATS
+        if is_wide or image.mode == "F":
+            kind = "signed or 32-bit integers" if is_wide else "floats"
+            raise ValueError(
+                f"its pixels are {kind}, whose range is not known: save it with 8 or "
+                "16 bits"
+            )
+        if image.mode.startswith("I"):
+            deep = np.clip(np.asarray(image), 0, 65535)
+            image = Image.fromarray(np.rint(deep / 257).astype(np.uint8))
+        if background is not None and image.has_transparency_data:
+            below = Image.new("RGBA", image.size, (*background, 255))
+            image = Image.alpha_composite(below, image.convert("RGBA"))
+        if image.mode == "P" and "transparency" in image.info:
+            image = image.convert("RGBA")
+        image = image.convert("RGB")
+        if size_px and image.size != (size_px, size_px):
+            image = image.resize((size_px, size_px), Image.Resampling.BILINEAR)
+        return np.array(image)
+
+
+class _Member:
+    """A file in an open archive."""
+
+    def __init__(self, archive, info, path: pathlib.Path):
+        self._archive, self._info, self._path = archive, info, path
+
+    def read(self) -> bytes:
+        out = io.BytesIO()
+        self.copy_to(out)
+        return out.getvalue()
+
+    def copy_to(self, out) -> None:
+        is_zip = isinstance(self._archive, zipfile.ZipFile)
+        open_fn = self._archive.open if is_zip else self._archive.extractfile
+        try:
+            with open_fn(self._info) as file:
+                while chunk := file.read(_CHUNK):
+                    out.write(chunk)
+        except _UNREADABLE as error:
+            name = self._info.filename if is_zip else self._info.name
+            raise ValueError(
+                f"{name} of {self._path} cannot be read: {error}"
+            ) from error
+
+
+def _members(path: pathlib.Path):
+    """Yields (member, parts, size) of each file in an archive, junk left out."""
+    if not path.exists():
+        raise ValueError(f"{path} does not exist")
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                for info in archive.infolist():
+                    mode = info.external_attr >> 16
+                    odd = bool(mode) and stat.S_IFMT(mode) not in (
+                        0,
+                        stat.S_IFREG,
+                        stat.S_IFDIR,
+                    )
+                    parts = _safe_parts(path, info.filename, odd=odd)
+                    if parts and not info.is_dir():
+                        yield _Member(archive, info, path), parts, info.file_size
+        elif tarfile.is_tarfile(path):
+            with tarfile.open(path) as archive:
+                for info in archive:
+                    odd = not (info.isfile() or info.isdir())
+                    parts = _safe_parts(path, info.name, odd=odd)
+                    if parts and info.isfile():
+                        yield _Member(archive, info, path), parts, info.size
+        else:
+            raise ValueError(f"{path} is neither a folder nor a zip or tar archive")
+    except (*_DAMAGE, OSError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def _safe_parts(archive: pathlib.Path, name: str, *, odd: bool) -> Parts:
+    """Returns a member's path, empty for junk; refuses one that could escape."""
+    path = pathlib.PurePosixPath(name.replace("\\", "/"))
+    escapes = path.is_absolute() or ".." in path.parts or ":" in path.parts[:1]
+    if re.match("[A-Za-z]:", name) or escapes:
+        raise ValueError(f"{archive} is refused: {name!r} leads out of it")
+    if odd:
+        raise ValueError(f"{archive} is refused: {name!r} is a link or a device")
+    return () if any(map(_is_junk, path.parts)) else path.parts
+
+
+def _walk(folder: pathlib.Path, above: Parts):
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if _is_junk(entry.name):
+                continue
+            parts = (*above, entry.name)
+            if entry.is_file():
+                yield parts, entry.stat().st_size
+            elif not entry.is_dir():
+                yield parts, 0  # a link to nothing: found out when it is read
+            elif len(parts) <= _MAX_DEPTH:
+                yield from _walk(pathlib.Path(entry.path), parts)
+
+
+def _is_junk(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _JUNK

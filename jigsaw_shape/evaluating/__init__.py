@@ -1,1 +1,0 @@
-"""What `evaluate` is made of: models opened, suites run, results written."""

@@ -1,0 +1,324 @@
+"""Do features of one domain find their class in another? Do they have their length?
+
+Similarity search is what features for drawings are wanted for: a sketch is to find
+photographs of its class. And networks trained on photographs answer flat pictures with
+shorter features, which thresholds and sums of features then overlook.
+
+Every function is of arrays alone; ties never depend on the order of the images.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from jigsaw_shape.measures import intervals
+
+KS = (1, 5, 10)
+# Names of domains of photographs, by which others' lengths are measured.
+PHOTOGRAPHS = ("photo", "photos", "photograph", "photographs", "real", "real_world")
+_BLOCK = 2**25  # similarities at a time, 128 MB
+
+
+class Retrieval(NamedTuple):
+    """How well queries find their class in a gallery.
+
+    Attributes:
+      map: Mean average precision over the queries; nan without one.
+      precision: For each k the mean share of the k nearest that are right; nan where a
+        query's gallery has fewer than k images.
+      n_queries: Queries with at least one image of their class in the gallery; only
+        they count.
+      chance: The mean share of the gallery that is right: what any order gives.
+      scores: float64 [n_queries], the average precision of each query that counts.
+    """
+
+    map: float
+    precision: dict[int, float]
+    n_queries: int
+    chance: float
+    scores: np.ndarray
+
+
+def unit(features: np.ndarray) -> np.ndarray:
+    """Returns features [N, F] at length 1, float32; those of length 0 stay as they are.
+
+    So a feature of length 0 has cosine similarity 0 to everything.
+    """
+    features = np.asarray(features, np.float32)
+    norms = np.linalg.norm(features, axis=1, keepdims=True)
+    return features / np.where(norms > 0, norms, 1)
+
+
+def retrieve(
+    features: np.ndarray,
+    labels: np.ndarray,
+    queries: np.ndarray,
+    gallery: np.ndarray,
+    ks: Sequence[int] = KS,
+) -> Retrieval:
+    """Returns how well queries find their class in a gallery by cosine similarity.
+
+    A query is never in its own gallery. An image is right if it has the query's label.
+
+    Average precision is the mean, over a query's R right images, of the precision at
+    each one's rank: (1 / R) sum_r P(rank of r). Images of equal similarity share the
+    rank of the last of them, so that P counts them all (scikit-learn's
+    `average_precision_score`). Precision at k is the expected share of right images
+    among the first k if images of equal similarity came in random order.
+
+    Args:
+      features: float32 [N, F].
+      labels: int [N].
+      queries: int [Q], indices.
+      gallery: int [G], indices, no image twice.
+      ks: k of the precisions, each at least 1.
+    """
+    vectors, labels = unit(features), np.asarray(labels)
+    own = np.full(len(labels), -1)
+    own[gallery] = np.arange(len(gallery))  # a query's column, if it is in the gallery
+    found, precisions, chances = [], {k: [] for k in ks}, []
+    rows = max(1, _BLOCK // max(1, len(gallery)))
+    for start in range(0, len(queries), rows):
+        block = queries[start : start + rows]
+        similarity = vectors[block] @ vectors[gallery].T
+        right = labels[block][:, None] == labels[gallery][None]
+        is_self = own[block][:, None] == np.arange(len(gallery))[None]
+        for part in _scores(similarity, right, is_self, ks):
+            found.append(part[0])
+            chances.append(part[1])
+            for k, value in zip(ks, part[2], strict=True):
+                precisions[k].append(value)
+    nan = float("nan")
+    return Retrieval(
+        map=float(np.mean(found)) if found else nan,
+        precision={k: float(np.mean(v)) if v else nan for k, v in precisions.items()},
+        n_queries=len(found),
+        chance=float(np.mean(chances)) if chances else nan,
+        scores=np.array(found, np.float64),
+    )
+
+
+def _scores(similarity, right, is_self, ks):
+    """Yields average precision, share right and precisions of each query that counts.
+
+    Args:
+      similarity: float32 [q, G].
+      right: bool [q, G].
+      is_self: bool [q, G], at most one a row.
+      ks: See `retrieve`.
+    """
+    similarity = np.where(is_self, -np.inf, similarity)  # last, and cut off below
+    right = right & ~is_self
+    n_gallery = right.shape[1] - is_self.sum(1)
+    order = np.argsort(-similarity, axis=1, kind="stable")
+    similarity = np.take_along_axis(similarity, order, 1)
+    hits = np.take_along_axis(right, order, 1)
+    for row, row_hits, n in zip(similarity, hits, n_gallery, strict=True):
+        if not row_hits.any():
+            continue
+        counts = np.cumsum(row_hits[:n])
+        last = _last_of_equal(row[:n])
+        precision = counts[last] / (last + 1)
+        at_k = [_expected_precision(counts, last, k) for k in ks]
+        yield precision[row_hits[:n]].mean(), counts[-1] / n, at_k
+
+
+def _last_of_equal(values: np.ndarray) -> np.ndarray:
+    """Returns the last index of each entry's run of equal entries: int64 [n]."""
+    ends = np.append(np.flatnonzero(values[1:] != values[:-1]), len(values) - 1)
+    return np.repeat(ends, np.diff(ends, prepend=-1))
+
+
+def _expected_precision(counts: np.ndarray, last: np.ndarray, k: int) -> float:
+    """Returns precision at k, averaged over the orders of the run that k cuts."""
+    n = len(counts)
+    if k > n:
+        return float("nan")
+    end = int(last[k - 1])
+    before = np.flatnonzero(last < end)
+    first = int(before[-1]) + 1 if len(before) else 0
+    n_before = int(counts[first - 1]) if first else 0
+    share = (int(counts[end]) - n_before) / (end + 1 - first)
+    return (n_before + (k - first) * share) / k
+
+
+def shorter(one: np.ndarray, other: np.ndarray) -> float:
+    """Returns the chance that a number of `one` is below one of `other`, ties half.
+
+    0.5 says that neither tends to be smaller: the Mann-Whitney U over the number of
+    pairs.
+
+    Args:
+      one: float [n], n at least 1.
+      other: float [m], m at least 1.
+    """
+    values = np.sort(other)
+    below = len(values) - np.searchsorted(values, one, side="right")
+    equal = np.searchsorted(values, one, side="right") - np.searchsorted(
+        values, one, side="left"
+    )
+    return float((below + equal / 2).mean() / len(values))
+
+
+def check(labels: np.ndarray, domains: np.ndarray, name: str) -> None:
+    """Refuses images among which nothing can be searched for.
+
+    Args:
+      labels: [N], of any type.
+      domains: [N], of any type.
+      name: Of the images, for the message.
+
+    Raises:
+      ValueError: They are of one class, or no two are of one class.
+    """
+    classes, counts = np.unique(labels, return_counts=True)
+    if len(classes) < 2:
+        shown = f"one class, {classes[0]}" if len(classes) else "nothing"
+        raise ValueError(
+            f"{name} shows {shown}: retrieval needs images of two classes at least, "
+            "or nothing that is found is wrong"
+        )
+    if counts.max() < 2:
+        raise ValueError(
+            f"{name} has one image of each of its {len(classes)} classes in "
+            f"{len(np.unique(domains))} domain: retrieval needs a second one to find, "
+            "in the same domain or another"
+        )
+
+
+def between(
+    features: np.ndarray,
+    labels: np.ndarray,
+    domains: np.ndarray,
+    names: Sequence[str],
+    ks: Sequence[int] = KS,
+) -> dict[tuple[str, str], Retrieval]:
+    """Returns what each domain's images find in each, the same one among them.
+
+    Args:
+      features: float32 [N, F].
+      labels: int [N].
+      domains: int [N], indices into `names`.
+      names: Of the domains; those without an image are left out.
+      ks: See `retrieve`.
+
+    Returns:
+      `{(query, gallery): ...}`, in the order of the names.
+
+    Raises:
+      ValueError: The arrays' lengths differ, or a feature is not finite.
+    """
+    _refuse_misfits(features, labels, domains)
+    members = _members(domains, names)
+    return {
+        (query, searched): retrieve(features, labels, queries, gallery, ks)
+        for query, queries in members.items()
+        for searched, gallery in members.items()
+    }
+
+
+def retrieval_rows(
+    found: Mapping[tuple[str, str], Retrieval], *, seed: int = 0
+) -> Iterator[dict]:
+    """Yields what `between` found, flat and of JSON's types.
+
+    `measure` "retrieval", `query`, `gallery`, `map`, `low` and `high`, the ends of its
+    95 % bootstrap interval over queries, `chance`, `precision_at_K` and `n_queries`;
+    what is not a number is None.
+
+    Args:
+      found: See `between`.
+      seed: Of the bootstrap.
+    """
+    for (query, searched), one in found.items():
+        low, high = intervals.interval(one.scores, np.ones(one.n_queries), seed=seed)
+        yield {
+            "measure": "retrieval",
+            "query": query,
+            "gallery": searched,
+            "map": _number(one.map),
+            "low": _number(low),
+            "high": _number(high),
+            "chance": _number(one.chance),
+            **{
+                f"precision_at_{k}": _number(value)
+                for k, value in one.precision.items()
+            },
+            "n_queries": one.n_queries,
+        }
+
+
+def norm_rows(
+    features: np.ndarray, domains: np.ndarray, names: Sequence[str]
+) -> Iterator[dict]:
+    """Yields how long features are, flat and of JSON's types.
+
+    For each domain: `measure` "norm", `domain`, `n`, `mean`, `std`, `quartile_1`,
+    `median` and `quartile_3` of the lengths; `relative`, the mean over the mean of all
+    domains' means; and where one of them is of photographs (`PHOTOGRAPHS`) `reference`,
+    its name, and `ratio`, the mean over that domain's. For each two domains: `measure`
+    "norm_shorter", `domain`, `than`, and `probability`, that a random image of `domain`
+    has a shorter feature than one of `than`.
+
+    Args:
+      features: float32 [N, F].
+      domains: int [N], indices into `names`.
+      names: Of the domains; those without an image have no rows.
+    """
+    norms = np.linalg.norm(np.asarray(features, np.float64), axis=1)
+    lengths = {d: norms[found] for d, found in _members(domains, names).items()}
+    overall = np.mean([found.mean() for found in lengths.values()]) if lengths else 0
+    reference = reference_of(tuple(lengths))
+    for name, found in lengths.items():
+        row = {
+            "measure": "norm",
+            "domain": name,
+            "n": len(found),
+            "mean": float(found.mean()),
+            "std": float(found.std()),
+            "quartile_1": float(np.quantile(found, 0.25)),
+            "median": float(np.median(found)),
+            "quartile_3": float(np.quantile(found, 0.75)),
+            "relative": float(found.mean() / overall) if overall else None,
+        }
+        if reference is not None:
+            by = lengths[reference].mean()
+            row["reference"] = reference
+            row["ratio"] = float(found.mean() / by) if by else None
+        yield row
+    for name, found in lengths.items():
+        for than, others in lengths.items():
+            if than != name:
+                yield {
+                    "measure": "norm_shorter",
+                    "domain": name,
+                    "than": than,
+                    "probability": shorter(found, others),
+                }
+
+
+def reference_of(names: Sequence[str]) -> str | None:
+    """Returns the domain of photographs; None where none is called so."""
+    return next((name for name in PHOTOGRAPHS if name in names), None)
+
+
+def _refuse_misfits(features, labels, domains) -> None:
+    if not len(features) == len(labels) == len(domains):
+        raise ValueError(
+            f"{len(features)} features, {len(labels)} labels and {len(domains)} domains"
+        )
+    if not np.isfinite(features).all():
+        raise ValueError("some features are not finite")
+
+
+def _members(domains: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Returns the images of each domain that has any."""
+    members = {
+        name: np.flatnonzero(np.asarray(domains) == d) for d, name in enumerate(names)
+    }
+    return {name: found for name, found in members.items() if len(found)}
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else value

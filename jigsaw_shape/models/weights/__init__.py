@@ -1,0 +1,1 @@
+"""Foreign weights in and out: found, read, renamed."""

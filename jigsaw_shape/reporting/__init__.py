@@ -1,1 +1,0 @@
-"""From runs' rows to tables, figures and pages. Imports no JAX."""

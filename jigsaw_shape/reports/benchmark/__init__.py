@@ -1,0 +1,1 @@
+"""A benchmark's tables, figures and page."""

@@ -1,0 +1,82 @@
+"""What a benchmark writes into each run's directory, beside what `train` writes.
+
+`plan.json` says which run it is, from before it begins; `failed.json` is there after an
+attempt that failed, until another one begins; `log.txt` has what `train` printed.
+"""
+
+import dataclasses
+import datetime
+import json
+import pathlib
+from collections.abc import Mapping
+
+from jigsaw_shape.system import whole_files
+from jigsaw_shape.runs import rows
+
+PLAN, FAILED, LOG = "plan.json", "failed.json", "log.txt"
+LOCK, TRAIN_LOCK = ".benchmark.lock", ".lock"
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One run of a benchmark.
+
+    Attributes:
+      name: Of its directory; holds the digest of its settings, so that a changed
+        configuration is another run.
+      preset: The method's name.
+      target: The held-out domain.
+      seed: Of the run.
+      settings: `fingerprint.digest` of its configuration.
+      arguments: Of `train`, but for the directory.
+      config: Its configuration, as `fingerprint.to_json` has it.
+      method: The digest that all trials of a search share, its settings without what
+        was drawn; without a search, `settings`.
+      trial: Its number in a search; None without one. Trial 0 draws nothing.
+      drawn: What the search drew: fields and values.
+    """
+
+    name: str
+    preset: str
+    target: str
+    seed: int
+    settings: str
+    arguments: tuple[str, ...]
+    config: Mapping[str, object]
+    method: str
+    trial: int | None = None
+    drawn: Mapping[str, object] = dataclasses.field(default_factory=dict)
+
+
+def write_plan(run: Run, directory: pathlib.Path) -> None:
+    """Writes `plan.json`, and the directory where there is none."""
+    directory.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(dataclasses.asdict(run), indent=2) + "\n"
+    path = directory / PLAN
+    if not path.exists() or path.read_text() != text:
+        whole_files.write_text(path, text)
+
+
+def read_plan(directory: pathlib.Path) -> dict | None:
+    """Returns what `plan.json` holds, None where there is none."""
+    path = directory / PLAN
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def write_failure(directory: pathlib.Path, code: int, reason: str) -> None:
+    """Writes `failed.json`: the exit code, why, and when (UTC)."""
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    failure = {"code": code, "reason": reason, "time": now}
+    whole_files.write_text(directory / FAILED, json.dumps(failure, indent=2) + "\n")
+
+
+def read_failure(directory: pathlib.Path) -> dict | None:
+    """Returns what `failed.json` holds, None where there is none."""
+    path = directory / FAILED
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def is_finished(directory: pathlib.Path) -> bool:
+    """Returns whether the run has its result rows, all of them."""
+    found = {r["selection"] for r in rows.read(directory) if r["kind"] == "result"}
+    return found >= set(rows.RULES)

@@ -1,0 +1,199 @@
+"""A run's directory: whose it is, and what a reader needs to repeat the run.
+
+`config.json` is the configuration; `run.json` has the circumstances of each start, the
+first and every continuation.
+"""
+
+import contextlib
+import json
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from jigsaw_shape.system import whole_files
+from jigsaw_shape.runs import rows, fingerprint
+from jigsaw_shape import config as config_lib
+from jigsaw_shape.system.lock import lock
+from jigsaw_shape.training import checkpoints as checkpoints_lib
+from jigsaw_shape.runs import logbook
+
+# What `knowledge` returns.
+KNOWLEDGE = ("dataset", "target", "sources", "selection", "after")
+
+
+@contextlib.contextmanager
+def claim(
+    config: ConfigDict, digests: Mapping[str, str], init: Mapping[str, Any]
+) -> Iterator[pathlib.Path]:
+    """Yields the run's directory, new or of a run with this same configuration.
+
+    While it is claimed no other run can write into it.
+
+    Args:
+      config: The run's.
+      digests: Of what the run reads, by name, such as `images`; a continued run must
+        have begun with the same.
+      init: See `initial_weights.knowledge`.
+
+    Raises:
+      ValueError: It holds a run of another configuration or on other images, or
+        another process is at it.
+    """
+    directory = config_lib.workdir(config)
+    if jax.process_index() > 0:  # the first process answers for all
+        yield directory
+        return
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ValueError(
+            f"{directory} is a file, or below one: --workdir names a folder"
+        ) from error
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(lock(directory / ".lock", wait=False))
+        except BlockingIOError as error:
+            raise ValueError(
+                f"{directory} is in use by another process: wait, or choose another "
+                "--workdir"
+            ) from error
+        _record_start(config, digests, init, directory)
+        yield directory
+
+
+def read_config(directory: pathlib.Path) -> ConfigDict:
+    """Returns a run's configuration; fields it was stored without are the defaults.
+
+    Raises:
+      ValueError: The directory is no run's.
+    """
+    path = directory / "config.json"
+    if not path.is_file():
+        raise ValueError(f"{directory} is no training run: it has no config.json")
+    try:
+        return fingerprint.from_json(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def knowledge(
+    directory: pathlib.Path, config: ConfigDict, selection: str
+) -> dict[str, Any]:
+    """Returns what a run's weights have seen, in JSON's types.
+
+    The data set, the target and the sources, as the configuration has them; the rule
+    that selects; and `after`, the same of the weights that the run started from where
+    those were another run's.
+
+    Args:
+      directory: The run's.
+      config: Its configuration.
+      selection: A key of `rows.RULES`.
+    """
+    data = config.data
+    facts = {
+        "dataset": data.name,
+        "target": data.target,
+        "sources": data.sources,
+        "selection": selection,
+    }
+    before = _first_start(directory).get("init")
+    return facts | ({"after": before} if before else {})
+
+
+def read_images(directory: pathlib.Path) -> str:
+    """Returns the digest of the images that a run began with; "" if that is unknown."""
+    return _first_start(directory).get("images", "")
+
+
+def read_evaluations(directory: pathlib.Path) -> list[dict]:
+    """Returns a run's rows of kind `eval`, at least one.
+
+    Raises:
+      ValueError: It has none.
+    """
+    evaluations = [row for row in rows.read(directory) if row["kind"] == "eval"]
+    if not evaluations:
+        raise ValueError(
+            f"{directory} has no evaluation yet, so nothing to select from"
+        )
+    return evaluations
+
+
+def _first_start(directory: pathlib.Path) -> dict:
+    return next(iter(_read_starts(directory)), {})
+
+
+def _read_starts(directory: pathlib.Path) -> list[dict]:
+    """Returns the circumstances of a run's starts; none of what has not begun.
+
+    Raises:
+      ValueError: They cannot be read.
+    """
+    path = directory / "run.json"
+    if not path.exists():
+        return []
+    try:
+        return list(json.loads(path.read_text())["starts"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} does not say how the run began ({error}): choose another "
+            "--workdir, or delete the run's directory"
+        ) from error
+
+
+def _record_start(
+    config: ConfigDict,
+    digests: Mapping[str, str],
+    init: Mapping[str, Any],
+    directory: pathlib.Path,
+) -> None:
+    """Adds this start to `run.json`; refuses one that does not continue the first."""
+    stored, facts = directory / "config.json", directory / "run.json"
+    start = logbook.circumstances() | dict(digests)
+    start |= {"init": dict(init)} if init else {}
+    starts = _read_starts(directory)
+    if not stored.exists() and _has_begun(directory):
+        raise ValueError(
+            f"{directory} holds a run without its config.json, so nothing says which: "
+            "choose another --workdir, or delete the directory"
+        )
+    _refuse_gap(directory)
+    if stored.exists():
+        changes = fingerprint.differences(stored.read_text(), config)
+        if changes:
+            raise ValueError(
+                f"{directory} holds a run of another configuration "
+                f"({'; '.join(changes)}): choose another --workdir, or delete the "
+                "directory"
+            )
+        for name, digest in digests.items():
+            if starts and starts[0][name] != digest:
+                raise ValueError(
+                    f"{directory} holds a run with other {name} than there are now "
+                    f"(digest {starts[0][name]}, now {digest}): choose another "
+                    "--workdir"
+                )
+    whole_files.write_text(facts, json.dumps({"starts": [*starts, start]}, indent=2) + "\n")
+    whole_files.write_text(stored, fingerprint.to_json(config))
+
+
+def _refuse_gap(directory: pathlib.Path) -> None:
+    """Refuses a run whose rows end before its latest checkpoint: some are lost."""
+    saved = max(checkpoints_lib.steps_in(directory / "checkpoints"), default=0)
+    last = max((row["step"] for row in rows.read(directory)), default=0)
+    if last < saved:
+        raise ValueError(
+            f"{directory} has a checkpoint of step {saved}, and {rows.FILE_NAME} ends "
+            f"at step {last}: without the evaluations before it nothing can be "
+            "selected. Choose another --workdir, or delete the directory"
+        )
+
+
+def _has_begun(directory: pathlib.Path) -> bool:
+    checkpoints = directory / "checkpoints"
+    saved = checkpoints.is_dir() and any(checkpoints.iterdir())
+    return saved or (directory / rows.FILE_NAME).exists()

@@ -1,0 +1,173 @@
+"""What is known of each run, finished or not, from its directory."""
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+
+from jigsaw_shape.runs import rows, fingerprint
+from jigsaw_shape.runs import benchmark_files
+
+CONFIG, STARTS = "config.json", "run.json"  # see `training.rundir`
+_MARKS = {rows.FILE_NAME, benchmark_files.PLAN, STARTS}  # any of them makes a folder a run
+FINISHED, FAILED, UNFINISHED, MISSING = "finished", "failed", "unfinished", "missing"
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """A run.
+
+    Attributes:
+      name: Of its directory.
+      status: `finished`, `failed`, `unfinished` (begun) or `missing` (planned).
+      note: What there is to say about a status other than `finished`.
+      preset: The method; empty where a begun run has no rows that say it.
+      target: The held-out domain.
+      seed: Of the run.
+      method: A digest of the settings; in a search, of those before the draw.
+      trial: Its number in a search, None without one.
+      protocol: What must agree where runs are averaged or compared, by name.
+      fields: Of its configuration, what is not the default.
+      drawn: What a search drew.
+      results: The result row of each rule; empty unless finished.
+      evaluations: Its evaluation rows.
+    """
+
+    name: str
+    status: str
+    preset: str
+    target: str
+    seed: int
+    method: str
+    note: str = ""
+    trial: int | None = None
+    protocol: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    fields: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    drawn: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    results: Mapping[str, Mapping] = dataclasses.field(default_factory=dict)
+    evaluations: Sequence[Mapping] = ()
+
+
+def find_runs(paths: Sequence[pathlib.Path]) -> list[pathlib.Path]:
+    """Returns the runs among `paths` and in the folders below them, each once.
+
+    They are in the paths' order, those of one path sorted. Links are followed.
+
+    Raises:
+      ValueError: A path has none.
+    """
+    runs = {}
+    for path in paths:
+        below = sorted(folder for folder, files in _walk(path) if files & _MARKS)
+        if not below:
+            raise ValueError(f"{path}: no run here (no {rows.FILE_NAME} below it)")
+        for folder in below:
+            runs.setdefault(folder.resolve(), folder)
+    return list(runs.values())
+
+
+def _walk(path: pathlib.Path) -> Iterator[tuple[pathlib.Path, set[str]]]:
+    """Yields the folders from `path` down, each once, with the names of their files.
+
+    Links are followed last, so that a folder that is also there itself has its own
+    name, and no further than to a folder that was there before.
+    """
+    seen, tops = set(), [path]
+    while tops:
+        links = []
+        for top in tops:
+            for name, folders, files in os.walk(top):
+                folder, real = pathlib.Path(name), os.path.realpath(name)
+                if real in seen:
+                    folders.clear()
+                    continue
+                seen.add(real)
+                links += [
+                    folder / n for n in sorted(folders) if (folder / n).is_symlink()
+                ]
+                yield folder, set(files)
+        tops = links
+
+
+def read(directory: pathlib.Path) -> Record:
+    """Returns what a run's directory says about it.
+
+    Raises:
+      ValueError: Its target is among its sources.
+    """
+    recorded = rows.read(directory)
+    results = {r["selection"]: r for r in recorded if r["kind"] == "result"}
+    results = results if results.keys() >= set(rows.RULES) else {}
+    evaluations = [row for row in recorded if row["kind"] == "eval"]
+    plan = benchmark_files.read_plan(directory) or {}
+    row = results.get("last", {})
+    asked, config = _configs(directory, plan)
+    target = row.get("target") or config.get("data", {}).get("target", "")
+    if target in row.get("sources", ()):
+        raise ValueError(
+            f"{directory}: the target {target} is among the sources "
+            f"{', '.join(row['sources'])}: its accuracy is no result"
+        )
+    status, note = _status(directory, results, recorded)
+    method = row.get("settings") or plan.get("settings")
+    method = method or (fingerprint.digest_stored(asked) if asked else "")
+    return Record(
+        name=directory.name,
+        status=status,
+        note=note,
+        preset=row.get("preset") or config.get("preset", ""),
+        target=target,
+        seed=row.get("seed", config.get("seed", 0)),
+        method=method if plan.get("trial") is None else plan["method"],
+        trial=plan.get("trial"),
+        protocol=_protocol(row, config, directory),
+        fields=fingerprint.fields(asked) if asked else {},
+        drawn=plan.get("drawn", {}),
+        results=results,
+        evaluations=evaluations,
+    )
+
+
+def _configs(directory, plan) -> tuple[str, dict]:
+    """Returns what was asked for, as stored, and what the run was made of.
+
+    Weights complete the latter by what they expect, such as means: a run that has not
+    begun, of which there is a plan alone, is compared by what was asked for.
+    """
+    planned = json.dumps(plan["config"]) if "config" in plan else ""
+    path = directory / CONFIG
+    stored = path.read_text() if path.exists() else planned
+    return planned or stored, json.loads(stored or "{}")
+
+
+def _status(directory, results, recorded) -> tuple[str, str]:
+    if results:
+        return FINISHED, ""
+    failure = benchmark_files.read_failure(directory)
+    if failure:
+        return FAILED, f"code {failure['code']}: {failure['reason']}"
+    if recorded:
+        return UNFINISHED, f"at epoch {recorded[-1].get('epoch', 0):.1f}"
+    if (directory / CONFIG).exists():
+        return UNFINISHED, "begun"
+    return MISSING, "not begun"
+
+
+def _protocol(row, config, directory) -> dict:
+    """Returns the data set, encoder and split; what is not known is not there."""
+    data = config.get("data", {})
+    known = {
+        "dataset": row.get("dataset") or data.get("name"),
+        "encoder": row.get("encoder") or config.get("model", {}).get("encoder"),
+        "split": row.get("split") or data.get("split"),
+        "split_seed": row.get("split_seed", data.get("split_seed")),
+        "images": _images(directory),
+    }
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def _images(directory) -> str | None:
+    path = directory / STARTS
+    starts = json.loads(path.read_text())["starts"] if path.exists() else []
+    return starts[0].get("images") if starts else None

@@ -1,0 +1,117 @@
+"""One pass over images: each is read once, each probe made once for all models."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Collection, Sequence
+
+import jax
+import numpy as np
+
+from jigsaw_shape.classifiers.classifier import Model, Probe
+from jigsaw_shape.data.image_store import ImageStore
+from jigsaw_shape.pixels import augment
+
+_HEADS, _FEATURES = ("classification", "jigsaw"), "features"
+
+
+@dataclasses.dataclass
+class Pass:
+    """What came of a pass.
+
+    Attributes:
+      outputs: `{model: {probe: {head: float32 [n, ...]}}}`, in the order of the images.
+      samples: `{probe: uint8 [k, H, W, 3]}`, the first images as a model saw them.
+      n_answers: Images answered, each probe of each model counted.
+      forward_s: Seconds in the models.
+      probes_s: Seconds in making probes.
+      total_s: Seconds in all.
+    """
+
+    outputs: dict[str, dict[str, dict[str, np.ndarray]]]
+    samples: dict[str, np.ndarray]
+    n_answers: int = 0
+    forward_s: float = 0.0
+    probes_s: float = 0.0
+    total_s: float = 0.0
+
+
+_resize = jax.jit(augment.resize, static_argnums=1)
+_fold_in = jax.jit(jax.vmap(jax.random.fold_in, (None, 0)))
+
+
+def run(
+    models: Sequence[Model],
+    store: ImageStore,
+    probes: Sequence[Probe],
+    *,
+    seed: int = 0,
+    n_samples: int = 0,
+    features_of: Collection[str] = (),
+    on_batch: Callable[[int], None] = lambda n_done: None,
+) -> Pass:
+    """Returns every model's answers to every probe of every image.
+
+    The last batch is filled up with its own images, and what they add is cut off.
+    Probes with `orders` are shown to models with `permutations` alone.
+
+    Args:
+      models: At least one, of one `size_px`; names apart.
+      store: The images, not on the device.
+      probes: Of those with one name only the first is made.
+      seed: With an image's index it decides its probes' random numbers.
+      n_samples: Of the first images whose probes are kept to be looked at.
+      features_of: Names of probes of which `features` are kept beside the heads, from
+        models that have them.
+      on_batch: Called after each batch with the number of images that are done.
+    """
+    probes = list({probe.name: probe for probe in reversed(probes)}.values())[::-1]
+    batch_size = min(model.batch_size for model in models)
+    parts = {model.name: {probe.name: [] for probe in probes} for model in models}
+    found = Pass({}, {})
+    rng = jax.random.key(seed)
+    everything = np.arange(len(store.dataset))
+    starts = range(0, len(everything), batch_size)
+    chunks = [everything[start : start + batch_size] for start in starts]
+    started = time.perf_counter()
+    for chunk, batch in zip(chunks, store.batches(chunks), strict=True):
+        filled = np.resize(chunk, batch_size)  # repeats from the start
+        stored = np.resize(batch["image"], (batch_size, *batch["image"].shape[1:]))
+        rngs = _fold_in(rng, filled)
+        images = _resize(stored, models[0].size_px)
+        for probe in probes:
+            since = time.perf_counter()
+            shown = images if probe.make is None else probe.make(rngs, images)
+            jax.block_until_ready(shown)
+            found.probes_s += time.perf_counter() - since
+            _keep(found.samples, probe.name, shown[: len(chunk)], n_samples)
+            orders = None if probe.orders is None else probe.orders(filled)
+            heads = (*_HEADS, *((_FEATURES,) if probe.name in features_of else ()))
+            for model in models:
+                if orders is not None and model.permutations is None:
+                    continue
+                since = time.perf_counter()
+                answers = model.predict(shown, orders)
+                found.forward_s += time.perf_counter() - since
+                parts[model.name][probe.name].append(
+                    {h: answers[h][: len(chunk)] for h in heads if h in answers}
+                )
+                found.n_answers += len(chunk)
+        on_batch(int(chunk[-1]) + 1)
+    found.total_s = time.perf_counter() - started
+    found.outputs = {
+        model: {name: _joined(batches) for name, batches in probed.items() if batches}
+        for model, probed in parts.items()
+    }
+    return found
+
+
+def _keep(samples, name, shown, n_samples) -> None:
+    kept = samples.get(name, ())
+    if len(kept) < n_samples:
+        pixels = np.asarray(shown[: n_samples - len(kept)])
+        pixels = np.clip(np.rint(255 * pixels), 0, 255).astype(np.uint8)
+        samples[name] = np.stack([*kept, *pixels])
+
+
+def _joined(batches) -> dict[str, np.ndarray]:
+    return {head: np.concatenate([b[head] for b in batches]) for head in batches[0]}

@@ -1,0 +1,1 @@
+"""Files, locks, downloads, versions and the command line: nothing of the field."""

@@ -1,0 +1,165 @@
+"""Checkpoints of a run: saved in the background, restored on any number of devices."""
+
+import contextlib
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+from orbax.checkpoint import v1 as ocp
+
+from jigsaw_shape.runs.rows import SELECTED_BY
+from jigsaw_shape.training.step import TrainState, replicate
+
+_policies = ocp.training.preservation_policies
+
+
+class SaveError(OSError):
+    """A checkpoint cannot be written."""
+
+
+class Checkpoints:
+    """The checkpoints in a directory: the latest two, and the best by each rule.
+
+    A context manager: leaving it, however, waits for the save that is under way.
+    """
+
+    def __init__(self, directory: pathlib.Path):
+        """Opens `directory`, created if absent; clears what a killed save left."""
+
+        def rank(name):
+            # Equal measures: the earliest step, as the result table has it.
+            return lambda metrics: (metrics[name], -metrics["step"])
+
+        best = [
+            _policies.BestN(
+                n=1, get_metric_fn=rank(name), keep_checkpoints_without_metrics=False
+            )
+            for name in SELECTED_BY.values()
+        ]
+        self._directory = directory
+        self._checkpointer = ocp.training.Checkpointer(
+            directory.absolute(),
+            cleanup_tmp_directories=True,
+            save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(
+                1
+            ),
+            preservation_policy=_policies.AnyPreservationPolicy(
+                [_policies.LatestN(2), *best]
+            ),
+        )
+
+    @property
+    def latest_step(self) -> int | None:
+        """The step of the latest whole checkpoint, None where there is none."""
+        latest = self._checkpointer.latest
+        return None if latest is None else latest.step
+
+    def save(self, state: TrainState, measures: dict[str, float] | None = None) -> None:
+        """Starts to save `state` under its step; waits for an earlier save first.
+
+        Args:
+          state: The state after the step that names the checkpoint.
+          measures: The evaluation at that step. Without it the checkpoint is kept
+            only while it is among the latest two.
+
+        Raises:
+          SaveError: This or the earlier save failed, such as on a full disk.
+        """
+        step = int(state.step)
+        metrics = None
+        if measures is not None:
+            metrics = {name: measures[name] for name in SELECTED_BY.values()}
+            metrics["step"] = step
+        # A copy in host memory: the next step donates the buffers, and Orbax cannot
+        # save an array that every process holds.
+        tree = jax.tree.map(np.array, _to_arrays(state))
+        with self._saving():
+            self._checkpointer.save_checkpointables_async(
+                step, {"state": tree}, metrics=metrics, overwrite=True
+            )
+
+    def restore(self, template: TrainState, step: int | None = None) -> TrainState:
+        """Returns the state saved at `step` (None: the latest), on every device.
+
+        Args:
+          template: A state of the same structure and shapes.
+          step: Of the checkpoint.
+
+        Raises:
+          ValueError: The checkpoint does not fit the template.
+        """
+        abstract = jax.tree.map(
+            lambda x: np.empty(x.shape, x.dtype), _to_arrays(template)
+        )
+        loaded = self._checkpointer.load_checkpointables(step, {"state": abstract})
+        return replicate(_from_arrays(loaded["state"]))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        with self._saving():
+            self._checkpointer.close()  # waits for the last save
+
+    @contextlib.contextmanager
+    def _saving(self):
+        try:
+            yield
+        except Exception as error:  # tensorstore raises nearly any kind
+            message = " ".join(str(error).split())
+            raise SaveError(
+                f"{self._directory} cannot be written: {message}"
+            ) from error
+
+
+def steps_in(directory: pathlib.Path) -> list[int]:
+    """Returns the steps of the whole checkpoints in a directory, sorted."""
+    return sorted(
+        int(entry.name)
+        for entry in (directory.iterdir() if directory.is_dir() else ())
+        if entry.name.isdigit() and (entry / "state").is_dir()
+    )
+
+
+def read_variables(directory: pathlib.Path, step: int) -> dict[str, Any]:
+    """Returns the weights to evaluate of a checkpoint, and writes nothing.
+
+    `Checkpoints` opens a directory to save into it and clears what a killed save left;
+    this reads one checkpoint of a run that may be going on elsewhere.
+
+    Args:
+      directory: A run's `checkpoints`.
+      step: Of the checkpoint.
+
+    Returns:
+      `params` and `batch_stats`, NumPy arrays; the moving averages where they are kept.
+
+    Raises:
+      ValueError: There is no whole checkpoint of that step, and then it lists those
+        there are; or it is damaged.
+    """
+    there = steps_in(directory)
+    if step not in there:
+        steps = ", ".join(map(str, there)) or "none"
+        raise ValueError(
+            f"{directory} has no checkpoint of step {step}: there are {steps}"
+        )
+    folder = directory.absolute() / str(step)
+    try:
+        state = ocp.load_checkpointables(folder)["state"]
+    except Exception as error:  # tensorstore raises nearly any kind
+        message = " ".join(str(error).split())
+        raise ValueError(f"{folder} cannot be read: {message}") from error
+    weights = state.get("ema") or state
+    chosen = {kind: weights.get(kind) or {} for kind in ("params", "batch_stats")}
+    return jax.tree.map(np.asarray, chosen)
+
+
+def _to_arrays(state: TrainState) -> dict[str, Any]:
+    fields = {name: getattr(state, name) for name in state.__dataclass_fields__}
+    return fields | {"rng": jax.random.key_data(state.rng)}
+
+
+def _from_arrays(tree: dict[str, Any]) -> TrainState:
+    return TrainState(**(tree | {"rng": jax.random.wrap_key_data(tree["rng"])}))

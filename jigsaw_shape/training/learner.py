@@ -1,0 +1,290 @@
+"""From a configuration to the things that a run is made of."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from jigsaw_shape import config as config_lib
+from jigsaw_shape.data import sources
+from jigsaw_shape.data.dataset import Dataset
+from jigsaw_shape.data.image_store import ImageStore
+from jigsaw_shape.data.splits import Splits, split
+from jigsaw_shape.diversify import (
+    WITH_PAIR,
+    WITHOUT_STYLES,
+    mixstyle,
+    named,
+    style_images,
+    stylizer_files,
+)
+from jigsaw_shape.diversify.schedule import Styling
+from jigsaw_shape.models import ENCODERS, EncoderSpec
+from jigsaw_shape.models.multitask import Multitask, reversal_at
+from jigsaw_shape.models.weights.loading import Pretrained
+from jigsaw_shape.pixels import puzzle
+from jigsaw_shape.training import initial_weights
+from jigsaw_shape.training import step as step_lib
+from jigsaw_shape.training.losses import Sizes, Term, make_heads, make_losses
+from jigsaw_shape.training.view import View, make_view
+
+
+@dataclasses.dataclass(frozen=True)
+class Learner:
+    """What learns: nothing in it has seen an image.
+
+    Attributes:
+      model: Encoder and heads.
+      permutations: int32 [K + 1, T].
+      view: What the model sees of a stored image in training.
+      losses: Terms by name.
+      make_edit: What features pass through between stages in training, if anything.
+      reversal: `reversal(progress)`, how much of a gradient heads reverse that do;
+        None where none does.
+    """
+
+    model: Multitask
+    permutations: np.ndarray
+    view: View
+    losses: dict[str, Term]
+    make_edit: step_lib.MakeEdit | None = None
+    reversal: Callable[[jax.Array], jax.Array] | None = None
+
+    @property
+    def n_orders(self) -> int:
+        """K + 1, or 0 where no head solves the puzzle."""
+        return len(self.permutations) if "jigsaw" in self.model.heads else 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """How long a run is, in steps.
+
+    Attributes:
+      n_steps: Updates in all.
+      steps_per_epoch: Whole batches in a pass over the sources; the rest is dropped.
+      evaluate_at: Steps after which the model is evaluated; the last one among them.
+    """
+
+    n_steps: int
+    steps_per_epoch: int
+    evaluate_at: frozenset[int]
+
+
+def load_data(config: ConfigDict) -> tuple[Dataset, Splits]:
+    """Returns the data set and its split, checked against the configuration.
+
+    Raises:
+      ValueError: No such data, an unknown domain, the target among the sources.
+    """
+    dataset = sources.load_dataset(config.data)
+    splits = split(
+        dataset,
+        target=config.data.target,
+        sources=config_lib.source_names(config),
+        method=config.data.split,
+        seed=config.data.split_seed,
+    )
+    if len(splits.sources) == 1:
+        _refuse_one_source(config, splits.sources[0])
+    if len(splits.val) == 0:
+        raise ValueError(
+            f"config.data.split is {splits.method!r}, which holds out no image of "
+            f"{', '.join(splits.sources)} for validation: they have too few"
+        )
+    return dataset, splits
+
+
+def _refuse_one_source(config: ConfigDict, source: str) -> None:
+    """Refuses what does nothing where there is no second source."""
+    diversify, mix = config.diversify, config.mixstyle
+    if config.losses.domain and config.dann.domains == "source":
+        raise ValueError(
+            f"config.losses.domain is {config.losses.domain}, which tells sources "
+            f"apart, and {source} is the only one: set it to 0, or "
+            "config.dann.domains to style"
+        )
+    with_styles = set(named(diversify.name)) - WITHOUT_STYLES
+    if with_styles and min(diversify.external) < 1:
+        raise ValueError(
+            f"config.diversify.external is {tuple(diversify.external)}: styles of "
+            f"{', '.join(sorted(with_styles))} are images of other sources, and "
+            f"{source} is the only one: set it to (1.0,), for those of "
+            "config.diversify.styles, or config.diversify.name to "
+            f"{', '.join(sorted(WITHOUT_STYLES))}"
+        )
+    if mix.stages and mix.mix == "crossdomain":
+        raise ValueError(
+            f"config.mixstyle.mix is {mix.mix!r}, and {source} is the only source: "
+            "set it to random"
+        )
+
+
+def open_images(
+    config: ConfigDict, dataset: Dataset
+) -> tuple[ImageStore, ImageStore | None]:
+    """Returns the data set's images and its cue-conflict images, if it has any.
+
+    Raises:
+      OSError: An image cannot be read; names it.
+    """
+
+    def open_one(images):
+        return ImageStore(
+            images,
+            cache=config.data.cache,
+            stored_px=config.data.stored_px,
+            place=step_lib.replicate,
+        )
+
+    cue_conflict = sources.load_cue_conflict(config.data)
+    return open_one(dataset), None if cue_conflict is None else open_one(cue_conflict)
+
+
+def load_styling(
+    config: ConfigDict, dataset: Dataset, splits: Splits
+) -> tuple[Styling, dict[str, str]]:
+    """Returns what diversifying needs besides the batch, and digests of it by name.
+
+    In host memory: `step.replicate` puts it where a step looks for it.
+
+    The shipped styles are of no benchmark; those of a folder are compared with every
+    image of the target.
+
+    Raises:
+      ValueError: No such styles or stylizer, or a style is an image of the target.
+      OSError: A style cannot be read; names it.
+    """
+    settings = config.diversify
+    styles, pair, digests = None, None, {}
+    if WITH_PAIR.intersection(named(settings.name)):
+        stylizer = stylizer_files.load_pair(settings.stylizer)
+        pair, digests["stylizer"] = stylizer.pair, stylizer.digest
+    if settings.name and any(settings.external):
+        found = style_images.load(
+            settings.styles,
+            n_most=settings.n_styles,
+            size_px=config.data.image_size,
+            seed=config.seed,
+        )
+        if settings.styles != style_images.PACK:
+            style_images.refuse_target(found, dataset, splits.target)
+        styles, digests["styles"] = found.images, found.digest()
+    return Styling(styles, pair), digests
+
+
+def make_schedule(config: ConfigDict, n_train: int) -> Schedule:
+    """Returns the run's length for `n_train` source images.
+
+    Raises:
+      ValueError: The sources do not fill one batch.
+    """
+    per_epoch = n_train // config.data.batch_size
+    if per_epoch == 0:
+        raise ValueError(
+            f"config.data.batch_size is {config.data.batch_size}, but the sources have "
+            f"only {n_train} training images: lower it"
+        )
+    if config.steps:
+        n_steps = config.steps
+        evaluate_at = {round(n_steps * i / 10) for i in range(1, 11)} - {0}
+    else:
+        n_steps = config.epochs * per_epoch
+        every = config.eval.every_epochs * per_epoch
+        evaluate_at = set(range(every, n_steps, every)) | {n_steps}
+    return Schedule(n_steps, per_epoch, frozenset(evaluate_at))
+
+
+def make_learner(config: ConfigDict, n_classes: int, n_domains: int = 0) -> Learner:
+    """Returns the model, the puzzle, the view and the losses.
+
+    Args:
+      config: The run's.
+      n_classes: Of the data set.
+      n_domains: Of the data set; wanted by a head that tells its sources apart.
+
+    Raises:
+      ValueError: An unknown encoder or loss.
+    """
+    mean, std = initial_weights.pixels(config)
+    spec = ENCODERS[config.model.encoder]
+    losses = make_losses(config)
+    permutations = puzzle.permutation_set(
+        config.jigsaw.grid, config.jigsaw.n_permutations, config.jigsaw.seed
+    )
+    heads = make_heads(config, Sizes(n_classes, len(permutations), n_domains))
+    model = Multitask(
+        encoder=spec.build(
+            dtype=jnp.dtype(config.model.dtype),
+            norm_axis=step_lib.AXIS,
+            freeze_norm=config.model.freeze_norm,
+        ),
+        heads=heads,
+        mean=mean,
+        std=std,
+    )
+    view = make_view(config, permutations)
+    reversal = None
+    if any(head.reverse for head in heads.values()):
+        gamma, strongest = config.dann.gamma, config.dann.strongest
+        reversal = functools.partial(reversal_at, gamma=gamma, strongest=strongest)
+    edit = _make_edit(config, spec)
+    return Learner(model, permutations, view, losses, edit, reversal)
+
+
+def _make_edit(config: ConfigDict, spec: EncoderSpec) -> step_lib.MakeEdit | None:
+    named = config.mixstyle.stages
+    stages = tuple(s.strip() for s in named.split(",") if s.strip())
+    if not stages:
+        return None
+    if stages == ("usual",):
+        stages = spec.style_stages
+    allowed = [stage for stage in spec.stages if stage not in spec.flat_stages]
+    if not set(stages) <= set(allowed):
+        raise ValueError(
+            f"config.mixstyle.stages is {named!r}: {config.model.encoder} has "
+            f"{', '.join(allowed)}; or usual"
+        )
+    return mixstyle.make_edit(config.mixstyle, stages)
+
+
+def init_variables(
+    config: ConfigDict, model: Multitask, pretrained: Pretrained | None
+) -> dict:
+    """Returns the variables before the first step.
+
+    Args:
+      config: The run's.
+      model: Its model.
+      pretrained: The encoder's weights (`initial_weights.load`), None for random ones.
+        What they lack, and the heads, are random.
+    """
+    init_rng = jax.random.fold_in(jax.random.key(config.seed), 0)
+    variables = step_lib.init_variables(model, init_rng, config.data.image_size)
+    if pretrained is None:
+        return variables
+    encoder = {kind: tree.get("encoder", {}) for kind, tree in variables.items()}
+    merged = pretrained.merged(encoder)
+    return {
+        kind: {**tree, "encoder": merged[kind]} if encoder[kind] else tree
+        for kind, tree in variables.items()
+    }
+
+
+def step_rng(config: ConfigDict) -> jax.Array:
+    """Returns the key of the run's steps, apart from the initial weights'."""
+    return jax.random.fold_in(jax.random.key(config.seed), 1)
+
+
+def make_predict(config: ConfigDict, learner: Learner):
+    """Returns the pmapped prediction of `step.make_predict` for this configuration."""
+    return step_lib.make_predict(
+        learner.model,
+        config.data.image_size,
+        config.jigsaw.grid,
+        learner.permutations,
+    )
