@@ -2,17 +2,22 @@ r"""Digits from one source: MNIST, tested on SVHN, MNIST-M, USPS or SYN.
 
     python -m jigsaw_shape.train --config configs/digits.py:ddec \
         --config.data.target=svhn --config.data.source_dir=DIR
+
     python -m jigsaw_shape.benchmark --config configs/digits.py --presets erm,ddec \
         --targets svhn,mnist_m,usps,syn --out runs/digits --config.data.source_dir=DIR
 
-DIR/{mnist,svhn,mnist_m,usps,syn}/{0..9}/*: in `mnist` what is trained on, 10,000 images
-in the papers, and in the others what is tested on. The recipe of Volpi et al., NeurIPS
-2018, as the code of Qiao et al., CVPR 2020, has it: Adam 1e-4, batch 32, 10,000 steps,
-no augmentation; their images are 32 px, here 30, in tiles of 10. Grey digits are read
-as RGB. Published for MNIST to SVHN: 53.7 % (Asadi et al., arXiv 1909.08245). Nothing
-has been measured with this configuration yet. With one source, styles are external or
-random: `ddec`, `sin` and `randconv` mean something here; `dann`, and `fourier` and
-`shape` without `--config.diversify.external='(1.0,)'`, are refused.
+DIR holds folders mnist, svhn, mnist_m, usps and syn, each with folders 0 to 9. The run
+trains on `mnist` (10,000 images in the papers) and tests on the others. The recipe is
+that of Volpi et al., NeurIPS 2018, as in the code of Qiao et al., CVPR 2020: Adam 1e-4,
+batch 32, 10,000 steps, no augmentation. Departure: their images are 32 px, here 30, in
+tiles of 10. Grey digits are read as RGB.
+
+*Published*, MNIST to SVHN: DDEC 53.7 % (Asadi et al., arXiv 1909.08245). Nothing has
+been measured with this file yet.
+
+With one source, styles must be external or random: use `ddec`, `sin` or `randconv`.
+`dann` is refused, and so are `fourier` and `shape` without
+`--config.diversify.external='(1.0,)'`.
 """
 
 from jigsaw_shape.config import default_config

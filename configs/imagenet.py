@@ -1,17 +1,20 @@
-"""ImageNet through TFDS, tested on ImageNet-Sketch: Stylized-ImageNet training.
+r"""ImageNet through TFDS, tested on ImageNet-Sketch: Stylized-ImageNet training.
 
     python -m jigsaw_shape.train --config configs/imagenet.py:sin
 
-Geirhos et al., ICLR 2019, "SIN+IN": a ResNet-50 from ImageNet weights, batch 256, SGD
-0.1 with momentum 0.9 and weight decay 1e-4, x0.1 after each third. Their 45 epochs hold
-every image twice, natural and stylized: 90 epochs here, where an image is one of the
-two. `--config.diversify.p_ordered='(1.0,)'` is SIN alone (60 of their epochs), and
-`--config.diversify.until=0.6` fine-tunes on natural images. 222 px, which 3 x 3 tiles
-divide, where theirs are 224.
+The recipe of Geirhos et al., ICLR 2019 (arXiv 1811.12231), "SIN+IN": a ResNet-50 from
+ImageNet weights, batch 256, SGD 0.1 with momentum 0.9 and weight decay 1e-4, x0.1 after
+each third. Departures: their 45 epochs show every image twice, natural and stylized;
+here an image is one of the two and there are 90 epochs. Images are 222 px, which 3 x 3
+tiles divide, where theirs are 224.
 
-The data are TFDS's `imagenet2012` and `imagenet_sketch` (or `imagenet_r`, the target
-`rendition`), prepared as array_record files. Nothing of this was measured here: it
-takes days on a GPU.
+    --config.diversify.p_ordered='(1.0,)'   SIN alone (theirs: 60 epochs)
+    --config.diversify.until=0.6            fine-tuning on natural images at the end
+
+The data are TFDS's `imagenet2012` and `imagenet_sketch` (for the target `rendition`,
+`imagenet_r`), prepared as array_record files. *Published*, ResNet-50: top-1 76.13 % and
+shape bias 21.39 % before, 74.59 % and 34.65 % after SIN+IN. Nothing has been measured
+with this file: it takes days on a GPU.
 """
 
 from jigsaw_shape.config import default_config

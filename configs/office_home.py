@@ -1,10 +1,12 @@
-"""Office-Home, leave one domain out, with the recipe of configs/pacs.py.
+r"""Office-Home, leave one domain out, with the recipe of configs/pacs.py.
 
     python -m jigsaw_shape.train --config configs/office_home.py:jigen \
         --config.data.target=clipart --config.data.source_dir=DIR
 
 Art, Clipart, Product and Real World with 65 classes (2,427, 4,365, 4,439 and 4,357
-images), squashed to 256 px squares once, when read.
+images). When they are prepared, images are squashed to squares of 256 px. *Published*,
+ResNet-18, average of the four targets: JiGen 61.2 %, DDEC 68.8 %. Nothing has been
+measured with this file yet.
 """
 
 from jigsaw_shape.config import default_config
@@ -17,5 +19,15 @@ def get_config(preset: str = "erm"):
     config.data.name = "office_home"
     config.data.target = "clipart"  # art | clipart | product | real_world
     config.data.stored_px = 256
+
+    # The recipe of configs/pacs.py.
+    config.epochs = 30
+    config.data.split = "jigen"  # 10 % of each source is held out for validation
+    config.data.image_size = 222  # tiles of 74 px
+    config.data.batch_size = 128
+    config.model.encoder = "resnet18"
     config.model.init = "torchvision:resnet18.IMAGENET1K_V1"
+    config.optim.lr = 1e-3
+    config.optim.weight_decay = 5e-4
+    config.optim.step_at = (0.8,)  # x0.1 at epoch 24
     return apply_preset(config, preset)
