@@ -33,7 +33,7 @@ from rich.markup import escape
 
 from jigsaw_shape.reports.evaluation import files
 from jigsaw_shape.runs import rows
-from jigsaw_shape.suites import facts, inputs, plan, session
+from jigsaw_shape.suites import facts, inputs, plan, sections, session
 from jigsaw_shape.system import command_line, whole_files
 
 _SUITES = (*session.SUITES, "all")
@@ -64,11 +64,12 @@ def main(argv: Sequence[str]) -> int:
             except (OSError, session.NonFiniteError) as error:  # of an image, a model
                 command_line.refuse("evaluate", error)
     about = facts.collect(argv, opened, run.findings)
+    report = sections.make_report(run.findings, opened.names)
     try:
-        files.write(out, run.findings, opened.names, about)
+        files.write(out, run.findings.rows, run.findings.decisions, report, about)
     except OSError as error:  # the disk is full
         command_line.refuse("evaluate", error)
-    files.print_summary(run.findings, console)
+    files.print_summary(report.tables, about, console)
     console.print(f"rows, tables, figures: {out}", soft_wrap=True)
     console.print(f"to look at: {out / files.HTML}")
     return command_line.OK

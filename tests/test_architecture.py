@@ -34,10 +34,10 @@ ROOMS = {
     },
     "suites": {
         *("suites", "classifiers", "measures", "data", "models", "pixels", "training"),
-        *("runs", "config", "system"),
+        *("reports", "runs", "config", "system"),
     },
     "reports": {
-        *("reports", "suites", "runs", "measures", "data", "presets", "system"),
+        *("reports", "runs", "measures", "data", "presets", "system"),
     },
     "benchmarking": {
         *("benchmarking", "runs", "data", "config", "checks", "presets", "system"),

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from jigsaw_shape.reports import look
-from jigsaw_shape.reports.evaluation import bias_figures
+from jigsaw_shape.suites import bias_figures
 
 
 def _row(name, bias):

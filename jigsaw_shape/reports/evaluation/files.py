@@ -21,10 +21,9 @@ from rich.table import Table as RichTable
 
 from jigsaw_shape.data.decisions import Decisions, write_csv
 from jigsaw_shape.reports import look
-from jigsaw_shape.reports.evaluation import page, tables
-from jigsaw_shape.reports.evaluation.sections import cards, sections
+from jigsaw_shape.reports.evaluation import page
+from jigsaw_shape.reports.evaluation.parts import Report, Table
 from jigsaw_shape.runs import rows
-from jigsaw_shape.suites.findings import Findings
 
 ROWS, FACTS, MARKDOWN, HTML = (
     *("evaluation.jsonl", "evaluation.json"),
@@ -54,23 +53,25 @@ def refuse_others(folder: pathlib.Path) -> None:
 
 def write(
     folder: pathlib.Path,
-    findings: Findings,
-    names: Sequence[str],
+    found: Sequence[Mapping[str, Any]],
+    decisions: Sequence[Decisions],
+    report: Report,
     about: Mapping[str, Any],
 ) -> None:
     """Writes everything; what an earlier evaluation left goes.
 
     Args:
       folder: It is there.
-      findings: What was found.
-      names: Of the models, in their order.
+      found: Flat rows.
+      decisions: Of the models, to be written in the published format.
+      report: What is shown.
       about: See `facts.collect`.
     """
     identity = {name: dict(facts) for name, facts in about["models"].items()}
     for facts in identity.values():
         facts.pop("classes", None)
     lines = []
-    for row in findings.rows:
+    for row in found:
         of_model = identity.get(row["model"], {}) if row["group"] == "model" else {}
         whole = {"kind": "evaluation", **row, "time": about["time"]}
         whole |= {f"model/{key}": value for key, value in of_model.items()}
@@ -80,18 +81,15 @@ def write(
     for part in (_FIGURES, _DECISIONS):
         shutil.rmtree(folder / part, ignore_errors=True)
     observers, figures = _FileNames(), _FileNames()
-    for decided, parent in _with_folders(findings.decisions):
+    for decided, parent in _with_folders(decisions):
         experiment = _file_name(decided.experiment)
         name = f"{experiment}_{observers[decided.observer]}_session_1"
         write_csv(decided, folder / _DECISIONS / parent / f"{name}.csv")
-    looks = look.Looks(names)
-    found = sections(findings, looks)
-    for section in found:
+    for section in report.sections:
         for name, figure in section.figures.items():
             _save(figure, folder / _FIGURES, figures[name])
-    all_tables = tables.all_tables(findings.rows)
-    (folder / MARKDOWN).write_text(_markdown(all_tables, about))
-    made = page.make(found, all_tables, cards(findings, looks), about)
+    (folder / MARKDOWN).write_text(_markdown(report.tables, about))
+    made = page.make(report.sections, report.tables, report.cards, about)
     (folder / HTML).write_text(made)
     (folder / ROWS).write_text("".join(lines))  # last: says that the rest is there
 
@@ -125,9 +123,11 @@ def _fits(decided: Decisions, held: Sequence[Decisions]) -> bool:
     )
 
 
-def print_summary(findings: Findings, console: Console) -> None:
+def print_summary(
+    tables: Sequence[Table], about: Mapping[str, Any], console: Console
+) -> None:
     """Prints the tables; those of more than a dozen columns are in the files alone."""
-    for table in tables.all_tables(findings.rows):
+    for table in tables:
         if len(table.columns) > 12:
             continue
         shown = RichTable(title=table.title, box=box.SIMPLE_HEAD, title_justify="left")
@@ -136,9 +136,9 @@ def print_summary(findings: Findings, console: Console) -> None:
         for row in table.rows:
             shown.add_row(*row)
         console.print(shown)
-    for note in findings.notes:
+    for note in about["notes"]:
         console.print(f"note: {note}", soft_wrap=True)
-    for passed in findings.speed:
+    for passed in about["speed"]:
         console.print(
             f"{passed['data']}: {passed['n_answers']} answers in "
             f"{passed['total_s']:.1f} s, {passed['images_per_s']:.1f} images/s, "
@@ -154,7 +154,7 @@ def _save(figure: Figure, folder: pathlib.Path, name: str) -> None:
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
 
 
-def _markdown(all_tables: Sequence[tables.Table], about: Mapping[str, Any]) -> str:
+def _markdown(all_tables: Sequence[Table], about: Mapping[str, Any]) -> str:
     lines = ["# Evaluation", "", f"{about['time']}, {about['devices']}", ""]
     lines += ["```", shlex.join(about["command"]), "```", ""]
     for table in all_tables:

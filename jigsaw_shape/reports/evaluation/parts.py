@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -73,6 +74,21 @@ class Table:
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """All that is shown of an evaluation.
+
+    Attributes:
+      cards: One for each model.
+      sections: In their order; tables of a suite are shown in its last section.
+      tables: In their order.
+    """
+
+    cards: Sequence[Card]
+    sections: Sequence[Section]
+    tables: Sequence[Table]
 
 
 def percent(value, digits: int = 1) -> str:

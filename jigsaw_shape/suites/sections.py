@@ -4,21 +4,31 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from jigsaw_shape.reports.evaluation import (
+from jigsaw_shape.reports.evaluation.parts import Card, Report, Section, Tile
+from jigsaw_shape.reports.look import Looks
+from jigsaw_shape.suites import (
     accuracy_figures,
     bias_figures,
     retrieval_parts,
     suite_figures,
     tables,
 )
-from jigsaw_shape.reports.evaluation.parts import Card, Section, Tile
-from jigsaw_shape.reports.look import Looks
 from jigsaw_shape.suites.findings import Findings
 from jigsaw_shape.suites.scoring import HUMANS
 
 _N_TILES = 12
 _N_SHOWN = 8  # of a published set
 _THUMB_PX = 224
+
+
+def make_report(findings: Findings, models: Sequence[str]) -> Report:
+    """Returns all that is shown of an evaluation; `models` are in their order."""
+    looks = Looks(models)
+    return Report(
+        cards(findings, looks),
+        sections(findings, looks),
+        tables.all_tables(findings.rows),
+    )
 
 
 def cards(findings: Findings, looks: Looks) -> list[Card]:

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from jigsaw_shape.reports.evaluation import retrieval_parts
-from jigsaw_shape.reports.evaluation.accuracy_figures import title_of
 from jigsaw_shape.reports.evaluation.parts import NONE, Table, interval, percent
-from jigsaw_shape.reports.evaluation.suite_figures import level_text, named
+from jigsaw_shape.suites import retrieval_parts
+from jigsaw_shape.suites.accuracy_figures import title_of
 from jigsaw_shape.suites.scoring import HUMANS
+from jigsaw_shape.suites.suite_figures import level_text, named
 
 
 def all_tables(rows: Sequence[dict]) -> list[Table]:
