@@ -119,7 +119,7 @@ def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
             overrides.append(argument)
         else:
             parser.error(
-                f"{argument}: no such argument (fields are --config.KEY=VALUE)"
+                f"unknown argument {argument} (fields are --config.KEY=VALUE)"
             )
     return arguments, overrides
 

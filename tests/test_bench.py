@@ -432,7 +432,7 @@ def test_the_command_sums_up_and_its_code_says_whether_all_is_there(
         ("--range=x", "--range x"),
         ("--search=-1", "0 or more"),
         ("--seeds=a", "whole numbers"),
-        ("--verbose", "no such argument"),
+        ("--verbose", "unknown argument"),
     ],
 )
 def test_refusals_are_one_line_and_code_2(argument, words, tmp_path, capsys):

@@ -1,22 +1,28 @@
-"""What the commands share: refusals in one line, and exit codes."""
+"""What the commands share: parsers, consoles, progress bars, refusals, exit codes."""
 
+import argparse
 import contextlib
+import difflib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from typing import NoReturn
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NoReturn, TypeVar
 
+import rich.progress
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 from rich.console import Console
 
 OK = 0
 REFUSED = 2  # the request cannot be carried out as it stands
-IO_FAILED = 74  # EX_IOERR: a file cannot be read or written on the way
 NON_FINITE = 3  # a loss stopped being a number
-UNREAD = 141  # who was to read what is printed has gone, such as `head`
+IO_FAILED = 74  # EX_IOERR: a file could not be read or written on the way
+INTERRUPTED = 75  # EX_TEMPFAIL: stopped on request and saved; run it again to continue
 KILLED = 130  # Ctrl-C where there is nothing to save
-INTERRUPTED = 75  # EX_TEMPFAIL: stopped on request, saved; run it again to go on
+UNREAD = 141  # the reader of stdout, such as `head`, has closed it
+
+_NO_DEFAULT = ("", [], argparse.SUPPRESS)  # nothing to show in a flag's help
+_Item = TypeVar("_Item")
 
 
 @contextlib.contextmanager
@@ -24,7 +30,7 @@ def refusals(command: str) -> Iterator[None]:
     """Turns a `ValueError` or `OSError` inside into its message and exit code 2.
 
     For what happens at the door (flags, configuration, data, weights), where such
-    errors speak to the user; not for computation, where they are faults of ours.
+    errors speak to the user; not for computation, where they are our own faults.
     """
     try:
         yield
@@ -32,8 +38,20 @@ def refusals(command: str) -> Iterator[None]:
         refuse(command, error)
 
 
+def refuse(command: str, reason: object) -> NoReturn:
+    """Prints `reason` to stderr and exits with code 2."""
+    print(f"{command}: {reason}", file=sys.stderr)
+    raise SystemExit(REFUSED)
+
+
 def run(main: Callable[[list[str]], int], argv: list[str]) -> NoReturn:
-    """Runs a command and exits with its code; Ctrl-C ends it without a traceback."""
+    """Runs a command and exits with its code.
+
+    Ctrl-C and a closed stdout end it without a traceback, and a character that the
+    console cannot encode, in the name of a file for example, is printed as its code.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")
     try:
         sys.exit(main(argv))
     except KeyboardInterrupt:
@@ -45,21 +63,63 @@ def run(main: Callable[[list[str]], int], argv: list[str]) -> NoReturn:
         sys.exit(UNREAD)
 
 
-def refuse(command: str, reason: object) -> None:
-    """Prints `reason` to stderr and exits with code 2."""
-    print(f"{command}: {reason}", file=sys.stderr)
-    raise SystemExit(REFUSED)
+def make_parser(command: str, doc: str) -> argparse.ArgumentParser:
+    """Returns a parser whose errors are one line and whose help shows defaults.
+
+    Flags are never abbreviated; an unknown one is answered with the nearest.
+
+    Args:
+      command: Its name, such as `export` or `stylize fit`.
+      doc: The module's docstring: what it does, then details for below the flags.
+    """
+    return _Parser(command, doc)
+
+
+class _Parser(argparse.ArgumentParser):
+    def __init__(self, command: str, doc: str):
+        summary, _, details = doc.partition("\n\n")
+        super().__init__(
+            f"python -m jigsaw_shape.{command}",
+            description=summary,
+            epilog=details,
+            formatter_class=_HelpFormatter,
+            allow_abbrev=False,
+        )
+        self._command = command
+
+    def error(self, message: str) -> NoReturn:
+        refuse(self._command, message)
+
+    def parse_args(self, args=None, namespace=None):
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            self.refuse_unknown(unknown[0])
+        return found
+
+    def refuse_unknown(self, argument: str) -> NoReturn:
+        """Refuses an argument that is not understood, naming the nearest flag."""
+        known = list(self._option_string_actions)
+        near = difflib.get_close_matches(argument.partition("=")[0], known, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        self.error(f"unknown argument {argument}{hint}")
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    def _get_help_string(self, action):
+        default = action.default
+        if default is None or default is False or default in _NO_DEFAULT:
+            return action.help
+        return f"{action.help or ''} (default %(default)s)"
 
 
 def make_console(*, quiet: bool = False, soft_wrap: bool = False) -> Console:
     """Returns the console of every command; into a file it writes wider lines.
 
-    It takes brackets and colons in names, of runs or files, for what they are. (A
-    progress bar reads markup nevertheless.)
+    Brackets and colons, in names of runs or files, are printed as they are.
 
     Args:
       quiet: Nothing is printed.
-      soft_wrap: Lines are as long as they are, which a terminal wraps.
+      soft_wrap: Lines are not broken; the terminal wraps them.
     """
     width = None if sys.stdout.isatty() else 120
     return Console(
@@ -72,8 +132,73 @@ def make_console(*, quiet: bool = False, soft_wrap: bool = False) -> Console:
     )
 
 
+@contextlib.contextmanager
+def progress_bar(
+    label: str,
+    total: int | None = None,
+    *,
+    console: Console | None = None,
+    lines: bool = False,
+    in_bytes: bool = False,
+) -> Iterator[Callable[..., None]]:
+    """Yields `update(n_done, note="", total=None)`, which moves a bar on a terminal.
+
+    The bar is gone when the block ends.
+
+    Args:
+      label: What is counted, such as `image` or `reading pacs`.
+      total: How many there are, where this is known already.
+      console: Where to; stderr by default. What is printed meanwhile goes there too.
+      lines: Where the console is no terminal, a line is printed for each tenth.
+      in_bytes: The counts are bytes, shown as such with their speed.
+    """
+    console = console or Console(stderr=True, highlight=False)
+    counts = [rich.progress.TextColumn("{task.completed}/{task.total}")]
+    if in_bytes:
+        counts = [rich.progress.DownloadColumn(), rich.progress.TransferSpeedColumn()]
+    columns = (
+        rich.progress.TextColumn("{task.description}", markup=False),
+        *counts,
+        rich.progress.BarColumn(bar_width=12),
+        rich.progress.TimeRemainingColumn(),
+        rich.progress.TextColumn("left {task.fields[note]}", markup=False),
+    )
+    with rich.progress.Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(label, total=total or 0, note="")
+        n_tenths = 0
+
+        def update(n_done: int, note: str = "", total: int | None = None) -> None:
+            nonlocal n_tenths
+            bar.update(task, completed=n_done, total=total, note=note)
+            total = bar.tasks[task].total
+            if lines and not console.is_terminal and total:
+                if 10 * n_done // total > n_tenths:
+                    console.print(f"{label} {n_done}/{total}  {note}".rstrip())
+                n_tenths = 10 * n_done // total
+
+        yield update
+
+
+def track(
+    items: Iterable[_Item], label: str, total: int | None = None
+) -> Iterator[_Item]:
+    """Yields the items with a bar on stderr; nothing is shown without a terminal.
+
+    Args:
+      items: Whatever is iterated over.
+      label: What is done, such as `reading pacs`.
+      total: How many items there are; `len(items)` by default.
+    """
+    with progress_bar(label, len(items) if total is None else total) as update:
+        for n_done, item in enumerate(items, 1):
+            yield item
+            update(n_done)
+
+
 def printable(name: str) -> str:
-    """Returns a file's name without the bytes that are no text in it."""
+    """Returns a file's name with a code in place of each byte that is no text."""
     return name.encode(errors="backslashreplace").decode()
 
 
@@ -117,9 +242,9 @@ def parse_config(
     ]
     fields = [n for n, a in enumerate(argv) if a.startswith("--config.")]
     if not where:
-        refuse(command, "--config is missing, such as --config configs/pacs.py:jigen")
+        refuse(command, "--config is missing: give one, such as configs/pacs.py:jigen")
     if fields and fields[0] < where[0]:
-        refuse(command, f"put --config FILE before {argv[fields[0]]}")
+        refuse(command, f"--config FILE must stand before {argv[fields[0]]}")
     try:
         rest = values(list(argv))
         config = values.config
@@ -142,5 +267,5 @@ def parse_config(
     except Exception as error:  # of the configuration file, which is a program
         refuse(command, f"--config: {type(error).__name__}: {error}")
     if len(rest) > 1:
-        refuse(command, f"{' '.join(rest[1:])}: no such argument (flags start with --)")
+        refuse(command, f"unknown argument {rest[1]} (flags start with --)")
     return config

@@ -4,14 +4,7 @@ import http.client
 import pathlib
 import urllib.request
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TransferSpeedColumn,
-)
+from jigsaw_shape.system import command_line
 
 _TIMEOUT_S = 15  # without an answer, or without a byte
 _CHUNK = 1 << 20
@@ -28,21 +21,18 @@ def download(url: str, part: pathlib.Path) -> None:
       part: The file to write; its folder exists.
 
     Raises:
-      OSError: It cannot be reached, or broke off; what came is kept for the next call.
-      http.client.HTTPException: The answer makes no sense.
+      OSError: The server cannot be reached, or the connection broke off; what came is
+        kept for the next call.
+      http.client.HTTPException: The answer is no valid HTTP.
     """
     tag_file = part.with_suffix(".tag")
     request = urllib.request.Request(url, headers={"User-Agent": "jigsaw_shape"})
     if part.exists() and tag_file.exists() and part.stat().st_size:
         request.add_header("Range", f"bytes={part.stat().st_size}-")
         request.add_header("If-Range", tag_file.read_text())
-    url_column = TextColumn("{task.description}", markup=False)
-    columns = (url_column, BarColumn(), DownloadColumn())
     with (
         urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer,
-        Progress(
-            *columns, TransferSpeedColumn(), console=Console(stderr=True)
-        ) as progress,
+        command_line.progress_bar(f"downloading {url}", in_bytes=True) as update,
     ):
         going_on = answer.status == http.client.PARTIAL_CONTENT
         tag = answer.headers.get("ETag", "")
@@ -52,12 +42,12 @@ def download(url: str, part: pathlib.Path) -> None:
         start = part.stat().st_size if going_on else 0
         length = answer.headers.get("Content-Length")
         total = start + int(length) if length else None
-        task = progress.add_task(f"downloading {url}", total=total, completed=start)
+        end = start
         with part.open("ab" if going_on else "wb") as out:
             while chunk := answer.read(_CHUNK):
                 out.write(chunk)
-                progress.advance(task, len(chunk))
-            end = out.tell()
+                end += len(chunk)
+                update(end, total=total)
     if total is not None and end != total:
         raise OSError(f"broke off after {end} of {total} bytes")
     tag_file.unlink(missing_ok=True)
