@@ -118,9 +118,7 @@ def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         if argument.startswith("--config.") and "=" in argument:
             overrides.append(argument)
         else:
-            parser.error(
-                f"unknown argument {argument} (fields are --config.KEY=VALUE)"
-            )
+            parser.error(f"unknown argument {argument} (fields are --config.KEY=VALUE)")
     return arguments, overrides
 
 

@@ -15,9 +15,8 @@ DOC = "Does it.\n\nDetails of 100 %.\n"
 
 def _parser():
     parser = command_line.make_parser("thing fit", DOC)
-    parser.add_argument(
-        "--batch-size", type=int, default=64, metavar="N", help="at once"
-    )
+    add = parser.add_argument
+    add("--batch-size", type=int, default=64, metavar="N", help="at once")
     add("--seed", type=int, default=0, help="of every choice")
     add("--out", help="where to")
     return parser
