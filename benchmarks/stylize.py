@@ -20,7 +20,7 @@ import throughput
 
 from jigsaw_shape.data.image_store import ImageStore
 from jigsaw_shape.diversify import DIVERSIFIERS, WITH_PAIR, bind, stylizer_files
-from jigsaw_shape.training import step as step_lib
+from jigsaw_shape.system import devices
 
 PRESETS = ("erm", "fourier", "mixstyle", "randconv", "colour", "sin", "jigen", "ddec")
 
@@ -68,7 +68,7 @@ def steps(encoder: str, dtype: str, size_px: int, batch_size: int, rounds: int) 
             config.diversify.update(name="colour", p_ordered=(0.5,))
         dataset = throughput.synthetic_dataset(config.data.stored_px)
         store = ImageStore(dataset, cache="none", stored_px=config.data.stored_px)
-        batch = step_lib.shard(store.batch(np.arange(batch_size)))
+        batch = devices.shard(store.batch(np.arange(batch_size)))
         functions[preset] = _Step(*throughput.start(config, dataset), batch)
     times = interleave(functions, rounds)
     for preset, seconds in times.items():

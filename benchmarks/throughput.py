@@ -26,6 +26,7 @@ from jigsaw_shape import config as config_lib
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.image_store import ImageStore
 from jigsaw_shape.presets import PRESETS, apply_preset
+from jigsaw_shape.system import devices
 from jigsaw_shape.training import (
     initial_weights,
 )
@@ -88,7 +89,7 @@ def start(config, dataset: Dataset):
         reversal=learner.reversal,
     )
     styling, _ = learner_lib.load_styling(config, dataset, splits=None)
-    styling = step_lib.replicate(styling)
+    styling = devices.replicate(styling)
     return state, lambda state, bank, batch: update(state, bank, styling, batch)
 
 
@@ -99,7 +100,7 @@ def measure(arguments, size_px: int, batch_size: int) -> dict[str, float]:
         synthetic_dataset(config.data.stored_px),
         cache=arguments.cache,
         stored_px=config.data.stored_px,
-        place=step_lib.replicate,
+        place=devices.replicate,
     )
     state, update = start(config, store.dataset)
     rng = np.random.default_rng(0)
@@ -107,7 +108,7 @@ def measure(arguments, size_px: int, batch_size: int) -> dict[str, float]:
     def chunks(n):
         return [rng.permutation(N_IMAGES)[:batch_size] for _ in range(n)]
 
-    fixed = step_lib.shard(store.batch(chunks(1)[0]))
+    fixed = devices.shard(store.batch(chunks(1)[0]))
     fixed = jax.device_put(fixed) if jax.device_count() == 1 else fixed
 
     def advance(state, batches):
@@ -125,7 +126,7 @@ def measure(arguments, size_px: int, batch_size: int) -> dict[str, float]:
         times["step"].append((time.perf_counter() - began) / arguments.steps)
         began = time.perf_counter()
         batches = store.batches(chunks(arguments.steps))
-        state = advance(state, map(step_lib.shard, batches))
+        state = advance(state, map(devices.shard, batches))
         times["run"].append((time.perf_counter() - began) / arguments.steps)
     if arguments.trace:
         with jax.profiler.trace(arguments.trace):

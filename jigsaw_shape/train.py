@@ -22,10 +22,9 @@ from jigsaw_shape.preview import preview_figure
 from jigsaw_shape.reports import figures
 from jigsaw_shape.runs import directory as directory_lib
 from jigsaw_shape.runs import fingerprint, logbook, rows
-from jigsaw_shape.system import command_line
+from jigsaw_shape.system import command_line, devices
 from jigsaw_shape.training import initial_weights, loop
 from jigsaw_shape.training import learner as learner_lib
-from jigsaw_shape.training import step as step_lib
 from jigsaw_shape.training.progress import Progress
 
 _CACHES = {"device": "device memory", "host": "host memory", "none": "files"}
@@ -97,7 +96,7 @@ def main(argv: list[str]) -> int:
                     store=store,
                     splits=splits,
                     cue_conflict=cue_conflict,
-                    styling=step_lib.replicate(styling),
+                    styling=devices.replicate(styling),
                     progress=progress,
                 )
         except loop.NonFiniteError as error:

@@ -60,8 +60,8 @@ def test_what_is_no_image_stops_nothing(tmp_path):
 
 def test_images_of_too_many_pixels_are_left_out(tmp_path, monkeypatch):
     _write(tmp_path / "photo" / "cat" / "1.png", 10)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 63)  # of 8 x 8
-    with pytest.raises(ValueError, match="exceeds limit of 63 pixels"):
+    monkeypatch.setenv("JIGSAW_SHAPE_MAX_MEGAPIXELS", "0.000063")  # of 8 x 8
+    with pytest.raises(ValueError, match="it has 8 x 8 pixels, more than"):
         domain_folders.read_folder(tmp_path)
 
 

@@ -10,6 +10,7 @@ from flax import linen as nn
 from jigsaw_shape import config as config_lib
 from jigsaw_shape.diversify.schedule import Styling
 from jigsaw_shape.models import ENCODERS, EncoderSpec
+from jigsaw_shape.system import devices
 from jigsaw_shape.training import learner as learner_lib
 from jigsaw_shape.training import step as step_lib
 
@@ -52,7 +53,7 @@ def test_each_device_and_step_drops_what_its_key_says(monkeypatch):
         rng = learner_lib.step_rng(config)
         state = step_lib.init_state(variables, optimizer, rng, keep_ema=False)
         state = state.replace(step=state.step + number)
-        _, means = update(state, None, Styling(), step_lib.shard(batch))
+        _, means = update(state, None, Styling(), devices.shard(batch))
         return float(means["loss/total"].compute())
 
     def expected(number):

@@ -14,7 +14,7 @@ from test_export_folder import ABOUT, make_card
 from test_exporting import make_trained
 
 from jigsaw_shape import embed as command
-from jigsaw_shape.data import archives
+from jigsaw_shape.data.decoding import decode
 from jigsaw_shape.embedding import features_file, image_files, nearest
 from jigsaw_shape.embedding.embed import embed
 from jigsaw_shape.embedding.encoders import Encoder, open_encoder
@@ -89,7 +89,7 @@ def test_opaque_images_are_read_as_a_data_set_is(folder):
     for background in image_files.BACKGROUNDS:
         np.testing.assert_array_equal(
             image_files.read(str(folder / "3.png"), PX, background),
-            archives.decode(data, size_px=PX),
+            decode(data, "stored", size_px=PX),
         )
 
 
@@ -102,7 +102,7 @@ def test_transparent_pixels_show_the_background(tmp_path):
     np.testing.assert_array_equal(white[:, : PX // 2], pixels[:, : PX // 2, :3])
     np.testing.assert_array_equal(white[:, PX // 2 :], 255)
     np.testing.assert_array_equal(image_files.read(path, PX, "black")[:, PX // 2 :], 0)
-    np.testing.assert_array_equal(image_files.read(path, PX, "none"), pixels[..., :3])
+    np.testing.assert_array_equal(image_files.read(path, PX, "stored"), pixels[..., :3])
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 20])

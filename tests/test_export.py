@@ -16,6 +16,7 @@ from jigsaw_shape.exporting import folder, safetensors_file
 from jigsaw_shape.exporting.run import open_run
 from jigsaw_shape.runs import fingerprint
 from jigsaw_shape.runs.logbook import Logbook
+from jigsaw_shape.system import devices
 from jigsaw_shape.training import learner as learner_lib
 from jigsaw_shape.training import optimizer
 from jigsaw_shape.training import step as step_lib
@@ -108,8 +109,8 @@ def test_an_export_answers_as_the_runs_model_does(run):
     learner = learner_lib.make_learner(config, len(CLASSES))
     images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
     predict = learner_lib.make_predict(config, learner)
-    batch = step_lib.shard({"image": images, "order": np.zeros(4, np.int32)})
-    expected = predict(step_lib.replicate(states[20]), None, batch)
+    batch = devices.shard({"image": images, "order": np.zeros(4, np.int32)})
+    expected = predict(devices.replicate(states[20]), None, batch)
     trained = open_run(directory, "val").trained
     found = jax.jit(trained.apply)(trained.tree(), images)
     for ours, theirs in (("features", "features"), ("logits", "classification")):

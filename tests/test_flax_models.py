@@ -15,6 +15,7 @@ from jigsaw_shape.models import ENCODERS
 from jigsaw_shape.models.weights import loading
 from jigsaw_shape.presets import apply_preset
 from jigsaw_shape.runs import fingerprint, rows
+from jigsaw_shape.system import devices
 from jigsaw_shape.training import (
     learner as learner_lib,
 )
@@ -111,7 +112,7 @@ def test_images_are_resized_and_shuffled_as_in_training(run):
         "params": jax.tree.map(lambda x: x * _growth(8), variables["params"]),
     }
     batch = {"image": np.resize(pixels, (8, 32, 32, 3)), "order": np.resize(orders, 8)}
-    expected = predict(step_lib.replicate(grown), None, step_lib.shard(batch))
+    expected = predict(devices.replicate(grown), None, devices.shard(batch))
     found = model.predict(jax.numpy.asarray(pixels / np.float32(255)), orders)
     assert len(found["jigsaw"]) == 5
     for head, scores in found.items():

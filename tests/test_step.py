@@ -16,6 +16,7 @@ from jigsaw_shape.models.layers import BatchNorm, Conv
 from jigsaw_shape.models.multitask import Multitask
 from jigsaw_shape.models.stages import leave
 from jigsaw_shape.pixels import augment, puzzle
+from jigsaw_shape.system import devices
 from jigsaw_shape.training import learner
 from jigsaw_shape.training import predict as predict_lib
 from jigsaw_shape.training import step as step_lib
@@ -73,7 +74,7 @@ def _batch(n=N):
 def _start(config, ema_decay=0.0, make_edit=None):
     permutations = puzzle.permutation_set(3, 30, 0)
     view = make_view(config, permutations)
-    model = _model(step_lib.AXIS)
+    model = _model(devices.AXIS)
     optimizer = optax.sgd(LR)
     variables = step_lib.init_variables(model, jax.random.key(1), SIZE)
     state = step_lib.init_state(
@@ -152,7 +153,7 @@ def test_four_devices_make_the_update_of_the_whole_batch(classify_shuffled):
     batch = _batch()
     for step in range(3):
         expected, terms, orders = _reference_step(config, view, expected, batch, step)
-        state, means = update(state, None, Styling(), step_lib.shard(batch))
+        state, means = update(state, None, Styling(), devices.shard(batch))
         for name, value in terms.items():
             assert float(means[name].compute()) == pytest.approx(float(value), rel=1e-5)
         n_ordered = int((orders == 0).sum())
@@ -176,7 +177,7 @@ def test_mixstyle_mixes_within_each_device_s_shard(mix):
     batch = _batch() | {"domain": np.arange(N, dtype=np.int32) % 3}
     plain, _, _ = _reference_step(config, view, before, batch, 0)
     expected, _, _ = _reference_step(config, view, before, batch, 0, make_edit)
-    state, _ = update(state, None, Styling(), step_lib.shard(batch))
+    state, _ = update(state, None, Styling(), devices.shard(batch))
     kernels = [
         np.asarray(tree["params"]["encoder"]["Conv_1"]["kernel"])
         for tree in (state.variables, expected, plain)
@@ -213,14 +214,14 @@ def test_pairs_and_a_reversed_head_are_the_same_on_four_devices(domains):
     optimizer = optax.sgd(LR)
     # In host memory: the update donates what it is given.
     first = jax.device_get(
-        step_lib.init_variables(model(step_lib.AXIS), jax.random.key(1), SIZE)
+        step_lib.init_variables(model(devices.AXIS), jax.random.key(1), SIZE)
     )
     state = step_lib.init_state(first, optimizer, learner.step_rng(config), False)
     update = step_lib.make_update(
-        model(step_lib.AXIS), optimizer, losses, view, N_STEPS, reversal=reversal
+        model(devices.AXIS), optimizer, losses, view, N_STEPS, reversal=reversal
     )
     batch = _batch() | {"domain": np.arange(N, dtype=np.int32) % n_domains}
-    state, means = update(state, None, Styling(), step_lib.shard(batch))
+    state, means = update(state, None, Styling(), devices.shard(batch))
 
     seen = view(
         jax.random.fold_in(learner.step_rng(config), 0),
@@ -274,7 +275,7 @@ def test_pairs_and_a_reversed_head_are_the_same_on_four_devices(domains):
 
 def test_every_device_holds_the_same_state():
     state, update, _, _ = _start(_config())
-    state, _ = update(state, None, Styling(), step_lib.shard(_batch()))
+    state, _ = update(state, None, Styling(), devices.shard(_batch()))
     for leaf in jax.tree.leaves(state.variables):
         copies = [np.asarray(shard.data) for shard in leaf.addressable_shards]
         assert len(copies) == 4
@@ -283,13 +284,13 @@ def test_every_device_holds_the_same_state():
 
 def test_images_from_the_bank_are_images_of_the_batch():
     batch = _batch()
-    bank = step_lib.replicate(jnp.asarray(batch["image"][::-1].copy()))
+    bank = devices.replicate(jnp.asarray(batch["image"][::-1].copy()))
     by_index = {**batch, "index": np.arange(N - 1, -1, -1, dtype=np.int32)}
     del by_index["image"]
     results = []
     for images, given in ((None, batch), (bank, by_index)):
         state, update, _, _ = _start(_config())
-        state, _ = update(state, images, Styling(), step_lib.shard(given))
+        state, _ = update(state, images, Styling(), devices.shard(given))
         results.append(jax.device_get(state.params))
     jax.tree.map(np.testing.assert_array_equal, *results)
 
@@ -297,7 +298,7 @@ def test_images_from_the_bank_are_images_of_the_batch():
 def test_ema_follows_the_weights():
     state, update, _, _ = _start(_config(), ema_decay=0.9)
     before = jax.device_get(state.ema)
-    state, _ = update(state, None, Styling(), step_lib.shard(_batch()))
+    state, _ = update(state, None, Styling(), devices.shard(_batch()))
     after = {"params": state.params, "batch_stats": state.batch_stats}
     expected = jax.tree.map(lambda old, new: 0.9 * old + 0.1 * new, before, after)
     jax.tree.map(
@@ -307,7 +308,7 @@ def test_ema_follows_the_weights():
 
 
 def test_steps_differ_and_repeat_from_the_same_state():
-    batch = step_lib.shard(_batch())
+    batch = devices.shard(_batch())
     runs = []
     for _ in range(2):
         state, update, _, _ = _start(_config())
@@ -323,11 +324,11 @@ def test_steps_differ_and_repeat_from_the_same_state():
 @pytest.mark.parametrize("n", [1, 5, 8])
 def test_predictions_are_those_of_the_model_for_any_number_of_images(n):
     permutations = puzzle.permutation_set(3, 30, 0)
-    model = _model(step_lib.AXIS)
+    model = _model(devices.AXIS)
     variables = step_lib.init_variables(model, jax.random.key(1), SIZE)
     predict = step_lib.make_predict(model, SIZE, 3, permutations)
     predict_fn = predict_lib.make_predict_fn(
-        predict, step_lib.shard, step_lib.replicate(variables), batch_size=8
+        predict, devices.shard, devices.replicate(variables), batch_size=8
     )
     images = _batch(n)["image"]
     orders = np.arange(n, dtype=np.int32)

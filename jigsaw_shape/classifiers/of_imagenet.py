@@ -13,6 +13,7 @@ from jigsaw_shape.models import ENCODERS
 from jigsaw_shape.models.multitask import Multitask
 from jigsaw_shape.models.weights import loading
 from jigsaw_shape.runs import directory as directory_lib
+from jigsaw_shape.system import devices
 from jigsaw_shape.training import learner as learner_lib
 from jigsaw_shape.training import predict as predict_lib
 from jigsaw_shape.training import step as step_lib
@@ -52,8 +53,8 @@ def open_run(
     config, learner, step = run.config, run.learner, run.chosen["step"]
     predict_fn = predict_lib.make_predict_fn(
         learner_lib.make_predict(config, learner),
-        step_lib.shard,
-        step_lib.replicate(run.variables),
+        devices.shard,
+        devices.replicate(run.variables),
         batch_size,
     )
     has_puzzle = learner.n_orders > 0
@@ -118,8 +119,8 @@ def open_pretrained(weights_name: str, *, name: str, batch_size: int) -> Model:
     variables["params"]["head_classification"] = classifier
     predict_fn = predict_lib.make_predict_fn(
         step_lib.make_predict(net, IMAGENET_PX),
-        step_lib.shard,
-        step_lib.replicate(variables),
+        devices.shard,
+        devices.replicate(variables),
         batch_size,
     )
     return Model(

@@ -1,4 +1,4 @@
-"""Files: found, downloaded, listed in folders and archives, extracted, decoded."""
+"""Files: found, downloaded, listed in folders and archives, extracted."""
 
 import http.client
 import io
@@ -11,8 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 
-import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from jigsaw_shape.system.download import download
 
@@ -30,8 +29,6 @@ _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, EOFError)
 _UNREADABLE = (*_DAMAGE, zlib.error, RuntimeError)
 _CHUNK = 1 << 20  # bytes
 _MAX_DEPTH = 8  # folders below the named one that are looked into
-# Pillow's formats whose pixels in mode I, 32 bits, fill 0..65535. A TIFF's may be any.
-_DEEP_FORMATS = ("PNG", "PPM")
 
 
 def list_files(source: pathlib.Path) -> dict[Parts, int]:
@@ -182,51 +179,6 @@ def fetch(
         part.unlink()
         reasons.append(f"{url}: {fault}")
     raise ValueError("; ".join(reasons))
-
-
-def decode(
-    data: bytes, *, size_px: int = 0, background: tuple[int, int, int] | None = None
-) -> np.ndarray:
-    """Returns an encoded image's pixels: uint8 [H, W, 3], RGB.
-
-    Whatever the file stores becomes RGB as Pillow converts it: grey, palettes, CMYK;
-    transparency is dropped, as torchvision's loader drops it; of an animation the
-    first frame counts. 16 bits a channel are scaled to 8. EXIF orientation is applied.
-
-    Args:
-      data: A file in any format that Pillow reads.
-      size_px: If above 0, the result is resized to H = W = `size_px` with an
-        antialiased bilinear filter, squashing what is not square: nothing is cropped,
-        as in JiGen's evaluation.
-      background: RGB in 0..255, what shows through where the image is transparent;
-        None: the colours that are stored there, whatever they are.
-
-    Raises:
-      ValueError: Its pixels are floats, signed or of 32 bits: their range is not known.
-      Exception: The data are damaged; Pillow raises nearly any kind.
-    """
-    with Image.open(io.BytesIO(data)) as image:
-        image.load()
-        ImageOps.exif_transpose(image, in_place=True)
-        is_wide = image.mode == "I" and image.format not in _DEEP_FORMATS
-        if is_wide or image.mode == "F":
-            kind = "signed or 32-bit integers" if is_wide else "floats"
-            raise ValueError(
-                f"its pixels are {kind}, whose range is not known: save it with 8 or "
-                "16 bits"
-            )
-        if image.mode.startswith("I"):
-            deep = np.clip(np.asarray(image), 0, 65535)
-            image = Image.fromarray(np.rint(deep / 257).astype(np.uint8))
-        if background is not None and image.has_transparency_data:
-            below = Image.new("RGBA", image.size, (*background, 255))
-            image = Image.alpha_composite(below, image.convert("RGBA"))
-        if image.mode == "P" and "transparency" in image.info:
-            image = image.convert("RGBA")
-        image = image.convert("RGB")
-        if size_px and image.size != (size_px, size_px):
-            image = image.resize((size_px, size_px), Image.Resampling.BILINEAR)
-        return np.array(image)
 
 
 class _Member:

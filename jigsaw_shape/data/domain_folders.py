@@ -4,16 +4,14 @@ What an image shows is the folder below its domain's, at whatever depth the imag
 """
 
 import pathlib
-import warnings
 
 import numpy as np
-from PIL import Image
 
-from jigsaw_shape.data import archives, image_folders, stimuli
+from jigsaw_shape.data import image_folders, stimuli
+from jigsaw_shape.data.decoding import decode
 from jigsaw_shape.data.stimuli import Stimuli
 
 EXPERIMENT = "domains"
-_WHITE = (255, 255, 255)  # what flat design is drawn on
 _SPLITS = {"train", "val", "crossval", "test", "full"}
 
 
@@ -23,7 +21,7 @@ def read_folder(folder: pathlib.Path) -> tuple[Stimuli, list[str]]:
     Names of domains and classes are told apart but for case and punctuation, as data
     sets for training are (`data.layouts.plain`). Of files with the same bytes in one
     domain the first counts: otherwise an image would find its own copy. Files that are
-    no images, or of more pixels than Pillow trusts, are left out. Transparent images
+    no images, or have too many pixels (`decoding`), are left out. Transparent images
     are shown on white.
 
     Args:
@@ -46,9 +44,7 @@ def read_folder(folder: pathlib.Path) -> tuple[Stimuli, list[str]]:
         paths=tuple(paths),
         category=np.array([_plain(parts[1]) for parts in below]),
         texture=None,
-        read=lambda i, px: archives.decode(
-            paths[i].read_bytes(), size_px=px, background=_WHITE
-        ),
+        read=lambda i, px: decode(paths[i], size_px=px),
         side_px=sides.pop() if len(sides) == 1 else 0,
         made_by="",
         digest=stimuli.digest_of(paths, digests),
@@ -78,9 +74,7 @@ def _readable(folder, found):
     paths, digests, sides, faults, seen = [], [], set(), [], set()
     for path in found:
         try:
-            with warnings.catch_warnings():  # some are too large to decode many at once
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                size, digest = stimuli.look_at_one(path)
+            size, digest = stimuli.look_at_one(path)
         except OSError as error:
             faults.append(str(error))
             continue

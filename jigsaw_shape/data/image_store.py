@@ -1,7 +1,7 @@
 """From stored images to batches: the order of an epoch, decoding, caching, look-ahead.
 
 Batches are decided for all devices and processes together, from (seed, epoch) alone;
-`training.step.shard` then gives each device its part.
+`system.devices.shard` then gives each device its part.
 """
 
 import os

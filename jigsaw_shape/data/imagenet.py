@@ -15,8 +15,8 @@ import tensorflow_datasets as tfds
 from PIL import Image
 from rich.progress import track
 
-from jigsaw_shape.data import archives
 from jigsaw_shape.data.dataset import Dataset
+from jigsaw_shape.data.decoding import decode
 from jigsaw_shape.system import whole_files
 
 # Domain -> TFDS's name, and its splits by what they are for.
@@ -73,7 +73,7 @@ def load(
     def read(i: int) -> np.ndarray:
         part = int(np.searchsorted(starts, i, "right")) - 1
         record = sources[part][int(i) - int(starts[part])]
-        return _central_square(archives.decode(record["image"]), stored_px)
+        return _central_square(decode(record["image"], "stored"), stored_px)
 
     versions.append(hashlib.sha256(label.tobytes()).hexdigest()[:16])
     return Dataset(

@@ -20,7 +20,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
-from PIL import UnidentifiedImageError
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
@@ -28,6 +27,7 @@ from rich.progress import track
 from jigsaw_shape.data import archives as files_lib
 from jigsaw_shape.data import image_folders
 from jigsaw_shape.data.dataset import Dataset
+from jigsaw_shape.data.decoding import DecodeError, decode, fault
 from jigsaw_shape.system.lock import lock
 
 _BUILDER = "domain_folders"
@@ -195,8 +195,8 @@ def load(
       source_dir: As for `prepare`. Where the data set is prepared already and this is
         given, the two must be the same.
       data_dir: As for `prepare`.
-      stored_px: `read` returns squares of this side, squashed as `files_lib.decode`
-        says; 0: images in their own sizes.
+      stored_px: `read` returns squares of this side, squashed as `decode` says;
+        0: images in their own sizes.
       auto_prepare: Prepare it where it is not prepared.
 
     Raises:
@@ -229,7 +229,7 @@ def load(
         record = sources[d][int(i) - int(starts[d])]
         if record["name"].decode() != names[i]:
             raise ValueError(f"{builder_dir} is damaged at {names[i]}: prepare it anew")
-        return files_lib.decode(record["image"], size_px=stored_px)
+        return decode(record["image"], "stored", size_px=stored_px)
 
     return Dataset(
         name=name,
@@ -310,12 +310,9 @@ def _check_images(
 def _fault(path: pathlib.Path) -> str:
     """Returns why a file is not a whole image, `""` if it is."""
     try:
-        data = path.read_bytes()
-        files_lib.decode(data)
-    except UnidentifiedImageError:
-        return "not an image" if data else "the file is empty"
-    except Exception as error:  # Pillow raises nearly any kind on damaged data
-        return f"damaged, {str(error) or type(error).__name__}"
+        decode(path)
+    except (OSError, DecodeError) as error:
+        return fault(error)
     return ""
 
 

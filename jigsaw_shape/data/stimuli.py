@@ -14,11 +14,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from jigsaw_shape.data import archives
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.decisions import experiment_of, image_key
+from jigsaw_shape.data.decoding import DecodeError, decode, fault, open_image
 
 MANIFEST, SUMMARY = "manifest.jsonl", "cue_conflict.json"
 SETTINGS = "stylize.json"
@@ -201,7 +201,7 @@ def read_folder(folder: pathlib.Path, experiment: str = "") -> Stimuli:
         paths=tuple(paths),
         category=category,
         texture=texture,
-        read=lambda i, px: archives.decode(paths[i].read_bytes(), size_px=px),
+        read=lambda i, px: decode(paths[i], "stored", size_px=px),
         side_px=side_px,
         made_by=made_by,
         digest=digest_of(paths, digests),
@@ -293,10 +293,10 @@ def look_at_one(path: pathlib.Path) -> tuple[tuple[int, int], bytes]:
       OSError: It is no image, or cannot be read.
     """
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             size = image.size
-    except Exception as error:  # Pillow raises nearly any kind
-        raise OSError(f"{path} is no readable image: {error}") from error
+    except (OSError, DecodeError) as error:
+        raise OSError(f"{path} is no readable image: {fault(error)}") from error
     return size, hashlib.sha256(path.read_bytes()).digest()
 
 

@@ -6,12 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jigsaw_shape.data import archives
+from jigsaw_shape.data.decoding import BACKGROUNDS, decode  # noqa: F401
 from jigsaw_shape.stylizing import images as images_lib
-
-# What shows through where an image is transparent; None: the colours that are stored
-# there, whatever they are, as in training.
-BACKGROUNDS = {"white": (255, 255, 255), "black": (0, 0, 0), "none": None}
 
 
 def find(arguments: Sequence[str]) -> tuple[list[str], int]:
@@ -54,5 +50,4 @@ def read(path: str, size_px: int, background: str = "white") -> np.ndarray:
     Raises:
       Exception: The file is damaged; Pillow raises nearly any kind.
     """
-    data = Path(path).read_bytes()
-    return archives.decode(data, size_px=size_px, background=BACKGROUNDS[background])
+    return decode(path, background, size_px=size_px)

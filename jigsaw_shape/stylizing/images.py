@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from jigsaw_shape.data import archives
+from jigsaw_shape.data.decoding import decode, open_image
+from jigsaw_shape.data.decoding import fault as decoding_fault
 from jigsaw_shape.system import whole_files
 from jigsaw_shape.system.lock import lock
 
@@ -87,7 +88,7 @@ def read(path: Path, *, shorter_px: int = 0) -> np.ndarray:
     Raises:
       Exception: The file is damaged; Pillow raises nearly any kind.
     """
-    pixels = archives.decode(path.read_bytes())
+    pixels = decode(path, "stored")
     shorter = min(pixels.shape[:2])
     if not 0 < shorter_px < shorter:
         return pixels
@@ -177,9 +178,8 @@ def write(path: Path, pixels: np.ndarray, file_format: str) -> None:
 
 def fault(path: Path, error: Exception) -> str:
     """Returns why a file could not be used, in words for the user."""
-    if isinstance(error, UnidentifiedImageError):  # its message names a place in memory
-        return "not an image" if path.stat().st_size else "the file is empty"
-    return str(error) or type(error).__name__
+    del path
+    return decoding_fault(error)
 
 
 class Kept:
@@ -215,7 +215,7 @@ class Kept:
             path = folder / name
             try:
                 sizes.update(os.fsencode(f"{name}\n{path.stat().st_size}\n"))
-                with Image.open(path):
+                with open_image(path):
                     pass
             except Exception as error:  # Pillow raises nearly any kind
                 self._fail(path, error)

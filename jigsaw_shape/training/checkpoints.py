@@ -9,7 +9,8 @@ import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from jigsaw_shape.runs.rows import SELECTED_BY
-from jigsaw_shape.training.step import TrainState, replicate
+from jigsaw_shape.system.devices import replicate
+from jigsaw_shape.training.step import TrainState
 
 _policies = ocp.training.preservation_policies
 

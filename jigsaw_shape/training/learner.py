@@ -27,6 +27,7 @@ from jigsaw_shape.models import ENCODERS, EncoderSpec
 from jigsaw_shape.models.multitask import Multitask, reversal_at
 from jigsaw_shape.models.weights.loading import Pretrained
 from jigsaw_shape.pixels import puzzle
+from jigsaw_shape.system import devices
 from jigsaw_shape.training import initial_weights
 from jigsaw_shape.training import step as step_lib
 from jigsaw_shape.training.losses import Sizes, Term, make_heads, make_losses
@@ -138,7 +139,7 @@ def open_images(
             images,
             cache=config.data.cache,
             stored_px=config.data.stored_px,
-            place=step_lib.replicate,
+            place=devices.replicate,
         )
 
     cue_conflict = sources.load_cue_conflict(config.data)
@@ -150,7 +151,7 @@ def load_styling(
 ) -> tuple[Styling, dict[str, str]]:
     """Returns what diversifying needs besides the batch, and digests of it by name.
 
-    In host memory: `step.replicate` puts it where a step looks for it.
+    In host memory: `devices.replicate` puts it where a step looks for it.
 
     The shipped styles are of no benchmark; those of a folder are compared with every
     image of the target.
@@ -220,7 +221,7 @@ def make_learner(config: ConfigDict, n_classes: int, n_domains: int = 0) -> Lear
     model = Multitask(
         encoder=spec.build(
             dtype=jnp.dtype(config.model.dtype),
-            norm_axis=step_lib.AXIS,
+            norm_axis=devices.AXIS,
             freeze_norm=config.model.freeze_norm,
         ),
         heads=heads,

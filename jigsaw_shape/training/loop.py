@@ -16,6 +16,7 @@ from jigsaw_shape.data.image_store import ImageStore, epoch_order
 from jigsaw_shape.data.splits import Splits
 from jigsaw_shape.diversify.schedule import Styling
 from jigsaw_shape.runs.logbook import Logbook
+from jigsaw_shape.system import devices
 from jigsaw_shape.training import (
     learner as learner_lib,
 )
@@ -86,7 +87,7 @@ def run(
 
     def evaluate(state):
         predict_fn = predict_lib.make_predict_fn(
-            predict, step_lib.shard, state.variables, config.eval.batch_size
+            predict, devices.shard, state.variables, config.eval.batch_size
         )
         return dict(
             evaluate_run(
@@ -116,7 +117,7 @@ def run(
         watch = _Watch(config, schedule, logbook, progress, first)
         chunks = training_chunks(config, store, splits, schedule, first)
         for step, batch in enumerate(store.batches(chunks), start=first + 1):
-            state, means = update(state, store.bank, styling, step_lib.shard(batch))
+            state, means = update(state, store.bank, styling, devices.shard(batch))
             watch.add(step, means)
             if step in schedule.evaluate_at:
                 watch.flush()

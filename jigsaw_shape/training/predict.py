@@ -31,7 +31,7 @@ def make_predict_fn(
 
     Args:
       predict: `training.step.make_predict`'s.
-      shard: `training.step.shard`.
+      shard: `devices.shard`.
       variables: The model's.
       batch_size: A multiple of the number of devices.
     """

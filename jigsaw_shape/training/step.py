@@ -1,8 +1,8 @@
 """The compiled step: uint8 images to an updated state, on every device at once.
 
-The only file that names pmap and its axis, so that `jit` and `shard_map` can replace
-them here. The state is one unreplicated tree (`in_axes=None`, `out_axes=None`): every
-value that leaves a step is summed over the axis first, so all devices hold the same.
+The only file that names pmap, so that `jit` and `shard_map` can replace it here. The
+state is one unreplicated tree (`in_axes=None`, `out_axes=None`): every value that
+leaves a step is summed over the axis first, so all devices hold the same.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,10 +17,9 @@ from flax import struct
 
 from jigsaw_shape.models.multitask import Multitask
 from jigsaw_shape.pixels import augment, puzzle
+from jigsaw_shape.system.devices import AXIS, replicate
 from jigsaw_shape.training.losses import Term
 from jigsaw_shape.training.view import View
-
-AXIS = "batch"
 
 # What is folded into a step's key for the features' edits, and for the encoder's
 # dropout: none of the view's splits.
@@ -82,42 +81,6 @@ def init_state(
         ema=jax.tree.map(jnp.copy, ema),
     )
     return replicate(state)
-
-
-def replicate(tree: Any) -> Any:
-    """Returns `tree` with a copy of each array on every device of every process."""
-    mesh = jax.sharding.Mesh(jax.devices(), (AXIS,))
-    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-    if jax.process_count() == 1:
-        return jax.device_put(tree, sharding)
-
-    def put(leaf):
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            return jax.random.wrap_key_data(put(jax.random.key_data(leaf)))
-        # Only host memory may be put on devices of other processes.
-        return jax.device_put(np.asarray(leaf), sharding)
-
-    return jax.tree.map(put, tree)
-
-
-def shard(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Returns this process's part of a batch, split between its devices.
-
-    Args:
-      batch: Arrays [B, ...], the same in every process; B a multiple of the devices.
-        Those of JAX stay where they are until the step moves them.
-
-    Returns:
-      Arrays [local devices, B / devices, ...], in the order of `jax.devices()`.
-    """
-    n_devices, n_local = jax.device_count(), jax.local_device_count()
-    first = jax.process_index() * n_local
-
-    def local(array):
-        split = array.reshape(n_devices, -1, *array.shape[1:])
-        return split[first : first + n_local]
-
-    return {name: local(array) for name, array in batch.items()}
 
 
 def make_update(
