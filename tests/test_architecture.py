@@ -16,7 +16,7 @@ ROOMS = {
     "config": set(),
     "checks": {"config"},
     "presets": set(),
-    "system": set(),
+    "system": {"system"},
     "pixels": set(),
     "measures": {"measures"},
     "models": {"models", "system"},
