@@ -27,15 +27,9 @@ from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.image_store import ImageStore
 from jigsaw_shape.presets import PRESETS, apply_preset
 from jigsaw_shape.system import devices
-from jigsaw_shape.training import (
-    initial_weights,
-)
-from jigsaw_shape.training import (
-    learner as learner_lib,
-)
-from jigsaw_shape.training import (
-    optimizer as optimizer_lib,
-)
+from jigsaw_shape.training import initial_weights
+from jigsaw_shape.training import learner as learner_lib
+from jigsaw_shape.training import optimizer as optimizer_lib
 from jigsaw_shape.training import step as step_lib
 
 N_IMAGES = 2048
@@ -73,6 +67,7 @@ def make_config(arguments, size_px: int, batch_size: int):
 def start(config, dataset: Dataset):
     """Returns the state before the first step, and `update(state, bank, batch)`."""
     pretrained = initial_weights.load(config)
+    config = initial_weights.with_pixels(config, pretrained)
     learner = learner_lib.make_learner(config, N_CLASSES, len(dataset.domains))
     optimizer = optimizer_lib.make_optimizer(config, N_STEPS)
     variables = learner_lib.init_variables(config, learner.model, pretrained)

@@ -64,7 +64,6 @@ def preview_figure(
     domain = jnp.asarray(dataset.domain[indices])
 
     def view(**changes):
-        changes = {"losses.consistency": 0.0, **changes}  # each image once
         changed = config.copy_and_resolve_references()
         changed.update_from_flattened_dict(changes)
         return jax.jit(make_view(changed, permutations))(

@@ -51,9 +51,10 @@ def main(argv: list[str]) -> int:
                 config.workdir = workdir.value
             checks.check(config, jax.device_count())
             dataset, splits = learner_lib.load_data(config)
-            schedule = learner_lib.make_schedule(config, len(splits.train))
-            digest = fingerprint.digest(config)  # of what was asked for
+            length = learner_lib.run_length(config, len(splits.train))
+            digest = fingerprint.digest(config)
             pretrained = initial_weights.load(config)
+            config = initial_weights.with_pixels(config, pretrained)
             learner = learner_lib.make_learner(
                 config, len(dataset.classes), len(dataset.domains)
             )
@@ -92,7 +93,7 @@ def main(argv: list[str]) -> int:
                     directory,
                     learner=learner,
                     variables=variables,
-                    schedule=schedule,
+                    length=length,
                     store=store,
                     splits=splits,
                     cue_conflict=cue_conflict,

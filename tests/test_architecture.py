@@ -22,7 +22,7 @@ ROOMS = {
     "models": {"models", "system"},
     "data": {"data", "system"},
     "diversify": {"diversify", "data", "models", "pixels", "stylizing", "system"},
-    "runs": {"runs", "config", "system", "training"},
+    "runs": {"runs", "config", "system"},
     "stylizing": {"stylizing", "diversify", "data", "pixels", "system"},
     "training": {
         *("training", "measures", "models", "data", "diversify"),

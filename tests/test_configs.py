@@ -58,8 +58,8 @@ def test_config_loads_and_builds_its_batch(path, tmp_path):
     assert config.data.target not in splits.sources
     everything_else = set(dataset.domains) - {config.data.target}
     assert set(splits.sources) == (set(source_names(config)) or everything_else)
-    schedule = learner_lib.make_schedule(config, len(splits.train))
-    assert max(schedule.evaluate_at) == schedule.n_steps
+    length = learner_lib.run_length(config, len(splits.train))
+    assert max(length.evaluate_at) == length.n_steps
 
     learner = learner_lib.make_learner(
         config, len(dataset.classes), len(dataset.domains)

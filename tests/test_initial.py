@@ -73,6 +73,8 @@ def test_a_run_starts_from_what_a_rule_picked_of_another(run, rule):
     init = f"{run}@{rule}" if rule else str(run)
     config = make_config(init, target="photo", name="elsewhere")
     found = initial_weights.load(config)
+    assert config.model.mean == ()  # the caller's is not changed
+    config = initial_weights.with_pixels(config, found)
     step = PICKED[rule or "val"]
     arrays = jax.tree.leaves((found.variables, found.classifier))
     assert {float(array.flat[0]) for array in arrays} == {step}
@@ -100,6 +102,7 @@ def test_what_is_not_read_stays_random(run):
     config = make_config(str(run), name="elsewhere")
     config.model.init_skip = "conv1/*, bn2/mean"
     found = initial_weights.load(config)
+    config = initial_weights.with_pixels(config, found)
     model = learner_lib.make_learner(config, n_classes=8).model
     variables = learner_lib.init_variables(config, model, found)
     random = learner_lib.init_variables(make_config(), model, None)
@@ -253,6 +256,7 @@ def test_runs_that_cannot_be_started_from_are_refused(run, tmp_path):
 def test_random_weights_take_the_encoders_usual_pixels(encoder, mean):
     config = make_config(encoder=encoder)
     assert initial_weights.load(config) is None
+    config = initial_weights.with_pixels(config, None)
     assert config.model.mean == ()  # the stored settings name what is unusual alone
     assert initial_weights.pixels(config)[0][0] == mean
 
@@ -262,6 +266,7 @@ def test_the_configuration_has_the_last_word_on_pixels(run):
     config.model.mean = (0.7, 0.8, 0.9)
     found = initial_weights.load(config)
     assert found.mean == (0.1, 0.2, 0.3)
+    config = initial_weights.with_pixels(config, found)
     model = learner_lib.make_learner(config, n_classes=8).model
     assert (model.mean, model.std) == ((0.7, 0.8, 0.9), (1.0, 1.0, 2.0))
 

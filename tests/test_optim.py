@@ -54,36 +54,36 @@ def test_decay_can_spare_biases_and_norms(name):
 
 def test_step_schedule_drops_at_its_shares_of_the_run():
     config = _config(lr=1.0, schedule="step", step_at=(0.5, 0.8), step_factor=0.1)
-    lr = optimizer_lib.make_schedule(config, 100)
+    lr = optimizer_lib.learning_rate(config, 100)
     at = [float(lr(step)) for step in (0, 49, 51, 79, 81, 99)]
     np.testing.assert_allclose(at, [1, 1, 0.1, 0.1, 0.01, 0.01], rtol=1e-5)
 
 
 def test_drops_that_fall_on_one_step_both_count():
     config = _config(lr=1.0, schedule="step", step_at=(0.8, 0.82), step_factor=0.1)
-    lr = optimizer_lib.make_schedule(config, 20)
+    lr = optimizer_lib.learning_rate(config, 20)
     np.testing.assert_allclose([float(lr(15)), float(lr(17))], [1, 0.01], rtol=1e-5)
 
 
 @pytest.mark.parametrize("schedule", ["step", "cosine", "constant"])
 def test_warmup_rises_linearly_and_joins(schedule):
     config = _config(lr=2.0, schedule=schedule, warmup=0.1)
-    lr = optimizer_lib.make_schedule(config, 100)
+    lr = optimizer_lib.learning_rate(config, 100)
     np.testing.assert_allclose([float(lr(s)) for s in (0, 5, 10)], [0, 1, 2], rtol=1e-6)
     end = {"step": 0.2, "cosine": 0.0, "constant": 2.0}[schedule]
     assert float(lr(100)) == pytest.approx(end, abs=1e-6)
 
 
 def test_step_schedule_with_warmup_drops_where_it_does_without():
-    plain = optimizer_lib.make_schedule(_config(schedule="step"), 100)
-    warm = optimizer_lib.make_schedule(_config(schedule="step", warmup=0.2), 100)
+    plain = optimizer_lib.learning_rate(_config(schedule="step"), 100)
+    warm = optimizer_lib.learning_rate(_config(schedule="step", warmup=0.2), 100)
     for step in (30, 79, 81, 99):
         assert float(plain(step)) == pytest.approx(float(warm(step)))
 
 
 @pytest.mark.parametrize("n_steps", [1, 2, 5])
 def test_warmup_never_takes_the_whole_run(n_steps):
-    lr = optimizer_lib.make_schedule(
+    lr = optimizer_lib.learning_rate(
         _config(lr=2.0, schedule="constant", warmup=1.0), n_steps
     )
     assert float(lr(n_steps - 1)) == 2

@@ -202,7 +202,7 @@ def test_pairs_and_a_reversed_head_are_the_same_on_four_devices(domains):
     n_domains = 3
     heads = make_heads(config, Sizes(N_CLASSES, 31, n_domains))
     heads["domain"] = dataclasses.replace(heads["domain"], hidden=(6,))
-    view = make_view(config, puzzle.permutation_set(3, 30, 0))
+    view = make_view(config, puzzle.permutation_set(3, 30, 0), both_styles=True)
 
     def model(norm_axis):
         return Multitask(TinyEncoder(norm_axis), heads, (0.5,) * 3, (0.2,) * 3)

@@ -14,7 +14,7 @@ B, STORED, SIZE = 24, 20, 18
 PERMUTATIONS = puzzle.permutation_set(3, 30, 0)
 
 
-def _see(**fields):
+def _see(both_styles=False, **fields):
     config = config_lib.default_config()
     config.data.image_size = SIZE
     config.jigsaw.bias_whole_image = 0.5
@@ -22,7 +22,7 @@ def _see(**fields):
         {name.replace("__", "."): value for name, value in fields.items()}
     )
     rng = np.random.default_rng(0)
-    view = jax.jit(make_view(config, PERMUTATIONS))
+    view = jax.jit(make_view(config, PERMUTATIONS, both_styles=both_styles))
     return view(
         jax.random.key(3),
         0.0,
@@ -57,7 +57,7 @@ def test_styled_says_which_images_differ_from_their_natural_form():
 
 def test_a_pair_is_the_diversified_view_and_the_natural_one_of_one_crop():
     plain, once = _see(), _see(**STYLED)
-    both = _see(**STYLED, losses__consistency=1.0)
+    both = _see(both_styles=True, **STYLED)
     assert both.images.shape == (2 * B, SIZE, SIZE, 3)
     np.testing.assert_allclose(both.images[:B], once.images, atol=1e-6)
     np.testing.assert_allclose(both.images[B:], plain.images, atol=1e-6)
@@ -71,9 +71,8 @@ def test_an_image_s_view_is_its_slot_s_whatever_the_batch(n):
     config = config_lib.default_config()
     config.data.image_size = SIZE
     config.diversify.update(name="randconv", p_ordered=(0.5,), p_shuffled=(0.5,))
-    config.losses.consistency = 1.0
     images = np.random.default_rng(0).integers(0, 256, (B, STORED, STORED, 3), np.uint8)
-    view = make_view(config, PERMUTATIONS)
+    view = make_view(config, PERMUTATIONS, both_styles=True)
 
     def see(part):
         slots = jnp.arange(B)[part]

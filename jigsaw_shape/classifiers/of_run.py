@@ -8,8 +8,7 @@ import jax
 from ml_collections import ConfigDict
 
 from jigsaw_shape.runs import directory as directory_lib
-from jigsaw_shape.runs import rows
-from jigsaw_shape.training import checkpoints
+from jigsaw_shape.runs import rows, stored_weights
 from jigsaw_shape.training import learner as learner_lib
 from jigsaw_shape.training import step as step_lib
 
@@ -59,7 +58,7 @@ def open_run(directory: pathlib.Path, selection: str) -> StoredRun:
         key.removeprefix(_CLASS) for key in chosen if key.startswith(_CLASS)
     )
     try:
-        variables = checkpoints.read_variables(
+        variables = stored_weights.read_variables(
             directory / "checkpoints", chosen["step"]
         )
     except ValueError as error:

@@ -10,8 +10,8 @@ import json
 import pathlib
 from collections.abc import Mapping
 
-from jigsaw_shape.system import whole_files
 from jigsaw_shape.runs import rows
+from jigsaw_shape.system import whole_files
 
 PLAN, FAILED, LOG = "plan.json", "failed.json", "log.txt"
 LOCK, TRAIN_LOCK = ".benchmark.lock", ".lock"

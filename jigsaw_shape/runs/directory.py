@@ -13,12 +13,10 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from jigsaw_shape.system import whole_files
-from jigsaw_shape.runs import rows, fingerprint
 from jigsaw_shape import config as config_lib
+from jigsaw_shape.runs import fingerprint, logbook, rows, stored_weights
+from jigsaw_shape.system import whole_files
 from jigsaw_shape.system.lock import lock
-from jigsaw_shape.training import checkpoints as checkpoints_lib
-from jigsaw_shape.runs import logbook
 
 # What `knowledge` returns.
 KNOWLEDGE = ("dataset", "target", "sources", "selection", "after")
@@ -177,13 +175,15 @@ def _record_start(
                     f"(digest {starts[0][name]}, now {digest}): choose another "
                     "--workdir"
                 )
-    whole_files.write_text(facts, json.dumps({"starts": [*starts, start]}, indent=2) + "\n")
+    whole_files.write_text(
+        facts, json.dumps({"starts": [*starts, start]}, indent=2) + "\n"
+    )
     whole_files.write_text(stored, fingerprint.to_json(config))
 
 
 def _refuse_gap(directory: pathlib.Path) -> None:
     """Refuses a run whose rows end before its latest checkpoint: some are lost."""
-    saved = max(checkpoints_lib.steps_in(directory / "checkpoints"), default=0)
+    saved = max(stored_weights.steps_in(directory / "checkpoints"), default=0)
     last = max((row["step"] for row in rows.read(directory)), default=0)
     if last < saved:
         raise ValueError(

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 import jax
 import tensorboardX
 
-from jigsaw_shape.system import whole_files, versions
 from jigsaw_shape.runs import rows
+from jigsaw_shape.system import versions, whole_files
 
 _VERSIONS_OF = (
     "jigsaw_shape",

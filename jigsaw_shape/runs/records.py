@@ -6,11 +6,11 @@ import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
-from jigsaw_shape.runs import rows, fingerprint
-from jigsaw_shape.runs import benchmark_files
+from jigsaw_shape.runs import benchmark_files, fingerprint, rows
 
-CONFIG, STARTS = "config.json", "run.json"  # see `training.rundir`
-_MARKS = {rows.FILE_NAME, benchmark_files.PLAN, STARTS}  # any of them makes a folder a run
+CONFIG, STARTS = "config.json", "run.json"  # see `runs.directory`
+# Any of them makes a folder a run.
+_MARKS = {rows.FILE_NAME, benchmark_files.PLAN, STARTS}
 FINISHED, FAILED, UNFINISHED, MISSING = "finished", "failed", "unfinished", "missing"
 
 

@@ -11,8 +11,7 @@ from ml_collections import ConfigDict
 from jigsaw_shape.config import listed
 from jigsaw_shape.models import ENCODERS
 from jigsaw_shape.models.weights import loading
-from jigsaw_shape.runs import directory, rows
-from jigsaw_shape.training import checkpoints
+from jigsaw_shape.runs import directory, rows, stored_weights
 
 RANDOM = "random"
 _USUAL_RULE = "val"
@@ -20,10 +19,6 @@ _USUAL_RULE = "val"
 
 def load(config: ConfigDict) -> loading.Pretrained | None:
     """Returns the weights that `config.model.init` names, None for random ones.
-
-    Where weights expect other pixels than the encoder usually does, and
-    `config.model.mean` and `config.model.std` are empty, it sets them to that, so that
-    what a run stores says it.
 
     Args:
       config: The run's.
@@ -35,7 +30,7 @@ def load(config: ConfigDict) -> loading.Pretrained | None:
       OSError: A file cannot be read.
     """
     model, pretrained = config.model, None
-    mean, std = pixels(config)
+    pixels(config)  # refuses an unknown encoder
     skip = listed(model.init_skip)
     folder, rule = _as_run(model.init)
     if folder is not None:
@@ -43,12 +38,24 @@ def load(config: ConfigDict) -> loading.Pretrained | None:
     elif model.init != RANDOM:
         pretrained = loading.load_pretrained(model.init, model.encoder, skip=skip)
         _refuse_target(config, pretrained.facts)
-    if pretrained is not None and pretrained.mean is not None:
-        expected = pretrained.mean, pretrained.std
-        if expected != (mean, std):
-            model.mean = tuple(model.mean) or pretrained.mean
-            model.std = tuple(model.std) or pretrained.std
     return pretrained
+
+
+def with_pixels(
+    config: ConfigDict, pretrained: loading.Pretrained | None
+) -> ConfigDict:
+    """Returns the configuration that a run stores: it says what pixels it feeds.
+
+    A copy of `config`. Where the weights expect other pixels than the encoder usually
+    does, its `model.mean` and `model.std` are theirs, unless `config` sets them.
+    """
+    config = config.copy_and_resolve_references()
+    if pretrained is not None and pretrained.mean is not None:
+        expected = {"mean": pretrained.mean, "std": pretrained.std}
+        if tuple(expected.values()) != pixels(config):
+            for name, value in expected.items():
+                config.model[name] = tuple(config.model[name]) or value
+    return config
 
 
 def pixels(config: ConfigDict) -> tuple[loading.Triple, loading.Triple]:
@@ -95,7 +102,7 @@ def _of_run(
         )
     facts = directory.knowledge(folder, run.config, rule)
     _refuse_target(config, facts)
-    variables = checkpoints.read_variables(folder / "checkpoints", run.step)
+    variables = stored_weights.read_variables(folder / "checkpoints", run.step)
     arrays = {}
     for kind, tree in variables.items():
         flat = traverse_util.flatten_dict(tree.get("encoder", {}), sep="/")

@@ -30,7 +30,13 @@ from jigsaw_shape.pixels import puzzle
 from jigsaw_shape.system import devices
 from jigsaw_shape.training import initial_weights
 from jigsaw_shape.training import step as step_lib
-from jigsaw_shape.training.losses import Sizes, Term, make_heads, make_losses
+from jigsaw_shape.training.losses import (
+    Sizes,
+    Term,
+    make_heads,
+    make_losses,
+    need_both_styles,
+)
 from jigsaw_shape.training.view import View, make_view
 
 
@@ -62,7 +68,7 @@ class Learner:
 
 
 @dataclasses.dataclass(frozen=True)
-class Schedule:
+class RunLength:
     """How long a run is, in steps.
 
     Attributes:
@@ -160,25 +166,24 @@ def load_styling(
       ValueError: No such styles or stylizer, or a style is an image of the target.
       OSError: A style cannot be read; names it.
     """
-    settings = config.diversify
     styles, pair, digests = None, None, {}
-    if WITH_PAIR.intersection(named(settings.name)):
-        stylizer = stylizer_files.load_pair(settings.stylizer)
+    if WITH_PAIR.intersection(named(config.diversify.name)):
+        stylizer = stylizer_files.load_pair(config.diversify.stylizer)
         pair, digests["stylizer"] = stylizer.pair, stylizer.digest
-    if settings.name and any(settings.external):
+    if config.diversify.name and any(config.diversify.external):
         found = style_images.load(
-            settings.styles,
-            n_most=settings.n_styles,
+            config.diversify.styles,
+            n_most=config.diversify.n_styles,
             size_px=config.data.image_size,
             seed=config.seed,
         )
-        if settings.styles != style_images.PACK:
+        if config.diversify.styles != style_images.PACK:
             style_images.refuse_target(found, dataset, splits.target)
         styles, digests["styles"] = found.images, found.digest()
     return Styling(styles, pair), digests
 
 
-def make_schedule(config: ConfigDict, n_train: int) -> Schedule:
+def run_length(config: ConfigDict, n_train: int) -> RunLength:
     """Returns the run's length for `n_train` source images.
 
     Raises:
@@ -197,7 +202,7 @@ def make_schedule(config: ConfigDict, n_train: int) -> Schedule:
         n_steps = config.epochs * per_epoch
         every = config.eval.every_epochs * per_epoch
         evaluate_at = set(range(every, n_steps, every)) | {n_steps}
-    return Schedule(n_steps, per_epoch, frozenset(evaluate_at))
+    return RunLength(n_steps, per_epoch, frozenset(evaluate_at))
 
 
 def make_learner(config: ConfigDict, n_classes: int, n_domains: int = 0) -> Learner:
@@ -228,7 +233,7 @@ def make_learner(config: ConfigDict, n_classes: int, n_domains: int = 0) -> Lear
         mean=mean,
         std=std,
     )
-    view = make_view(config, permutations)
+    view = make_view(config, permutations, both_styles=need_both_styles(config))
     reversal = None
     if any(head.reverse for head in heads.values()):
         gamma, strongest = config.dann.gamma, config.dann.strongest

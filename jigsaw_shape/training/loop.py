@@ -17,12 +17,8 @@ from jigsaw_shape.data.splits import Splits
 from jigsaw_shape.diversify.schedule import Styling
 from jigsaw_shape.runs.logbook import Logbook
 from jigsaw_shape.system import devices
-from jigsaw_shape.training import (
-    learner as learner_lib,
-)
-from jigsaw_shape.training import (
-    optimizer as optimizer_lib,
-)
+from jigsaw_shape.training import learner as learner_lib
+from jigsaw_shape.training import optimizer as optimizer_lib
 from jigsaw_shape.training import predict as predict_lib
 from jigsaw_shape.training import step as step_lib
 from jigsaw_shape.training.checkpoints import Checkpoints
@@ -44,21 +40,21 @@ def run(
     *,
     learner: learner_lib.Learner,
     variables: dict,
-    schedule: learner_lib.Schedule,
+    length: learner_lib.RunLength,
     store: ImageStore,
     splits: Splits,
     cue_conflict: ImageStore | None,
     styling: Styling,
     progress: Progress,
 ) -> None:
-    """Trains to the end of `schedule`, going on from the latest checkpoint.
+    """Trains to the end of the run, going on from the latest checkpoint.
 
     Args:
       config: The run's configuration.
       directory: Where rows and checkpoints go.
       learner: See `learner.make_learner`.
       variables: The weights to start from where there is no checkpoint.
-      schedule: See `learner.make_schedule`.
+      length: See `learner.run_length`.
       store: The images.
       splits: Which of them are for what.
       cue_conflict: Images whose shape and texture disagree, if the data set has any.
@@ -69,7 +65,7 @@ def run(
       NonFiniteError: Names the step and the term; the last checkpoint is good.
       InterruptedRunError: SIGTERM or Ctrl-C came; the state is saved.
     """
-    optimizer = optimizer_lib.make_optimizer(config, schedule.n_steps)
+    optimizer = optimizer_lib.make_optimizer(config, length.n_steps)
     state = step_lib.init_state(
         variables, optimizer, learner_lib.step_rng(config), config.optim.ema_decay > 0
     )
@@ -78,7 +74,7 @@ def run(
         optimizer,
         learner.losses,
         learner.view,
-        schedule.n_steps,
+        length.n_steps,
         learner.make_edit,
         config.optim.ema_decay,
         learner.reversal,
@@ -114,12 +110,12 @@ def run(
             )
         )
         stop_signal = stack.enter_context(_StopSignal())
-        watch = _Watch(config, schedule, logbook, progress, first)
-        chunks = training_chunks(config, store, splits, schedule, first)
+        watch = _Watch(config, length, logbook, progress, first)
+        chunks = training_chunks(config, store, splits, length, first)
         for step, batch in enumerate(store.batches(chunks), start=first + 1):
             state, means = update(state, store.bank, styling, devices.shard(batch))
             watch.add(step, means)
-            if step in schedule.evaluate_at:
+            if step in length.evaluate_at:
                 watch.flush()
                 measures = evaluate(state)
                 watch.evaluated(step, measures)
@@ -142,13 +138,13 @@ def training_chunks(
     config: ConfigDict,
     store: ImageStore,
     splits: Splits,
-    schedule: learner_lib.Schedule,
+    length: learner_lib.RunLength,
     first: int,
 ) -> Iterator[np.ndarray]:
     """Yields the image indices of each batch after step `first`, to the run's end."""
-    size, per_epoch = config.data.batch_size, schedule.steps_per_epoch
+    size, per_epoch = config.data.batch_size, length.steps_per_epoch
     order = None
-    for step in range(first, schedule.n_steps):
+    for step in range(first, length.n_steps):
         epoch, position = divmod(step, per_epoch)
         if order is None or position == 0:
             order = epoch_order(
@@ -164,14 +160,14 @@ def training_chunks(
 class _Watch:
     """Collects the means of steps, checks that they are numbers, writes them down."""
 
-    def __init__(self, config, schedule, logbook, progress, first):
-        self._config, self._schedule = config, schedule
+    def __init__(self, config, length, logbook, progress, first):
+        self._config, self._length = config, length
         self._logbook, self._progress = logbook, progress
-        self._lr = optimizer_lib.make_schedule(config, schedule.n_steps)
+        self._lr = optimizer_lib.learning_rate(config, length.n_steps)
         self._pending = []
         self._domain_accuracy = {}  # of the latest row
         self._since = None  # unknown until the first step has compiled
-        progress.start(first, schedule.n_steps)
+        progress.start(first, length.n_steps)
 
     def add(self, step, means):
         self._pending.append((step, means))
@@ -205,7 +201,7 @@ class _Watch:
             for name, mean in merged.items()
             if mean.count > 0  # a window may hold no shuffled image
         }
-        values["epoch"] = step / self._schedule.steps_per_epoch
+        values["epoch"] = step / self._length.steps_per_epoch
         values["lr"] = float(f"{float(self._lr(step - 1)):.6g}")
         began_step, began_s = self._since
         if step > began_step:
@@ -219,7 +215,7 @@ class _Watch:
         self._progress.trained(step, values)
 
     def evaluated(self, step, measures):
-        epoch = step / self._schedule.steps_per_epoch
+        epoch = step / self._length.steps_per_epoch
         measures = {**measures, **self._domain_accuracy}
         self._logbook.write("eval", step, {"epoch": epoch, **measures})
         self._progress.evaluated(step, epoch, measures)

@@ -128,11 +128,17 @@ class Loss:
       make: `make(config)` returns the loss.
       head: `head(config, sizes)` returns the head; None where there is none.
       label: `label(config, batch)` returns what the head should answer: int32 [V].
+      by_order: Whether the head's accuracy is counted apart for ordered images and for
+        shuffled ones.
+      both_styles: Whether it compares each image with its form before its style
+        changed; then the batch holds both, see `view.Seen`.
     """
 
     make: Callable[[ConfigDict], LossFn]
     head: Callable[[ConfigDict, Sizes], Head] | None = None
     label: Callable[[ConfigDict, Batch], jax.Array] | None = None
+    by_order: bool = False
+    both_styles: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,11 +149,13 @@ class Term:
       weight: Above 0.
       loss: Its values and what counts of them.
       label: What the head of its name should answer; None where it has no head.
+      by_order: See `Loss`.
     """
 
     weight: float
     loss: LossFn
     label: Callable[[Batch], jax.Array] | None
+    by_order: bool
 
 
 def _domain_head(config: ConfigDict, sizes: Sizes) -> Head:
@@ -165,9 +173,10 @@ LOSSES: dict[str, Loss] = {
         jigsaw,
         head=lambda config, sizes: Head(sizes.orders),
         label=lambda config, batch: batch["order"],
+        by_order=True,
     ),
     "domain": Loss(domain, head=_domain_head, label=domain_labels),
-    "consistency": Loss(consistency),
+    "consistency": Loss(consistency, both_styles=True),
 }
 
 
@@ -186,11 +195,18 @@ def make_losses(config: ConfigDict) -> dict[str, Term]:
     def make(name, weight):
         loss = LOSSES[name]
         label = loss.label and functools.partial(loss.label, config)
-        return Term(weight, loss.make(config), label)
+        return Term(weight, loss.make(config), label, loss.by_order)
 
     return {
         name: make(name, weight) for name, weight in config.losses.items() if weight > 0
     }
+
+
+def need_both_styles(config: ConfigDict) -> bool:
+    """Returns whether a term of weight above 0 needs each image in both styles."""
+    return any(
+        LOSSES[name].both_styles for name, weight in config.losses.items() if weight > 0
+    )
 
 
 def make_heads(config: ConfigDict, sizes: Sizes) -> dict[str, Head]:

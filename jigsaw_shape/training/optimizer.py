@@ -1,11 +1,11 @@
-"""Optimizers and schedules by name, from optax."""
+"""Optimizers and learning rates by name, from optax."""
 
 import optax
 from flax import traverse_util
 from ml_collections import ConfigDict
 
 
-def make_schedule(config: ConfigDict, n_steps: int) -> optax.Schedule:
+def learning_rate(config: ConfigDict, n_steps: int) -> optax.Schedule:
     """Returns the learning rate over `n_steps`: step -> float.
 
     `config.optim.warmup` of the run rises linearly from 0, all but the last step at
@@ -40,13 +40,13 @@ def make_optimizer(config: ConfigDict, n_steps: int) -> optax.GradientTransforma
     decouples it.
     """
     optim = config.optim
-    schedule = make_schedule(config, n_steps)
+    lr = learning_rate(config, n_steps)
     mask = _is_kernel if optim.decay_kernels_only else None
     if optim.name == "adamw":
-        return optax.adamw(schedule, weight_decay=optim.weight_decay, mask=mask)
+        return optax.adamw(lr, weight_decay=optim.weight_decay, mask=mask)
     return optax.chain(
         optax.add_decayed_weights(optim.weight_decay, mask),
-        optax.sgd(schedule, momentum=optim.momentum or None, nesterov=optim.nesterov),
+        optax.sgd(lr, momentum=optim.momentum or None, nesterov=optim.nesterov),
     )
 
 

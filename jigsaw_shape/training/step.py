@@ -205,7 +205,7 @@ def _stored_images(bank, batch: Batch) -> jax.Array:
 
 
 def _accuracies(losses, outputs, batch) -> dict[str, tuple[jax.Array, jax.Array]]:
-    """Returns (hits, examples) of each head, of the jigsaw's by kind of image."""
+    """Returns (hits, examples) of each head, perhaps by kind of image."""
     ordered = (batch["order"] == 0).astype(jnp.float32)
     sums = {}
     for name, term in losses.items():
@@ -213,7 +213,7 @@ def _accuracies(losses, outputs, batch) -> dict[str, tuple[jax.Array, jax.Array]
             continue
         hits = (outputs[name].argmax(-1) == term.label(batch)).astype(jnp.float32)
         kinds = {"": jnp.ones_like(ordered)}
-        if name == "jigsaw":
+        if term.by_order:
             kinds = {"_ordered": ordered, "_shuffled": 1 - ordered}
         for kind, mask in kinds.items():
             sums[f"accuracy/{name}{kind}"] = ((hits * mask).sum(), mask.sum())

@@ -35,12 +35,14 @@ class Seen(NamedTuple):
 View = Callable[..., Seen]
 
 
-def make_view(config: ConfigDict, permutations: np.ndarray) -> View:
+def make_view(
+    config: ConfigDict, permutations: np.ndarray, *, both_styles: bool = False
+) -> View:
     """Returns the training view: crop, flip, jitter, style, cut, grey, shuffle.
 
     `view(step_rng, progress, slots, images, domain, styling)` maps uint8 [B, H, W, 3]
-    to what is `Seen` of them: each image once, or, where `config.losses.consistency`
-    compares the two, in both styles. `slots` are the images' positions in the whole
+    to what is `Seen` of them: each image once, or, with `both_styles`, in its changed
+    style and in its own. `slots` are the images' positions in the whole
     batch: an image's randomness comes from the step's key and its slot, so it is the
     same on one device and on many. Only its style partners, which are on its own
     device, differ with the number of devices.
@@ -50,9 +52,7 @@ def make_view(config: ConfigDict, permutations: np.ndarray) -> View:
     Raises:
       ValueError: There is no such diversifier.
     """
-    settings = config.augment
     grid = config.jigsaw.grid
-    in_both_styles = config.losses.consistency > 0
     diversify = None
     if config.diversify.name:
         diversify = make_schedule(
@@ -68,18 +68,18 @@ def make_view(config: ConfigDict, permutations: np.ndarray) -> View:
             crop_rngs,
             images,
             size_px=config.data.image_size,
-            scale=settings.crop_scale,
-            ratio=settings.crop_ratio,
-            flip=settings.flip,
+            scale=config.augment.crop_scale,
+            ratio=config.augment.crop_ratio,
+            flip=config.augment.flip,
         )
         images = augment.color_jitter(
             jitter_rngs,
             batch_rng,
             images,
-            brightness=settings.brightness,
-            contrast=settings.contrast,
-            saturation=settings.saturation,
-            hue=settings.hue,
+            brightness=config.augment.brightness,
+            contrast=config.augment.contrast,
+            saturation=config.augment.saturation,
+            hue=config.augment.hue,
         )
         orders = puzzle.sample_orders(
             order_rngs, len(permutations), config.jigsaw.bias_whole_image
@@ -95,11 +95,13 @@ def make_view(config: ConfigDict, permutations: np.ndarray) -> View:
 
         def as_puzzle(images):
             tiles = puzzle.cut_tiles(images, grid)
-            tiles = augment.random_grayscale(grey_rngs, tiles, settings.tile_grayscale)
+            tiles = augment.random_grayscale(
+                grey_rngs, tiles, config.augment.tile_grayscale
+            )
             tiles = puzzle.shuffle_tiles(tiles, orders, permutations)
             return puzzle.join_tiles(tiles)
 
-        if not in_both_styles:
+        if not both_styles:
             return Seen(as_puzzle(images), orders, styled)
         return Seen(
             jnp.concatenate([as_puzzle(images), as_puzzle(natural)]),
