@@ -11,7 +11,8 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 XLA_FLAGS = "--xla_backend_optimization_level=0"
 os.environ["XLA_FLAGS"] = f"{XLA_FLAGS} --xla_force_host_platform_device_count=4"
 # Programs that several tests compile, here and in other processes, are compiled once.
-if "PYTEST_XDIST_WORKER" not in os.environ:
+# Set JAX_COMPILATION_CACHE_DIR to keep them from one run of the tests to the next.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     cache = tempfile.mkdtemp(prefix="jigsaw_shape_jit_")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = cache
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
