@@ -27,6 +27,7 @@ import rich.progress
 from rich import box
 from rich.table import Table
 
+from jigsaw_shape.data import image_folders
 from jigsaw_shape.embedding import features_file, image_files, nearest
 from jigsaw_shape.embedding.embed import embed
 from jigsaw_shape.embedding.encoders import Encoder, open_encoder
@@ -48,8 +49,8 @@ def main(argv: Sequence[str]) -> int:
     sheet = pathlib.Path(args.sheet) if args.sheet else out.with_suffix(_SHEET)
     with command_line.refusals("embed"):
         features_file.check(out)
-        paths, n_left_out = image_files.find(args.images)
-        queries, _ = image_files.find(args.query)
+        paths, left_out, _ = image_folders.find_named(args.images)
+        queries = image_folders.find_named(args.query).images
         _check(args, out, queries)
         encoder = open_encoder(
             args.model,
@@ -67,7 +68,7 @@ def main(argv: Sequence[str]) -> int:
             whole_files.make_folder(out.parent)
     failed = {}
     if paths:
-        stored, failed = _embed(paths, n_left_out, encoder, args, facts, console)
+        stored, failed = _embed(paths, len(left_out), encoder, args, facts, console)
         if not len(stored.paths):
             command_line.refuse(
                 "embed", "none of the images can be read: nothing was written"

@@ -21,12 +21,11 @@ from absl import flags
 
 from jigsaw_shape import config as config_lib
 from jigsaw_shape.data import sources
+from jigsaw_shape.data.known_sets import photographs_among
 from jigsaw_shape.stylizing import cue_conflict, cue_files
 from jigsaw_shape.system import command_line
 
 _COMMAND = "make-cue-conflict"
-# Domains of photographs in data sets that are known, in the order of preference.
-_PHOTOS = ("photo", "real_world", "real", "voc2007")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -106,9 +105,7 @@ def _recipe(config, dataset, values) -> cue_conflict.Recipe:
     Raises:
       ValueError: A domain is unknown, or no domain is known to be of photographs.
     """
-    texture = values.texture_domain or next(
-        (name for name in _PHOTOS if name in dataset.domains), ""
-    )
+    texture = values.texture_domain or photographs_among(dataset.domains, dataset.name)
     if not texture:
         raise ValueError(
             f"--texture_domain is missing: {dataset.name} has "

@@ -16,7 +16,9 @@ from collections.abc import Sequence
 import numpy as np
 from rich.table import Table
 
-from jigsaw_shape.data import image_folders, prepared_folders, sources
+from jigsaw_shape.data import prepared_folders, sources
+from jigsaw_shape.data.known_sets import KNOWN_SETS
+from jigsaw_shape.data.names import plain
 from jigsaw_shape.system import command_line
 
 
@@ -29,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog=details,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    sets = ", ".join(image_folders.SPECS)
+    sets = ", ".join(KNOWN_SETS)
     parser.add_argument("set", metavar="SET", help=f"{sets}, or a name of your own")
     parser.add_argument(
         "--from",
@@ -54,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--overwrite", action="store_true", help="replace what is stored already"
     )
     args = parser.parse_args(argv)
-    name = image_folders.plain(args.name or args.set)
+    name = plain(args.name or args.set)
     if name in sources.SOURCES:
         needs_none = "is read from TFDS" if name == "imagenet" else "is drawn"
         command_line.refuse(

@@ -29,6 +29,7 @@ import numpy as np
 import rich.progress
 from rich.console import Console
 
+from jigsaw_shape.data.image_folders import find_images
 from jigsaw_shape.diversify import DIVERSIFIERS, adain, style_images, vgg_weights
 from jigsaw_shape.reports import figures
 from jigsaw_shape.stylizing import fit as fit_lib
@@ -300,7 +301,7 @@ def fit(argv: Sequence[str]) -> int:
 def _load_pool(folder: pathlib.Path, console: Console):
     """Returns a folder's images and what a stylizer's file says of them."""
     images, total = [], hashlib.sha256()
-    for path in images_lib.find(folder):
+    for path in find_images(folder).images:
         try:
             images.append(images_lib.read(folder / path, shorter_px=_SHORTER_PX))
         except Exception as error:  # Pillow raises nearly any kind

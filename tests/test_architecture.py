@@ -43,7 +43,7 @@ ROOMS = {
         *("benchmarking", "runs", "data", "config", "checks", "presets", "system"),
     },
     "exporting": {
-        *("exporting", "classifiers", "training", "runs", "models", "pixels"),
+        *("exporting", "classifiers", "training", "runs", "models", "pixels", "data"),
         *("config", "system"),
     },
     "embedding": {

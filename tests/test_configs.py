@@ -8,7 +8,7 @@ from PIL import Image
 from test_checks import CONFIGS, load_config
 
 from jigsaw_shape.config import source_names
-from jigsaw_shape.data import image_folders, prepared_folders
+from jigsaw_shape.data import known_sets, prepared_folders
 from jigsaw_shape.data.image_store import ImageStore, epoch_order
 from jigsaw_shape.models import ENCODERS
 from jigsaw_shape.training import learner as learner_lib
@@ -42,7 +42,7 @@ def test_config_loads_and_builds_its_batch(path, tmp_path):
         small_imagenet.prepare(tmp_path)
         config.data.data_dir = str(tmp_path)
     else:
-        spec = image_folders.find_spec(config.data.name)
+        spec = known_sets.find_set(config.data.name)
         _make_folder(tmp_path / "source", spec, config)
         config.data.data_dir = str(tmp_path / "prepared")
         prepared_folders.prepare(

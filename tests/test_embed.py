@@ -14,6 +14,7 @@ from test_export_folder import ABOUT, make_card
 from test_exporting import make_trained
 
 from jigsaw_shape import embed as command
+from jigsaw_shape.data import image_folders
 from jigsaw_shape.data.decoding import decode
 from jigsaw_shape.embedding import features_file, image_files, nearest
 from jigsaw_shape.embedding.embed import embed
@@ -73,15 +74,15 @@ def mean_encoder(batch_size=4):
 
 
 def test_images_are_found_once_and_in_order(folder):
-    paths, n_left_out = image_files.find([str(folder / "a"), str(folder)])
+    paths, left_out, _ = image_folders.find_named([str(folder / "a"), str(folder)])
     relative = [os.path.relpath(path, folder) for path in paths]
     assert relative == [
         *("a/2.bmp", "a/5.tiff", "a/b/1.png", "a/b/6.png", "a/broken.jpg"),
         *("3.png", "4.gif", "7.webp", "empty.png"),
     ]
-    assert n_left_out == 1
+    assert len(left_out) == 1
     with pytest.raises(ValueError, match="no such file or folder"):
-        image_files.find([str(folder / "missing")])
+        image_folders.find_named([str(folder / "missing")])
 
 
 def test_opaque_images_are_read_as_a_data_set_is(folder):
@@ -107,7 +108,7 @@ def test_transparent_pixels_show_the_background(tmp_path):
 
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 20])
 def test_every_image_is_embedded_and_broken_ones_are_named(folder, batch_size):
-    paths, _ = image_files.find([str(folder)])
+    paths = image_folders.find_named([str(folder)]).images
     seen = []
     found = embed(
         mean_encoder(batch_size), paths, on_image=lambda *counts: seen.append(counts)
@@ -131,7 +132,7 @@ def test_a_folder_of_broken_files_gives_no_features(folder):
 
 def test_features_are_the_models(folder, trained, encoder):
     assert encoder.batch_size % len(jax.local_devices()) == 0
-    paths, _ = image_files.find([str(folder)])
+    paths = image_folders.find_named([str(folder)]).images
     found = embed(encoder, paths)
     pixels = np.stack([image_files.read(path, PX) for path in found.paths])
     expected = jax.jit(trained.apply)(trained.tree(), pixels)["features"]

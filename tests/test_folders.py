@@ -16,9 +16,17 @@ import pytest
 from PIL import Image, features
 
 from jigsaw_shape.data import archives as files_lib
-from jigsaw_shape.data import image_folders, prepared_folders, splits
+from jigsaw_shape.data import (
+    image_folders,
+    known_sets,
+    layouts,
+    prepared_folders,
+    splits,
+)
+from jigsaw_shape.data.known_sets import KNOWN_SETS
+from jigsaw_shape.data.names import plain
 
-PACS = image_folders.SPECS["pacs"]
+PACS = KNOWN_SETS["pacs"]
 NFC_NFD = ("caf\u00e9", "cafe\u0301")  # one word as Linux and as macOS may write it
 
 
@@ -42,10 +50,10 @@ def make_set(root, domains, classes, n=2, middle=("",)):
 @pytest.fixture
 def small(monkeypatch):
     """The known sets with counts that made-up folders of 2 a class have."""
-    for name, spec in image_folders.SPECS.items():
+    for name, spec in KNOWN_SETS.items():
         counts = dict.fromkeys(spec.domains, 2 * len(spec.classes))
         spec = dataclasses.replace(spec, domains=counts, mirrors=())
-        monkeypatch.setitem(image_folders.SPECS, name, spec)
+        monkeypatch.setitem(KNOWN_SETS, name, spec)
         monkeypatch.delenv(f"{name.upper()}_DIR", raising=False)
 
 
@@ -78,9 +86,9 @@ def same(a, b):
     ],
 )  # fmt: skip
 def test_layouts_of_known_sets(small, tmp_path, name, above, domains):
-    spec = image_folders.find_spec(name)
+    spec = known_sets.find_set(name)
     make_set(tmp_path / "in" / above, domains, [c.title() for c in spec.classes])
-    found = image_folders.survey(spec, tmp_path / "in")
+    found = layouts.survey(spec, tmp_path / "in")
     assert found.problems == ()
     assert found.domains == tuple(spec.domains)
     assert found.classes == spec.classes
@@ -92,20 +100,20 @@ def test_layouts_of_known_sets(small, tmp_path, name, above, domains):
 
 def test_another_data_set_beside_it_does_not_matter(small, tmp_path):
     make_set(tmp_path / "PACS", PACS.domains, PACS.classes)
-    vlcs = image_folders.SPECS["vlcs"]
+    vlcs = KNOWN_SETS["vlcs"]
     make_set(tmp_path / "VLCS", vlcs.domains, vlcs.classes)
     for name in ("pacs", "vlcs"):
-        found = image_folders.survey(image_folders.find_spec(name), tmp_path)
+        found = layouts.survey(known_sets.find_set(name), tmp_path)
         assert found.problems == found.warnings == ()
-        assert found.domains == tuple(image_folders.SPECS[name].domains)
+        assert found.domains == tuple(KNOWN_SETS[name].domains)
 
 
 def test_train_and_val_folders_are_the_official_split(small, tmp_path):
-    spec = image_folders.SPECS["digits_dg"]
+    spec = KNOWN_SETS["digits_dg"]
     spec = dataclasses.replace(spec, domains=dict.fromkeys(spec.domains, 40))
     root = tmp_path / "digits_dg"
     make_set(root, spec.domains, spec.classes, middle=("train", "val"))
-    found = image_folders.survey(spec, tmp_path)
+    found = layouts.survey(spec, tmp_path)
     assert found.problems == ()
     assert {i.official for i in found.images} == {"train", "val"}
     for image in found.images:
@@ -119,7 +127,7 @@ def test_a_folder_called_test_beside_domains_is_one(tmp_path, above, middle):
         tmp_path / "in" / above, ("day",), ("car", "tree"), middle=(middle,)
     )
     make_set(root, ("Test",), ("car", "tree"))
-    found = image_folders.survey(image_folders.find_spec("mine"), tmp_path / "in")
+    found = layouts.survey(known_sets.find_set("mine"), tmp_path / "in")
     assert found.domains == ("day", "test")
     assert found.classes == ("car", "tree")
     assert len(found.images) == 8
@@ -129,25 +137,25 @@ def test_a_folder_called_test_beside_domains_is_one(tmp_path, above, middle):
 
 def test_split_folders_without_a_domain_beside_them_are_none(small, tmp_path):
     root = make_set(tmp_path / "in" / "day", ("train", "val"), ("car",))
-    found = image_folders.survey(image_folders.find_spec("mine"), tmp_path / "in")
+    found = layouts.survey(known_sets.find_set("mine"), tmp_path / "in")
     assert found.domains == ("day",)
     assert {image.official for image in found.images} == {"train", "val"}
     with pytest.raises(ValueError, match=r"without a domain folder above.*train/car"):
-        image_folders.survey(image_folders.find_spec("mine"), root)
+        layouts.survey(known_sets.find_set("mine"), root)
     make_set(tmp_path / "pacs", (*PACS.domains, "test"), PACS.classes)
-    found = image_folders.survey(PACS, tmp_path / "pacs")
+    found = layouts.survey(PACS, tmp_path / "pacs")
     assert len(found.images) == 56
     assert "test/" in found.warnings[0]
 
 
 def test_expected_counts_are_the_published_ones():
-    totals = {name: sum(s.domains.values()) for name, s in image_folders.SPECS.items()}
+    totals = {name: sum(s.domains.values()) for name, s in KNOWN_SETS.items()}
     assert totals == {
         "pacs": 9991, "vlcs": 10729, "office_home": 15588, "digits_dg": 24000,
     }  # fmt: skip
-    n_classes = {name: len(set(s.classes)) for name, s in image_folders.SPECS.items()}
+    n_classes = {name: len(set(s.classes)) for name, s in KNOWN_SETS.items()}
     assert n_classes == {"pacs": 7, "vlcs": 5, "office_home": 65, "digits_dg": 10}
-    for spec in image_folders.SPECS.values():
+    for spec in KNOWN_SETS.values():
         assert tuple(sorted(spec.classes)) == spec.classes
         assert set(spec.aliases.values()) <= spec.domains.keys()
 
@@ -187,7 +195,7 @@ def test_junk_is_passed_over_and_named_where_it_may_matter(own):
     (own / "__MACOSX" / "day" / "car" / "p0.png").write_bytes(b"x")
     (own / "night" / "tree" / "notes.txt").write_text("x")
     draw(0).save(own / "overview.png")
-    found = image_folders.survey(image_folders.find_spec("own"), own)
+    found = layouts.survey(known_sets.find_set("own"), own)
     assert found.domains == ("day", "night")
     assert found.classes == ("car", "tree")
     assert len(found.images) == 8
@@ -206,8 +214,8 @@ def test_whatever_pillow_reads_and_is_a_picture_counts(own, tmp_path):
     data = load("own", tmp_path, source_dir=own)
     assert {n.split("/")[-1] for n in data.names} >= {f"a{s}" for s in kinds}
     assert len(data) == 8 + len(kinds)
-    assert {".jpg", ".jpeg", ".jpe", ".tif", ".tiff", ".webp"} < files_lib.SUFFIXES
-    assert not {".heic", ".h5", ".pdf", ".mpg", ".txt"} & files_lib.SUFFIXES
+    assert {".jpg", ".jpeg", ".jpe", ".tif", ".tiff", ".webp"} < image_folders.SUFFIXES
+    assert not {".heic", ".h5", ".pdf", ".mpg", ".txt"} & image_folders.SUFFIXES
 
 
 @pytest.mark.parametrize(
@@ -223,33 +231,33 @@ def test_layouts_that_are_refused(own, tmp_path, where, message):
     make_set(tmp_path / "own2", ("rain",), ("car",))
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=message):
-        image_folders.survey(image_folders.find_spec("own"), tmp_path / where)
+        layouts.survey(known_sets.find_set("own"), tmp_path / where)
 
 
 def test_two_spellings_of_one_domain_are_refused(tmp_path):
     root = make_set(tmp_path / "in", ("Real World", "real_world"), ("a",))
     with pytest.raises(ValueError, match="two folders for real_world"):
-        image_folders.survey(image_folders.find_spec("mine"), root)
+        layouts.survey(known_sets.find_set("mine"), root)
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("c", "C"), ("c", "c++"), ("c", "C#"), ("1 1", "1_1"), NFC_NFD]
+    ("one", "other"), [("c", "C"), ("c", "c!"), ("c", "C?"), ("1 1", "1_1"), NFC_NFD]
 )
 def test_class_folders_that_would_be_one_class_are_refused(tmp_path, one, other):
     root = make_set(tmp_path / "in", ("day",), (one, other))
     with pytest.raises(ValueError, match=r"folders 'day/.*' and 'day/.*' have one"):
-        image_folders.survey(image_folders.find_spec("mine"), root)
+        layouts.survey(known_sets.find_set("mine"), root)
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("1_1", "11"), ("C++", "C#"), ("U.S.", "us")]
+    ("one", "other"), [("1_1", "11"), ("C!", "C?"), ("U.S.", "us")]
 )
 def test_no_class_of_one_domain_becomes_another_of_another(tmp_path, one, other):
     root = make_set(tmp_path / "in", ("day", "dusk"), ("a", one))
     make_set(root, ("night",), ("a", other))
     message = re.escape(f"the class folders 'day/{one}' and 'night/{other}' have one")
     with pytest.raises(ValueError, match=message):
-        image_folders.survey(image_folders.find_spec("mine"), root)
+        layouts.survey(known_sets.find_set("mine"), root)
 
 
 @pytest.mark.parametrize(
@@ -266,15 +274,13 @@ def test_one_class_of_two_domains_may_be_spelled_in_two_ways(
 ):
     root = make_set(tmp_path / "in", ("day",), (one,))
     make_set(root, ("night",), (other,))
-    assert image_folders.survey(image_folders.find_spec("mine"), root).classes == (
-        name,
-    )
+    assert layouts.survey(known_sets.find_set("mine"), root).classes == (name,)
 
 
 def test_vowel_signs_tell_classes_apart(tmp_path):
     names = ("\u0915\u093e\u0932\u093e", "\u0915\u093e\u0932\u0940")  # kala, kali
     root = make_set(tmp_path / "in", ("day", "night"), names)
-    assert image_folders.survey(image_folders.find_spec("mine"), root).classes == names
+    assert layouts.survey(known_sets.find_set("mine"), root).classes == names
 
 
 @pytest.mark.parametrize(
@@ -284,11 +290,22 @@ def test_vowel_signs_tell_classes_apart(tmp_path):
         (" -art (painting)! ", "art_painting"),
         ("a__b - c", "a__b_c"),
         ("\u2764\ufe0f heart", "heart"),  # no sign is left of a symbol
-        ("!?", ""),
+        ("C++", "c_plus_plus"),
+        ("C#", "c_sharp"),
+        ("a + b", "a_b"),  # signs between words separate them
+        ("+", "plus"),
+        ("!?", "exclamation_mark_question_mark"),
+        ("\U0001f600", "grinning_face"),
+        ("\u2764\ufe0f", "heavy_black_heart"),
+        ("\U0001f469\u200d\U0001f680", "woman_rocket"),
+        ("\ue000", "ue000"),  # of no standard: its number
+        ("caf\udce9", "caf_udce9"),  # a byte that is not UTF-8
+        (" ", "space"),
+        ("", ""),
     ],
 )
 def test_plain_names(name, expected):
-    assert image_folders.plain(name) == expected
+    assert plain(name) == expected
 
 
 @pytest.mark.parametrize("lists", ["in", "in/kfold", "in/labels", "pacs_label", "."])
@@ -304,7 +321,7 @@ def test_official_files_are_found_in_beside_and_above(small, tmp_path, lists):
                 for label, name in enumerate(PACS.classes)
             ]
             (where / f"{domain}_{part}_kfold.txt").write_text("".join(lines))
-    found = image_folders.survey(image_folders.find_spec("pacs"), root)
+    found = layouts.survey(known_sets.find_set("pacs"), root)
     assert found.problems == found.warnings == ()
     for image in found.images:
         assert image.official == ("val" if image.name.endswith("p0.png") else "train")
@@ -474,7 +491,7 @@ def test_every_damaged_file_is_named_and_nothing_stored(own, tmp_path):
 
 _KILLED = """
 import os, signal, sys
-from jigsaw_shape.data import folders
+from jigsaw_shape.data import prepared_folders as folders
 generate = folders.DomainFolders._generate_examples
 def killed(self, domain):
     for n, example in enumerate(generate(self, domain)):
@@ -509,7 +526,7 @@ def test_a_killed_run_leaves_nothing_and_the_next_succeeds(own, tmp_path):
 def test_of_several_runs_that_start_at_once_one_prepares(own, tmp_path):
     code = """
 import pathlib, sys
-from jigsaw_shape.data import folders
+from jigsaw_shape.data import prepared_folders as folders
 store = folders._store
 def noted(*args):
     with pathlib.Path(sys.argv[2]).open("a") as notes:
@@ -577,8 +594,8 @@ def test_first_use_finds_the_folder(small, tmp_path, monkeypatch):
 
 
 def with_mirrors(monkeypatch, *mirrors):
-    spec = dataclasses.replace(image_folders.SPECS["pacs"], mirrors=mirrors)
-    monkeypatch.setitem(image_folders.SPECS, "pacs", spec)
+    spec = dataclasses.replace(KNOWN_SETS["pacs"], mirrors=mirrors)
+    monkeypatch.setitem(KNOWN_SETS, "pacs", spec)
 
 
 def test_download_takes_the_first_mirror_with_the_whole_set(
@@ -649,7 +666,7 @@ def test_real_pacs(pacs_dir, tmp_path, monkeypatch):
     assert data.classes == PACS.classes
     counts = dict(zip(data.domains, np.bincount(data.domain).tolist(), strict=True))
     assert counts == PACS.domains
-    path_of = {i.name: i.path for i in image_folders.survey(PACS, pacs_dir).images}
+    path_of = {i.name: i.path for i in layouts.survey(PACS, pacs_dir).images}
     for i in np.random.default_rng(0).integers(0, len(data), 40):
         path = pacs_dir / path_of[data.names[i]]
         assert data.classes[data.label[i]] == path.parent.name

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from jigsaw_shape import prepare
-from jigsaw_shape.data import image_folders, prepared_folders
+from jigsaw_shape.data import known_sets, prepared_folders
 
 
 @pytest.fixture
@@ -123,8 +123,8 @@ def test_a_zip_with_a_flipped_byte_is_refused(own, tmp_path, capsys):
 
 
 def test_a_partial_known_set_needs_leave(own, tmp_path, monkeypatch, capsys):
-    spec = image_folders.Spec("pacs", {"day": 3, "night": 4}, ("car", "tree"))
-    monkeypatch.setitem(image_folders.SPECS, "pacs", dataclasses.replace(spec))
+    spec = known_sets.KnownSet("pacs", {"day": 3, "night": 4}, ("car", "tree"))
+    monkeypatch.setitem(known_sets.KNOWN_SETS, "pacs", dataclasses.replace(spec))
     args = ("pacs", "--from", own, "--data_dir", tmp_path / "tfds")
     assert run(*args) == 2
     refused = capsys.readouterr().err

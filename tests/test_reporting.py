@@ -11,7 +11,7 @@ import pytest
 from made_runs import evaluation, make_config, write_run
 from scipy import stats
 
-from jigsaw_shape.data import published_accuracies
+from jigsaw_shape.data import known_sets
 from jigsaw_shape.reports import formats
 from jigsaw_shape.reports.benchmark import comparison, grouping, tables
 from jigsaw_shape.runs import records, rows
@@ -377,24 +377,27 @@ def test_markdown_keeps_its_columns():
 
 
 def test_published_averages_are_those_of_their_targets():
-    for paper in published_accuracies.PUBLISHED:
-        if paper.targets:
-            mean = math.fsum(paper.targets.values()) / len(paper.targets)
-            assert paper.average == pytest.approx(mean, abs=0.13), paper.method
-    assert {p.encoder for p in published_accuracies.of("pacs", "resnet18")} == {
+    for known in known_sets.KNOWN_SETS.values():
+        for paper in known.published:
+            if paper.targets:
+                assert paper.targets.keys() == known.domains.keys()
+                mean = math.fsum(paper.targets.values()) / len(paper.targets)
+                assert paper.average == pytest.approx(mean, abs=0.13), paper.method
+    assert {p.encoder for p in known_sets.published("pacs", "resnet18")} == {
         "ResNet-18"
     }
-    assert len({p.encoder for p in published_accuracies.of("pacs", "convnet")}) > 1
-    assert published_accuracies.of("shapes", "convnet") == []
+    assert len({p.encoder for p in known_sets.published("pacs", "convnet")}) > 1
+    assert known_sets.published("shapes", "convnet") == []
 
 
 def test_published_averages_are_over_the_targets_that_are_shown():
-    jigen = next(p for p in published_accuracies.PUBLISHED if p.method == "JiGen")
-    assert jigen.average_over(tuple(jigen.targets)) == 80.51
-    assert jigen.average_over(("cartoon", "sketch")) == pytest.approx(73.3)
-    assert jigen.average_over(("cartoon", "quickdraw")) is None
-    deep_all = next(p for p in published_accuracies.PUBLISHED if p.method == "DeepAll")
-    assert deep_all.average_over(("cartoon", "sketch")) is None
+    pacs = known_sets.PACS
+    jigen = next(p for p in pacs.published if p.method == "JiGen")
+    assert pacs.average_over(jigen, tuple(jigen.targets)) == 80.51
+    assert pacs.average_over(jigen, ("cartoon", "sketch")) == pytest.approx(73.3)
+    assert pacs.average_over(jigen, ("cartoon", "quickdraw")) is None
+    deep_all = next(p for p in pacs.published if p.method == "DeepAll")
+    assert pacs.average_over(deep_all, ("cartoon", "sketch")) is None
     made = _benchmark(*(_record(target=t) for t in TARGETS))
     table = tables.accuracy_table(made, "val", "erm", with_published=True)
     shown = {row[0].text: row[3].text for row in table.body}

@@ -11,24 +11,15 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 
-from PIL import Image
-
+from jigsaw_shape.data.image_folders import is_junk, walk
 from jigsaw_shape.system.download import download
 
 Parts = tuple[str, ...]  # a path below the folder or archive
 
-# Of pictures to learn from or to classify, in lower case, as far as the Pillow that is
-# installed reads them: `.avif` since 11.3, `.heic` with a plugin alone.
-_FORMATS = {"AVIF", "BMP", "GIF", "HEIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP"}
-SUFFIXES = frozenset(
-    suffix for suffix, kind in Image.registered_extensions().items() if kind in _FORMATS
-) - {".pfm"}  # floats
-_JUNK = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, EOFError)
 # A member's: RuntimeError is zipfile's of a password or a compression it does not know.
 _UNREADABLE = (*_DAMAGE, zlib.error, RuntimeError)
 _CHUNK = 1 << 20  # bytes
-_MAX_DEPTH = 8  # folders below the named one that are looked into
 
 
 def list_files(source: pathlib.Path) -> dict[Parts, int]:
@@ -39,7 +30,8 @@ def list_files(source: pathlib.Path) -> dict[Parts, int]:
         escape from where it is extracted.
     """
     if source.is_dir():
-        return dict(sorted(_walk(source, ())))
+        files, _ = walk(source, with_sizes=True)
+        return {file.parts: file.size for file in files}
     return {parts: size for _, parts, size in _members(source)}
 
 
@@ -244,22 +236,4 @@ def _safe_parts(archive: pathlib.Path, name: str, *, odd: bool) -> Parts:
         raise ValueError(f"{archive} is refused: {name!r} leads out of it")
     if odd:
         raise ValueError(f"{archive} is refused: {name!r} is a link or a device")
-    return () if any(map(_is_junk, path.parts)) else path.parts
-
-
-def _walk(folder: pathlib.Path, above: Parts):
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if _is_junk(entry.name):
-                continue
-            parts = (*above, entry.name)
-            if entry.is_file():
-                yield parts, entry.stat().st_size
-            elif not entry.is_dir():
-                yield parts, 0  # a link to nothing: found out when it is read
-            elif len(parts) <= _MAX_DEPTH:
-                yield from _walk(pathlib.Path(entry.path), parts)
-
-
-def _is_junk(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _JUNK
+    return () if any(map(is_junk, path.parts)) else path.parts

@@ -1,6 +1,7 @@
 """Decodes image files: the one way from a file to RGB pixels, for every command."""
 
 import contextlib
+import importlib
 import io
 import os
 import pathlib
@@ -9,12 +10,19 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
-try:  # where it is installed, HEIC files are read too
-    import pillow_heif
-
-    pillow_heif.register_heif_opener()
-except ImportError:
-    pass
+# Suffixes that Pillow reads with a package alone -> the package, and its module.
+PLUGINS = {
+    ".heic": ("pillow-heif", "pillow_heif"),
+    ".heif": ("pillow-heif", "pillow_heif"),
+    ".hif": ("pillow-heif", "pillow_heif"),
+    ".jxl": ("pillow-jxl-plugin", "pillow_jxl"),
+    ".avif": ("pillow-avif-plugin", "pillow_avif"),
+}
+for _module in {module for _, module in PLUGINS.values()}:  # where it is installed
+    with contextlib.suppress(ImportError):
+        _plugin = importlib.import_module(_module)
+        if hasattr(_plugin, "register_heif_opener"):
+            _plugin.register_heif_opener()
 
 # What shows through where an image is transparent. "stored" is what files keep there,
 # whatever it is, often black: what was done before there was a choice.

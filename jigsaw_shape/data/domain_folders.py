@@ -7,8 +7,10 @@ import pathlib
 
 import numpy as np
 
-from jigsaw_shape.data import image_folders, stimuli
+from jigsaw_shape.data import stimuli
 from jigsaw_shape.data.decoding import decode
+from jigsaw_shape.data.image_folders import find_images
+from jigsaw_shape.data.names import plain
 from jigsaw_shape.data.stimuli import Stimuli
 
 EXPERIMENT = "domains"
@@ -19,7 +21,7 @@ def read_folder(folder: pathlib.Path) -> tuple[Stimuli, list[str]]:
     """Returns the images of a folder of domains, and notes on what is left out.
 
     Names of domains and classes are told apart but for case and punctuation, as data
-    sets for training are (`data.layouts.plain`). Of files with the same bytes in one
+    sets for training are (`data.names.plain`). Of files with the same bytes in one
     domain the first counts: otherwise an image would find its own copy. Files that are
     no images, or have too many pixels (`decoding`), are left out. Transparent images
     are shown on white.
@@ -31,9 +33,11 @@ def read_folder(folder: pathlib.Path) -> tuple[Stimuli, list[str]]:
       ValueError: There is no such folder or image, or an image is in no class's folder.
     """
     wanted = f"expected {folder}/DOMAIN/CLASS/NAME.png"
-    found = stimuli.find_images(folder)
+    images = find_images(folder, wanted)
+    found = [folder / name for name in images.images]
     _refuse_other_layouts(folder, found, wanted)
     paths, digests, sides, notes = _readable(folder, found)
+    notes += [f"{folder.resolve().name}: {note}" for note in images.notes()]
     if not paths:
         raise ValueError(f"{folder} holds no image: {'; '.join((*notes, wanted))}")
     below = [path.relative_to(folder).parts for path in paths]
@@ -42,18 +46,14 @@ def read_folder(folder: pathlib.Path) -> tuple[Stimuli, list[str]]:
         experiment=EXPERIMENT,
         images=tuple("/".join(parts) for parts in below),
         paths=tuple(paths),
-        category=np.array([_plain(parts[1]) for parts in below]),
+        category=np.array([plain(parts[1]) for parts in below]),
         texture=None,
         read=lambda i, px: decode(paths[i], size_px=px),
         side_px=sides.pop() if len(sides) == 1 else 0,
         made_by="",
         digest=stimuli.digest_of(paths, digests),
-        domain=np.array([_plain(parts[0]) for parts in below]),
+        domain=np.array([plain(parts[0]) for parts in below]),
     ), notes
-
-
-def _plain(folder: str) -> str:
-    return image_folders.plain(folder) or folder
 
 
 def _refuse_other_layouts(folder, paths, wanted: str) -> None:
@@ -78,7 +78,7 @@ def _readable(folder, found):
         except OSError as error:
             faults.append(str(error))
             continue
-        key = _plain(path.relative_to(folder).parts[0]), digest
+        key = plain(path.relative_to(folder).parts[0]), digest
         if key not in seen:
             seen.add(key)
             paths.append(path)

@@ -1,386 +1,230 @@
-"""What image folders look like: the known data sets, and a survey of a user's copy.
+"""Folders of images: the one walk through them, behind every command.
 
-Every layout is `.../{domain}/{class}/*` or `.../{domain}/{train,val}/{class}/*` under
-any number of folders, so the end of a file's path says what it is, and the folders
-above are whatever the copy came in: `PACS/`, `PACS/kfold/`, DomainBed's. Of a user's
-own, a folder called `test` or the like that stands beside domains is one of them.
+What is passed over: hidden files, what systems and network storage leave behind
+(`JUNK`), and what is neither a file nor a folder, such as a named pipe. Links are
+followed, with two exceptions, so that a walk ends and finds nothing twice: a link to a
+folder that is in the tree anyway, or that holds the tree, and a link to a file that
+another name of the tree leads to as well.
 """
 
 import collections
-import dataclasses
-import functools
-import hashlib
-import itertools
-import pathlib
-import re
-import unicodedata
-from collections.abc import Container, Mapping
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from jigsaw_shape.data import archives as files_lib
-from jigsaw_shape.data import splits
+from PIL import Image
 
-# Folders between domain and class, as Dassl lays out Digits-DG, and the `official` that
-# they stand for. `full`, in copies of VLCS, repeats the others.
-_SPLIT_FOLDERS = {
-    "train": "train",
-    "val": "val",
-    "crossval": "val",
-    "test": "",
-    "full": "",
-}
-_DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t&id="
+from jigsaw_shape.data.decoding import PLUGINS
+from jigsaw_shape.system.command_line import printable
 
-
-@dataclasses.dataclass(frozen=True)
-class Spec:
-    """A known data set, or, with no domains, a user's own, found as it is.
-
-    Attributes:
-      name: What `config.data.name` calls it.
-      domains: Names and the images that each has when complete.
-      classes: Names, in label order.
-      aliases: Other names of domain folders, squashed, to ours. Case, spaces and
-        underscores never matter.
-      mirrors: Public archives, tried in turn.
-      origin: Where its authors or DomainBed offer it, for messages.
-    """
-
-    name: str
-    domains: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    classes: tuple[str, ...] = ()
-    aliases: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    mirrors: tuple[str, ...] = ()
-    origin: str = ""
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
-
-
-_KNOWN = (
-    Spec(  # Li et al., ICCV 2017
-        name="pacs",
-        domains={"art_painting": 2048, "cartoon": 2344, "photo": 1670, "sketch": 3929},
-        classes=_words("dog elephant giraffe guitar horse house person"),
-        aliases={"art": "art_painting"},
-        mirrors=(
-            "https://github.com/MachineLearning2020/Homework3-PACS/archive/"
-            "33f7def03be34c3fbb1a4d5c97384ab602884833.zip",
-            _DRIVE + "1JFr8f805nMUelQWWmfnJR3y4_SYoN5Pd",  # DomainBed's PACS.zip
-        ),
-        origin="https://dali-dl.github.io/project_iccv2017.html",
-    ),
-    Spec(  # Torralba & Efros, CVPR 2011; as DomainBed distributes it
-        name="vlcs",
-        domains={"caltech101": 1415, "labelme": 2656, "sun09": 3282, "voc2007": 3376},
-        classes=("bird", "car", "chair", "dog", "person"),
-        aliases={"caltech": "caltech101", "sun": "sun09", "pascal": "voc2007"},
-        origin="https://github.com/facebookresearch/DomainBed",
-    ),
-    Spec(  # Venkateswara et al., CVPR 2017
-        name="office_home",
-        domains={"art": 2427, "clipart": 4365, "product": 4439, "real_world": 4357},
-        classes=_words(
-            """alarm_clock backpack batteries bed bike bottle bucket calculator calendar
-            candles chair clipboards computer couch curtains desk_lamp drill eraser
-            exit_sign fan file_cabinet flipflops flowers folder fork glasses hammer
-            helmet kettle keyboard knives lamp_shade laptop marker monitor mop mouse mug
-            notebook oven pan paper_clip pen pencil postit_notes printer push_pin radio
-            refrigerator ruler scissors screwdriver shelf sink sneakers soda speaker
-            spoon table telephone toothbrush toys trash_can tv webcam"""
-        ),
-        aliases={"real": "real_world"},
-        origin="https://www.hemanthdv.org/officeHomeDataset.html",
-    ),
-    Spec(  # Zhou et al., AAAI 2020 (DDAIG): 600 images of each digit in each domain
-        name="digits_dg",
-        domains={"mnist": 6000, "mnist_m": 6000, "svhn": 6000, "syn": 6000},
-        classes=tuple("0123456789"),
-        aliases={"synth": "syn", "syndigits": "syn", "syntheticdigits": "syn"},
-        mirrors=(_DRIVE + "15V7EsHfCcfbKgsDmzQKj_DfXt_XYp_P7",),
-        origin="https://github.com/KaiyangZhou/Dassl.pytorch",
-    ),
-)
-SPECS: dict[str, Spec] = {spec.name: spec for spec in _KNOWN}
-
-
-@dataclasses.dataclass(frozen=True)
-class Image:
-    """One file: `path` below the surveyed folder, and what it is a picture of.
-
-    `name` is `{domain}/{class}/{file}`, or `{domain}/{split}/{class}/{file}`, in our
-    spelling, whatever the folders above are called; `official` is `"train"`, `"val"`
-    or `""`; `size` is in bytes.
-    """
-
-    path: str
-    name: str
-    domain: str
-    label: int
-    size: int
-    official: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
-class Survey:
-    """What a folder holds: `images` by domain, class and name.
-
-    Attributes:
-      source: The folder or archive that was named.
-      spec: What it was taken for.
-      domains: Those that have images.
-      classes: The spec's, or those found.
-      images: In the order of domains, labels and names.
-      problems: What is missing or too much, an item each; empty when complete.
-      warnings: What was passed over.
-    """
-
-    source: pathlib.Path
-    spec: Spec
-    domains: tuple[str, ...]
-    classes: tuple[str, ...]
-    images: tuple[Image, ...]
-    problems: tuple[str, ...]
-    warnings: tuple[str, ...]
-
-    def fingerprint(self) -> str:
-        """Returns a digest of every image's name, size and official split."""
-        lines = sorted(f"{i.name}\t{i.size}\t{i.official}\n" for i in self.images)
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-@functools.cache
-def plain(name: str) -> str:
-    """Returns a name in lower case with underscores: `"Real World"` -> `real_world`.
-
-    Letters keep accents and vowel signs, in Unicode's composed form (NFC), in whichever
-    a file system has them.
-    """
-    lower = unicodedata.normalize("NFC", name.lower())
-    marks = "".join(c for c in lower if unicodedata.category(c).startswith("M"))
-    return "_".join(re.findall(rf"\w[\w{marks}]*", lower)).strip("_")
-
-
-def find_spec(name: str) -> Spec:
-    """Returns the known data set of this name, or a spec for a user's own.
-
-    Raises:
-      ValueError: The name has no letters or digits.
-    """
-    if not plain(name):
-        raise ValueError(f"{name!r} is no name for a data set: use letters and digits")
-    known = {_squash(key): spec for key, spec in SPECS.items()}
-    return known.get(_squash(name)) or Spec(plain(name))
-
-
-def survey(
-    spec: Spec, source: pathlib.Path, *, extracted: pathlib.Path | None = None
-) -> Survey:
-    """Returns what a folder or archive holds, judged by paths and sizes alone.
-
-    Args:
-      spec: What to look for.
-      source: The folder or archive that the user named.
-      extracted: Where the archive's files are, if they are anywhere.
-
-    Raises:
-      ValueError: There is no such folder or archive, nothing in it is laid out as
-        `{domain}/{class}/*`, or several of its folders are.
-    """
-    root = extracted or source
-    files = files_lib.list_files(root)
-    found = collections.defaultdict(list)  # the folder above the domains -> files
-    strangers = collections.defaultdict(set)  # the same, of folders that are no domain
-    lists, misplaced, no_image = [], [], []
-    images = [parts for parts in files if _is_image(parts)]
-    homes = set() if spec.domains else {p.above for p in map(_place, images) if p}
-    for parts, size in files.items():
-        if splits.KFOLD_FILE.fullmatch(parts[-1]):
-            lists.append(parts)
-            continue
-        place, is_image = _place(parts, homes), _is_image(parts)
-        if place is None:
-            misplaced += ["/".join(parts)] if is_image else []
-        elif not is_image:
-            no_image.append("/".join(parts))
-        elif not _domain(spec, place.folder):
-            strangers[place.above].add(place.folder)
-        else:
-            found[place.above].append((place, parts, size))
-    if not found:
-        raise ValueError(_nothing_found(spec, source, files, misplaced))
-    above = _choose(spec, source, found)
-    texts = files_lib.read_texts(root, lists)
-    texts = texts or files_lib.read_texts_near(source, splits.KFOLD_FILE)
-    official, warnings = splits.read_kfold(texts)
-    official = {
-        f"{_domain(spec, domain)}/{plain(label)}/{file}".lower(): split
-        for (domain, label, file), split in official.items()
+JUNK = frozenset(
+    {
+        *("__macosx", "thumbs.db", "desktop.ini", "lost+found"),
+        *("@eadir", "#recycle", "@recycle", "#snapshot"),
+        *("$recycle.bin", "system volume information"),
     }
-    warnings += [
-        f"{folder} is taken for a domain, since it stands beside others: if it holds "
-        "the same images as they, move it away or leave it out of config.data.sources"
-        for folder in sorted({place.folder for place, _, _ in found[above]})
-        if not spec.domains and folder.lower() in _SPLIT_FOLDERS
-    ]
-    for what, passed in (
-        ("images that are not in {domain}/{class}/", misplaced),
-        ("files that are no images by their suffix", no_image),
-        ("folders beside the domains", sorted(strangers[above])),
-    ):
-        if passed:
-            warnings.append(f"passed over {len(passed)} {what}, such as {passed[0]}")
-    return _assemble(spec, source, found[above], official, warnings)
+)
+_FORMATS = {
+    *("AVIF", "BMP", "DIB", "GIF", "HEIF", "ICO", "JPEG", "JPEG2000", "JXL", "MPO"),
+    *("PCX", "PNG", "PPM", "QOI", "TGA", "TIFF", "WEBP"),
+}
+# Of pictures, in lower case, as far as the Pillow that is installed reads them.
+SUFFIXES = frozenset(
+    suffix for suffix, kind in Image.registered_extensions().items() if kind in _FORMATS
+) - {".pfm"}  # floats
 
 
-class _Place(NamedTuple):
-    above: tuple[str, ...]  # folders above the domain's
-    folder: str  # the domain's
-    split: str  # a key of _SPLIT_FOLDERS, or ""
-    class_folder: str
+class File(NamedTuple):
+    """A file of a folder or an archive.
+
+    Attributes:
+      name: Its path from there, such as `"a/b.jpg"`.
+      size: In bytes; -1 where it was not asked for, 0 of a link to nothing.
+      mtime_ns: When it was last changed; 0 where that is not known.
+      real: Its path with links followed; `""` in an archive.
+      is_link: Whether it is a link itself.
+    """
+
+    name: str
+    size: int = -1
+    mtime_ns: int = 0
+    real: str = ""
+    is_link: bool = False
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names on its path."""
+        return tuple(self.name.split("/"))
+
+    @property
+    def is_image(self) -> bool:
+        """Whether its suffix is an image's."""
+        return is_image(self.name)
 
 
-def _is_image(parts: tuple[str, ...]) -> bool:
-    return pathlib.PurePath(parts[-1]).suffix.lower() in files_lib.SUFFIXES
+class Found(NamedTuple):
+    """What a folder holds, as names from it, sorted folder by folder.
+
+    Attributes:
+      images: By their suffixes.
+      others: Files that are no images by their suffixes.
+      repeated: Links that lead to what is found by another name anyway.
+    """
+
+    images: list[str]
+    others: list[str]
+    repeated: list[str]
+
+    def notes(self) -> list[str]:
+        """Returns what was left out, a sentence each, with an example."""
+        left_out = (
+            ("files that are no images by their suffix", self.others),
+            ("links to what is found by another name anyway", self.repeated),
+        )
+        return [
+            f"left out {len(names)} {what}, such as {printable(names[0])}"
+            for what, names in left_out
+            if names
+        ] + unread_notes(self.others)
 
 
-def _place(parts: tuple[str, ...], homes: Container = ()) -> _Place | None:
-    """Returns what a file's path says it is; None where it is not deep enough.
+def is_image(name: str) -> bool:
+    """Returns whether a file's suffix is one that Pillow reads as a picture."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def is_junk(name: str) -> bool:
+    """Returns whether a file or folder of this name is passed over everywhere."""
+    return name.startswith(".") or name.lower() in JUNK
+
+
+def find_images(folder: str | os.PathLike, expected: str = "at any depth") -> Found:
+    """Returns the images below a folder, at any depth, and what was left out.
 
     Args:
-      parts: The path.
-      homes: Folders that hold domains: what is directly in them is no split.
+      folder: Where to look.
+      expected: For the refusal of a folder without images.
+
+    Raises:
+      ValueError: There is no such folder, or no image in it.
+      OSError: A folder cannot be read.
     """
-    *folders, class_folder = parts[:-1] or ("",)
-    split = ""
-    is_split = folders and folders[-1].lower() in _SPLIT_FOLDERS
-    if is_split and tuple(folders[:-1]) not in homes:
-        split = folders.pop().lower()
-    if not folders:
-        return None
-    return _Place(tuple(folders[:-1]), folders[-1], split, class_folder)
-
-
-def _choose(spec: Spec, source: pathlib.Path, found: dict) -> tuple[str, ...]:
-    """Returns the folder whose subfolders are the domains."""
-
-    def n_domains(above):
-        return len({_domain(spec, place.folder) for place, _, _ in found[above]})
-
-    most = max(map(n_domains, found))
-    best = [above for above in found if n_domains(above) == most or not spec.domains]
-    if len(best) > 1:
-        folders = ", ".join(str(source.joinpath(*above)) for above in sorted(best))
-        many = f"several folders hold {{domain}}/{{class}}/ for {spec.name}"
-        raise ValueError(f"{many}: name one of {folders}")
-    return best[0]
-
-
-def _nothing_found(spec: Spec, source: pathlib.Path, files, misplaced) -> str:
-    wanted = f"{source}/{{domain}}/{{class}}/*"
-    if spec.domains:
-        wanted += f" with the domains {', '.join(spec.domains)}"
-    folders = sorted({parts[0] for parts in files if len(parts) > 1})
-    seen = ", ".join(folders[:8]) + (", ..." if len(folders) > 8 else "")
-    seen = f"the folders {seen}" if folders else "no folders with files"
-    if misplaced:
-        seen += f" and images without a domain folder above, such as {misplaced[0]}"
-    return f"{spec.name} looks like {wanted}; {source} has {seen}"
-
-
-def _assemble(spec, source, entries, official, warnings) -> Survey:
-    """Returns the survey of `entries`, (place, parts, size) of each file."""
-    spellings, inside = collections.defaultdict(set), collections.defaultdict(set)
-    for place, _, _ in entries:
-        spellings[_domain(spec, place.folder)].add(place.folder)
-        inside[_domain(spec, place.folder)].add(place.split)
-    for domain, names in spellings.items():
-        if len(names) > 1:
-            raise ValueError(f"two folders for {domain}: {', '.join(sorted(names))}")
-    if "all" in spellings:
-        raise ValueError("TFDS reserves the name 'all': rename the domain's folder")
-    domains = tuple(d for d in spec.domains or sorted(spellings) if d in spellings)
-    seen = {_squash(e[0].class_folder): plain(e[0].class_folder) for e in entries}
-    classes = spec.classes or tuple(sorted(seen.values()))
-    label_of = {_squash(name): label for label, name in enumerate(classes)}
-    images, unknown, class_folders = [], collections.Counter(), {}
-    for place, parts, size in entries:
-        domain = _domain(spec, place.folder)
-        label = label_of.get(_squash(place.class_folder))
-        if place.split == "full" and len(inside[domain]) > 1:
-            continue
-        if label is None:
-            unknown[domain, place.class_folder] += 1
-            continue
-        folders = [domain, place.split, classes[label]]
-        path = f"{domain}/{place.class_folder}"
-        spelled = {tuple(folders): place.class_folder}
-        if not spec.classes:  # over all domains
-            spelled[label] = _spaced(place.class_folder)
-        for key, spelling in spelled.items():
-            first, expected = class_folders.setdefault(key, (path, spelling))
-            if spelling != expected:
-                raise ValueError(
-                    f"the class folders {first!r} and {path!r} have one name but for "
-                    "case, punctuation and Unicode's forms: rename one"
-                )
-        name = "/".join(f for f in (*folders, parts[-1]) if f)
-        split = official.get(name.lower(), _SPLIT_FOLDERS.get(place.split, ""))
-        images.append(Image("/".join(parts), name, domain, label, size, split))
+    files, repeated = walk(folder)
+    files, again = without_repeats(files)
+    images, others = [], []
+    for file in files:
+        (images if file.is_image else others).append(file.name)
     if not images:
-        raise ValueError(f"{source} has no class folders of {', '.join(classes)}")
-    domains = tuple(d for d in domains if any(i.domain == d for i in images))
-    images.sort(key=lambda i: (domains.index(i.domain), i.label, i.name))
-    for before, image in itertools.pairwise(images):
-        if before.name == image.name:
-            raise ValueError(f"two files for {image.name}: {before.path}, {image.path}")
-    unnamed = official.keys() - {i.name.lower() for i in images}
-    if unnamed:
-        absent = f"{len(unnamed)} images that are not there, such as {min(unnamed)}"
-        warnings.append(f"the split files name {absent}")
-    problems = [
-        f"{domain}: unknown class folder {folder!r} with {n} images"
-        for (domain, folder), n in sorted(unknown.items())
+        unread = "; ".join(unread_notes(others))
+        unread = f"; {unread}" if unread else ""
+        raise ValueError(f"{folder} holds no image, {expected}{unread}")
+    return Found(images, others, repeated + again)
+
+
+def find_named(arguments: Sequence[str]) -> Found:
+    """Returns the images that are named, or are below folders that are, each once.
+
+    They are paths, in the order of the arguments.
+
+    Args:
+      arguments: Files and folders; folders are searched at any depth.
+
+    Raises:
+      ValueError: There is no such file or folder, or no image in one.
+      OSError: A folder cannot be read.
+    """
+    paths, others, repeated = {}, [], []
+    for argument in arguments:
+        if os.path.isdir(argument):
+            found = find_images(argument)
+            below = (os.path.join(argument, name) for name in found.images)
+            paths |= dict.fromkeys(below)
+            others += found.others
+            repeated += found.repeated
+        elif os.path.exists(argument) and not os.path.isfile(argument):
+            raise ValueError(f"{argument} is neither a file nor a folder")
+        elif os.path.lexists(argument):
+            paths[argument] = None
+        else:
+            raise ValueError(f"{argument}: no such file or folder")
+    return Found(list(paths), others, repeated)
+
+
+def unread_notes(names: Iterable[str]) -> list[str]:
+    """Returns which packages would read some of these files, a sentence each."""
+    kinds = collections.Counter(os.path.splitext(name)[1].lower() for name in names)
+    return [
+        f"{kinds[suffix]} {suffix} files are read once {package} is installed "
+        f"(pip install {package})"
+        for suffix, (package, _) in PLUGINS.items()
+        if kinds[suffix] and suffix not in SUFFIXES
     ]
-    missing = _missing(spec, domains, classes, images)
-    (problems if spec.domains else warnings).extend(missing)
-    return Survey(
-        source, spec, domains, classes, tuple(images), tuple(problems), tuple(warnings)
-    )
 
 
-def _missing(spec, domains, classes, images) -> list[str]:
-    """Returns which domains and classes have no images, or not as many as expected."""
-    notes, counts = [], collections.Counter((i.domain, i.label) for i in images)
-    for domain in spec.domains or domains:
-        if domain not in domains:
-            notes.append(f"{domain}: the domain is missing")
-            continue
-        empty = [name for k, name in enumerate(classes) if not counts[domain, k]]
-        if empty:
-            notes.append(f"{domain}: no images of {', '.join(empty)}")
-        total = sum(counts[domain, k] for k in range(len(classes)))
-        expected = spec.domains.get(domain, total)
-        if total != expected:
-            notes.append(f"{domain}: {total} images found, {expected} expected")
-    return notes
+def walk(
+    folder: str | os.PathLike, *, with_sizes: bool = False
+) -> tuple[list[File], list[str]]:
+    """Returns a folder's files, sorted folder by folder, and links not followed.
+
+    Args:
+      folder: Where to look, at any depth.
+      with_sizes: Ask each file for its size and time, which takes longer.
+
+    Raises:
+      ValueError: There is no such folder.
+      OSError: A folder cannot be read.
+    """
+    if not os.path.isdir(folder):
+        raise ValueError(f"{folder} is not a folder")
+    root, repeated, seen = os.path.realpath(folder), [], set()
+
+    def visit(path: str, real: str, above: str) -> Iterator[File]:
+        seen.add(real)
+        with os.scandir(path) as scanned:
+            entries = sorted(scanned, key=lambda entry: entry.name)
+        for entry in entries:
+            if is_junk(entry.name):
+                continue
+            name, is_link = above + entry.name, entry.is_symlink()
+            target = os.path.join(real, entry.name)
+            target = os.path.realpath(entry.path) if is_link else target
+            if entry.is_dir(follow_symlinks=False) or (
+                is_link and os.path.isdir(target)
+            ):
+                if target in seen or (is_link and _overlap(target, root)):
+                    repeated.append(name)
+                else:
+                    yield from visit(entry.path, target, f"{name}/")
+            elif os.path.isfile(target) or (is_link and not os.path.exists(target)):
+                size, mtime_ns = _size_and_time(target) if with_sizes else (-1, 0)
+                yield File(name, size, mtime_ns, target, is_link)
+
+    return list(visit(os.fspath(folder), root, "")), repeated
 
 
-def _domain(spec: Spec, folder: str) -> str:
-    """Returns our name of a domain's folder, `""` where the spec has no such domain."""
-    if not spec.domains:
-        return plain(folder)
-    key = _squash(folder)
-    names = {_squash(name): name for name in spec.domains} | dict(spec.aliases)
-    return names.get(key, "")
+def without_repeats(files: Sequence[File]) -> tuple[list[File], list[str]]:
+    """Returns files without links to others of them, and the names of such links."""
+    if not any(file.is_link for file in files):
+        return list(files), []
+    seen = {file.real for file in files if not file.is_link}
+    kept, repeated = [], []
+    for file in files:
+        if file.is_link and file.real in seen:
+            repeated.append(file.name)
+        else:
+            seen.add(file.real)
+            kept.append(file)
+    return kept, repeated
 
 
-def _spaced(name: str) -> str:
-    """Returns a name whose case, Unicode form and kind of space no longer matter."""
-    lower = unicodedata.normalize("NFC", name.lower())
-    return re.sub(r"[\s_-]+", "_", lower).strip("_")
+def _overlap(one: str, other: str) -> bool:
+    """Returns whether one of two real paths is the other or below it."""
+    return os.path.commonpath((one, other)) in (one, other)
 
 
-def _squash(name: str) -> str:
-    return plain(name).replace("_", "")
+def _size_and_time(path: str) -> tuple[int, int]:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return 0, 0  # a link to nothing: found out when it is read
+    return found.st_size, found.st_mtime_ns

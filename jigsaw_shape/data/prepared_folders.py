@@ -25,9 +25,10 @@ from rich.markup import escape
 from rich.progress import track
 
 from jigsaw_shape.data import archives as files_lib
-from jigsaw_shape.data import image_folders
+from jigsaw_shape.data import known_sets, layouts
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.decoding import DecodeError, decode, fault
+from jigsaw_shape.data.names import plain
 from jigsaw_shape.system.lock import lock
 
 _BUILDER = "domain_folders"
@@ -47,11 +48,9 @@ class FolderConfig(tfds.core.BuilderConfig):
       images: Those of each domain, in the order in which they are stored.
     """
 
-    survey: image_folders.Survey | None = None
+    survey: layouts.Survey | None = None
     root: pathlib.Path | None = None
-    images: dict[str, list[image_folders.Image]] = dataclasses.field(
-        default_factory=dict
-    )
+    images: dict[str, list[layouts.Image]] = dataclasses.field(default_factory=dict)
 
     def metadata(self) -> dict:
         """Returns where the data set is from, and what is known of each image."""
@@ -140,8 +139,8 @@ def prepare(
         images missing, or other data is stored under this name.
       OSError: A file cannot be read, or there is no room for what is written.
     """
-    spec = image_folders.find_spec(spec_name or name)
-    name = image_folders.plain(name) if spec_name else spec.name
+    spec = known_sets.find_set(spec_name or name)
+    name = plain(name) if spec_name else spec.name
     builder_dir = _builder_dir(name, data_dir)
     home = builder_dir.parent
     home.mkdir(parents=True, exist_ok=True)
@@ -159,9 +158,7 @@ def prepare(
                 source_dir=source_dir,
                 manual=builder_dir.parents[2] / "downloads" / "manual",
                 mirrors=spec.mirrors,
-                fault_fn=lambda path: "; ".join(
-                    image_folders.survey(spec, path).problems
-                ),
+                fault_fn=lambda path: "; ".join(layouts.survey(spec, path).problems),
             )
         except ValueError as error:
             raise ValueError(f"{_advice(spec, name, builder_dir)} {error}") from error
@@ -170,7 +167,7 @@ def prepare(
                 if not source.is_dir():
                     root = home / "incomplete.extracted"
                     files_lib.extract(source, root)
-                survey = image_folders.survey(spec, source, extracted=root)
+                survey = layouts.survey(spec, source, extracted=root)
                 _check_images(survey, root, strict=strict)
                 _store(name, survey, root, builder_dir)
         finally:
@@ -203,7 +200,7 @@ def load(
       ValueError: It is not prepared and cannot be, or was prepared from other data;
         the message says what to do.
     """
-    spec = image_folders.find_spec(name)
+    spec = known_sets.find_set(name)
     name, builder_dir = spec.name, _builder_dir(spec.name, data_dir)
     if builder_dir.exists():
         builder = _open(builder_dir, source_dir)
@@ -250,7 +247,7 @@ def _builder_dir(name: str, data_dir: str | os.PathLike) -> pathlib.Path:
     return home / _BUILDER / name / _VERSION
 
 
-def _advice(spec: image_folders.Spec, name: str, builder_dir: pathlib.Path) -> str:
+def _advice(spec: known_sets.KnownSet, name: str, builder_dir: pathlib.Path) -> str:
     known = f" for the domains {', '.join(spec.domains)}" if spec.domains else ""
     origin = f" It comes from {spec.origin}." if spec.origin else ""
     return (
@@ -274,7 +271,7 @@ def _open(builder_dir: pathlib.Path, source_dir) -> tfds.core.DatasetBuilder:
             f"{source} does not exist. {where}: leave config.data.source_dir (--from) "
             "empty to use that"
         )
-    survey = image_folders.survey(image_folders.find_spec(known["spec"]), source)
+    survey = layouts.survey(known_sets.find_set(known["spec"]), source)
     if survey.fingerprint() != known["fingerprint"]:
         n_prepared = sum(map(len, known["names"].values()))
         raise ValueError(
@@ -287,9 +284,7 @@ def _open(builder_dir: pathlib.Path, source_dir) -> tfds.core.DatasetBuilder:
     return builder
 
 
-def _check_images(
-    survey: image_folders.Survey, root: pathlib.Path, *, strict: bool
-) -> None:
+def _check_images(survey: layouts.Survey, root: pathlib.Path, *, strict: bool) -> None:
     """Refuses files that do not decode and, if strict, a data set with too few."""
     problems = list(survey.problems) if strict else []
     with ThreadPoolExecutor(_N_THREADS) as pool:
@@ -318,7 +313,7 @@ def _fault(path: pathlib.Path) -> str:
 
 def _store(
     name: str,
-    survey: image_folders.Survey,
+    survey: layouts.Survey,
     root: pathlib.Path,
     builder_dir: pathlib.Path,
 ) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from ml_collections import ConfigDict
 
-from jigsaw_shape.data import image_folders, imagenet, prepared_folders
+from jigsaw_shape.data import imagenet, known_sets, prepared_folders
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.embedded import shapes
 
@@ -97,4 +97,4 @@ def known_domains(data: ConfigDict) -> tuple[str, ...]:
     """
     if data.name in DOMAINS:
         return DOMAINS[data.name]
-    return tuple(image_folders.find_spec(data.name).domains)
+    return tuple(known_sets.find_set(data.name).domains)

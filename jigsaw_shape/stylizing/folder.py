@@ -25,6 +25,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from jigsaw_shape.data.image_folders import find_images
 from jigsaw_shape.diversify import (
     WITH_PAIR,
     WITHOUT_STYLES,
@@ -123,9 +124,9 @@ def opened(
         raise ValueError(f"--batch-size is {batch_size}: 1 or more")
     content_dir, out_dir = Path(content_dir), Path(out_dir)
     style_root = style_images.folder(os.fspath(style_dir))
-    contents, left_out = images.names(content_dir)
+    contents, left_out, _ = find_images(content_dir)
     has_styles = settings.method not in WITHOUT_STYLES
-    style_names = images.names(style_root)[0] if has_styles else []
+    style_names = find_images(style_root).images if has_styles else []
     for root in (content_dir, style_root):
         if out_dir.resolve().is_relative_to(root.resolve()):
             raise ValueError(f"{out_dir} is in {root}, which is read: name another")

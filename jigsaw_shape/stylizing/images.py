@@ -15,67 +15,14 @@ from PIL import Image
 
 from jigsaw_shape.data.decoding import decode, open_image
 from jigsaw_shape.data.decoding import fault as decoding_fault
+from jigsaw_shape.data.image_folders import SUFFIXES
 from jigsaw_shape.system import whole_files
 from jigsaw_shape.system.lock import lock
 
 MANIFEST, FACTS = "manifest.jsonl", "stylize.json"
 
-# Pillow writes these two and cannot read them.
-SUFFIXES = frozenset(Image.registered_extensions()) - {".pdf", ".palm"}
 # Pillow's name and its options. Colours are not subsampled: textures live in them.
 FORMATS = {"jpg": ("JPEG", {"quality": 95, "subsampling": 0}), "png": ("PNG", {})}
-
-
-def find(folder: Path) -> list[Path]:
-    """Returns the images below a folder, at any depth, as sorted paths from there.
-
-    Files by whose suffix Pillow knows no format are left out, hidden ones too.
-
-    Raises:
-      ValueError: There is no such folder, or no image in it.
-      OSError: A folder cannot be read.
-    """
-    return [Path(name) for name in names(folder)[0]]
-
-
-def names(folder: Path) -> tuple[list[str], list[str]]:
-    """Returns what `find` finds, and what it leaves out but for hidden files.
-
-    Both are names from `folder`, such as `"a/b.jpg"`: in a tree of a million images
-    they take a fifth of the memory of paths. Links to folders are followed, but for
-    those that lead back to where they are.
-
-    Raises:
-      ValueError: There is no such folder, or no image in it.
-      OSError: A folder cannot be read.
-    """
-    if not folder.is_dir():
-        raise ValueError(f"{folder} is not a folder")
-    images, others = [], []
-    for name in _walk(os.fspath(folder)):
-        is_image = os.path.splitext(name)[1].lower() in SUFFIXES
-        (images if is_image else others).append(name)
-    if not images:
-        raise ValueError(f"{folder} holds no image, at any depth")
-    return images, others
-
-
-def _walk(folder: str, above: str = "") -> Iterator[str]:
-    with os.scandir(folder) as entries:
-        entries = sorted(entries, key=lambda entry: entry.name)
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            if not (entry.is_symlink() and _contains(entry.path, folder)):
-                yield from _walk(entry.path, f"{above}{entry.name}/")
-        elif entry.is_file() or entry.is_symlink():  # to nothing: found when it is read
-            yield above + entry.name
-
-
-def _contains(folder: str, path: str) -> bool:
-    """Returns whether a path is a folder or below it, links followed."""
-    return Path(path).resolve().is_relative_to(Path(folder).resolve())
 
 
 def read(path: Path, *, shorter_px: int = 0) -> np.ndarray:

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 
-from jigsaw_shape.data import published_accuracies
+from jigsaw_shape.data import known_sets
 from jigsaw_shape.reports.benchmark import comparison
 from jigsaw_shape.reports.benchmark.comparison import ACCURACY, NAMED, SHAPE_BIAS
 from jigsaw_shape.reports.benchmark.grouping import Benchmark
@@ -130,11 +130,12 @@ def accuracy_table(
         )
     if with_published:
         known = benchmark.protocol
-        papers = published_accuracies.of(
-            known.get("dataset", ""), known.get("encoder", "")
-        )
+        dataset = known.get("dataset", "")
+        papers = known_sets.published(dataset, known.get("encoder", ""))
         aside = range(len(body), len(body) + len(papers))
-        body += [_published_row(paper, targets, several, header) for paper in papers]
+        body += [
+            _published_row(paper, dataset, targets, several, header) for paper in papers
+        ]
         if papers:
             sources = "; ".join(f"{p.method}: {p.source}" for p in papers)
             notes.append(
@@ -262,13 +263,13 @@ def named_text(shares: Iterable[float | None]) -> str:
     return f" ({', '.join(f'{100 * share:.0f}' for share in shares)})"
 
 
-def _published_row(paper, targets, several, header) -> list[Cell]:
+def _published_row(paper, dataset, targets, several, header) -> list[Cell]:
     encoder = f", {paper.encoder}" if paper.encoder else ""
     row = [Cell(f"published: {paper.method}{encoder}")]
     row += [
         Cell(f"{paper.targets[t]:.1f}" if t in paper.targets else "-") for t in targets
     ]
-    average = paper.average_over(targets)
+    average = known_sets.KNOWN_SETS[dataset].average_over(paper, targets)
     row += [Cell("-" if average is None else f"{average:.1f}")] * several
     return row + [Cell("-")] * (len(header) - len(row))
 

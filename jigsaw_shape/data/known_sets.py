@@ -1,0 +1,224 @@
+"""What is known of public data sets: a record each, and a line in `KNOWN_SETS`.
+
+A data set that is not among them is a folder `{domain}/{class}/*` of the user's own.
+"""
+
+import dataclasses
+import statistics
+from collections.abc import Collection, Mapping, Sequence
+
+from jigsaw_shape.data.names import plain, squashed, words
+
+_DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t&id="
+_JIGEN = "Carlucci et al., CVPR 2019"
+_DDEC = "Asadi et al., arXiv 1909.08245, 2019"
+
+# Names of domains of photographs in data sets that are not known, in order of
+# preference.
+PHOTOGRAPHS = ("photo", "photos", "photograph", "photographs", "real_world", "real")
+
+UNKNOWN_TERMS = "not recorded; look where they come from"
+_OTHER_TERMS = {
+    "shapes": "drawn by jigsaw_shape; no terms of others apply",
+    "imagenet": "ImageNet (Russakovsky et al., IJCV 2015): offered for "
+    "non-commercial research",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """A row of a paper's table: accuracy on each domain, held out, in %.
+
+    They stand beside measured ones for orientation: each is of its authors' own
+    harness, splits and selection, and baselines differ between papers by more than
+    methods do.
+
+    Attributes:
+      method: The paper's name for it.
+      encoder: As the paper names it; empty where it was not read from there.
+      source: Authors, venue and year.
+      average: Over all domains of the data set.
+      targets: By domain, where the paper's table was read by domain.
+    """
+
+    method: str
+    encoder: str
+    source: str
+    average: float
+    targets: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class KnownSet:
+    """A known data set, or, with no domains, a user's own, found as it is.
+
+    Attributes:
+      name: What `config.data.name` calls it.
+      domains: Names and the images that each has when complete.
+      classes: Names, in label order.
+      aliases: Other names of domain folders, `names.squashed`, to ours. Case, spaces
+        and underscores never matter.
+      photographs: The domain of photographs; `""`: as its name says, if one does.
+      terms: On which it is offered, for model cards.
+      mirrors: Public archives, tried in turn.
+      origin: Where its authors or DomainBed offer it, for messages.
+      published: Accuracies that papers report.
+    """
+
+    name: str
+    domains: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    aliases: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    photographs: str = ""
+    terms: str = UNKNOWN_TERMS
+    mirrors: tuple[str, ...] = ()
+    origin: str = ""
+    published: tuple[Published, ...] = ()
+
+    def domain(self, folder: str) -> str:
+        """Returns our name of a domain's folder, `""` where there is no such domain."""
+        if not self.domains:
+            return plain(folder)
+        names = {squashed(name): name for name in self.domains} | dict(self.aliases)
+        return names.get(squashed(folder), "")
+
+    def average_over(self, paper: Published, targets: Collection[str]) -> float | None:
+        """Returns a paper's average over some domains, in %; None if it is unknown."""
+        if set(targets) == set(self.domains):
+            return paper.average
+        if not paper.targets.keys() >= set(targets):
+            return None
+        return statistics.fmean(paper.targets[target] for target in targets)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+def _pacs(method, source, art, cartoon, photo, sketch, average):
+    domains = ("art_painting", "cartoon", "photo", "sketch")
+    values = (art, cartoon, photo, sketch)
+    targets = dict(zip(domains, values, strict=True))
+    return Published(method, "ResNet-18", source, average, targets)
+
+
+PACS = KnownSet(  # Li et al., ICCV 2017
+    name="pacs",
+    domains={"art_painting": 2048, "cartoon": 2344, "photo": 1670, "sketch": 3929},
+    classes=("dog", "elephant", "giraffe", "guitar", "horse", "house", "person"),
+    aliases={"art": "art_painting"},
+    photographs="photo",
+    terms="PACS (Li et al., ICCV 2017): offered for research use",
+    mirrors=(
+        "https://github.com/MachineLearning2020/Homework3-PACS/archive/"
+        "33f7def03be34c3fbb1a4d5c97384ab602884833.zip",
+        _DRIVE + "1JFr8f805nMUelQWWmfnJR3y4_SYoN5Pd",  # DomainBed's PACS.zip
+    ),
+    origin="https://dali-dl.github.io/project_iccv2017.html",
+    published=(
+        Published("DeepAll", "ResNet-18", _JIGEN, 79.05),
+        _pacs("JiGen", _JIGEN, 79.42, 75.25, 96.03, 71.35, 80.51),
+        _pacs("L2A-OT", "Zhou et al., ECCV 2020", 83.3, 78.2, 96.2, 73.6, 82.83),
+        _pacs("SagNet", "Nam et al., CVPR 2021", 83.58, 77.66, 95.47, 76.30, 83.25),
+        _pacs("MixStyle", "Zhou et al., ICLR 2021", 84.1, 78.8, 96.1, 75.9, 83.7),
+        _pacs("EFDMix", "Zhang et al., CVPR 2022", 83.9, 79.4, 96.8, 75.0, 83.9),
+        _pacs("DDEC", _DDEC, 83.01, 79.39, 96.93, 78.62, 84.46),
+        _pacs("FACT", "Xu et al., CVPR 2021", 85.37, 78.38, 95.15, 79.15, 84.51),
+        _pacs("RSC", "Huang et al., ECCV 2020", 83.43, 80.31, 95.99, 80.85, 85.15),
+        _pacs("DomainDrop", "Guo et al., ICCV 2023", 84.91, 80.72, 96.71, 84.32, 86.67),
+        Published("DeepAll", "AlexNet", _JIGEN, 71.52),
+        Published("JiGen", "AlexNet", _JIGEN, 73.38),
+        Published("ERM", "ResNet-50", "Gulrajani & Lopez-Paz, ICLR 2021", 85.5),
+        Published("SWAD", "ResNet-50", "Cha et al., NeurIPS 2021", 88.1),
+    ),
+)
+VLCS = KnownSet(  # Torralba & Efros, CVPR 2011; as DomainBed distributes it
+    name="vlcs",
+    domains={"caltech101": 1415, "labelme": 2656, "sun09": 3282, "voc2007": 3376},
+    classes=("bird", "car", "chair", "dog", "person"),
+    aliases={"caltech": "caltech101", "sun": "sun09", "pascal": "voc2007"},
+    photographs="voc2007",
+    origin="https://github.com/facebookresearch/DomainBed",
+    published=(
+        Published("JiGen", "AlexNet", _JIGEN, 75.14),
+        Published("DDEC", "", _DDEC, 75.79),
+    ),
+)
+OFFICE_HOME = KnownSet(  # Venkateswara et al., CVPR 2017
+    name="office_home",
+    domains={"art": 2427, "clipart": 4365, "product": 4439, "real_world": 4357},
+    classes=_words(
+        """alarm_clock backpack batteries bed bike bottle bucket calculator calendar
+        candles chair clipboards computer couch curtains desk_lamp drill eraser
+        exit_sign fan file_cabinet flipflops flowers folder fork glasses hammer
+        helmet kettle keyboard knives lamp_shade laptop marker monitor mop mouse mug
+        notebook oven pan paper_clip pen pencil postit_notes printer push_pin radio
+        refrigerator ruler scissors screwdriver shelf sink sneakers soda speaker
+        spoon table telephone toothbrush toys trash_can tv webcam"""
+    ),
+    aliases={"real": "real_world"},
+    photographs="real_world",
+    origin="https://www.hemanthdv.org/officeHomeDataset.html",
+    published=(
+        Published("JiGen", "ResNet-18", _JIGEN, 61.2),
+        Published("DDEC", "", _DDEC, 68.8),
+    ),
+)
+DIGITS_DG = KnownSet(  # Zhou et al., AAAI 2020 (DDAIG): 600 a digit and domain
+    name="digits_dg",
+    domains={"mnist": 6000, "mnist_m": 6000, "svhn": 6000, "syn": 6000},
+    classes=tuple("0123456789"),
+    aliases={"synth": "syn", "syndigits": "syn", "syntheticdigits": "syn"},
+    mirrors=(_DRIVE + "15V7EsHfCcfbKgsDmzQKj_DfXt_XYp_P7",),
+    origin="https://github.com/KaiyangZhou/Dassl.pytorch",
+)
+
+KNOWN_SETS: dict[str, KnownSet] = {
+    "pacs": PACS,
+    "vlcs": VLCS,
+    "office_home": OFFICE_HOME,
+    "digits_dg": DIGITS_DG,
+}
+
+
+def find_set(name: str) -> KnownSet:
+    """Returns the known data set of this name, or a record of a user's own.
+
+    Raises:
+      ValueError: The name has no letters or digits.
+    """
+    if not words(name):
+        raise ValueError(f"{name!r} is no name for a data set: use letters and digits")
+    known = {squashed(key): record for key, record in KNOWN_SETS.items()}
+    return known.get(squashed(name)) or KnownSet(plain(name))
+
+
+def terms(name: str) -> str:
+    """Returns on which terms a data set is offered, by `config.data.name`."""
+    return _OTHER_TERMS.get(name) or find_set(name).terms
+
+
+def photographs_among(domains: Sequence[str], name: str = "") -> str | None:
+    """Returns the domain of photographs among some, None where none is known.
+
+    Args:
+      domains: Names, plain.
+      name: The data set, `config.data.name`, where it is known.
+    """
+    own = KNOWN_SETS[name].photographs if name in KNOWN_SETS else ""
+    known = (own, *PHOTOGRAPHS, *(s.photographs for s in KNOWN_SETS.values()))
+    return next((domain for domain in known if domain in domains), None)
+
+
+def published(name: str, encoder: str) -> list[Published]:
+    """Returns what papers report on a data set, in the record's order.
+
+    Of the same encoder where there is any of it, else of all.
+
+    Args:
+      name: As `config.data.name` has it.
+      encoder: As `config.model.encoder` has it.
+    """
+    papers = list(KNOWN_SETS[name].published) if name in KNOWN_SETS else []
+    same = [p for p in papers if p.encoder.replace("-", "").lower() == encoder]
+    return same or papers
