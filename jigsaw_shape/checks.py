@@ -8,6 +8,7 @@ import math
 from ml_collections import ConfigDict
 
 from jigsaw_shape import config as config_lib
+from jigsaw_shape.data.decoding import background_of, parse_background
 
 # Of `config.diversify`: may move over a run.
 _MOVING = ("p_ordered", "p_shuffled", "per_tile", "weakest", "strongest", "external")
@@ -66,6 +67,10 @@ def _check_data(data: ConfigDict, grid: int) -> None:
     _choice("config.data.sampling", data.sampling, ("proportional", "balanced"))
     _choice("config.data.cache", data.cache, ("auto", "device", "host", "none"))
     _require(data.stored_px > 0, f"config.data.stored_px is {data.stored_px}: above 0")
+    try:
+        parse_background(background_of(data))
+    except ValueError as error:
+        raise ValueError(f"config.data.{error}") from error
     # Before the size, which it divides.
     _require(2 <= grid <= 4, f"config.jigsaw.grid is {grid}: 2, 3 or 4 allowed")
     size = data.image_size

@@ -32,6 +32,8 @@ def default_config() -> ConfigDict:
     config.data.split = "jigen"  # how validation is held out: jigen|domainbed|official
     config.data.split_seed = 0  # which images are held out
     config.data.stored_px = 227  # decoded images are kept as squares of this side
+    config.data.background = "white"  # shows where images are transparent: white |
+    #   grey | black | "R,G,B" | stored, whatever colour the file keeps there
     config.data.image_size = 222  # what the network sees; a multiple of jigsaw.grid
     config.data.batch_size = 128  # over all devices and processes
     config.data.sampling = "proportional"  # each image once an epoch | "balanced":

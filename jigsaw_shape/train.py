@@ -50,6 +50,7 @@ def main(argv: list[str]) -> int:
             if workdir.value:
                 config.workdir = workdir.value
             checks.check(config, jax.device_count())
+            directory_lib.keep_background(config)
             dataset, splits = learner_lib.load_data(config)
             length = learner_lib.run_length(config, len(splits.train))
             digest = fingerprint.digest(config)

@@ -5,7 +5,8 @@ import importlib
 import io
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
@@ -107,6 +108,14 @@ def is_transparent(source: Source) -> bool:
             image.convert("RGB")
             return False
         return image.convert("RGBA").getchannel("A").getextrema()[0] < 255
+
+
+def background_of(data: Mapping[str, Any]) -> str:
+    """Returns the background of a configuration's `data`.
+
+    Runs from before there was a choice have no such field, and keep what they did.
+    """
+    return data.get("background", "stored")
 
 
 def parse_background(text: str) -> tuple[int, int, int] | None:

@@ -24,7 +24,7 @@ def read_folder(folder: pathlib.Path) -> tuple[Stimuli, list[str]]:
     sets for training are (`data.names.plain`). Of files with the same bytes in one
     domain the first counts: otherwise an image would find its own copy. Files that are
     no images, or have too many pixels (`decoding`), are left out. Transparent images
-    are shown on white.
+    are shown on white, unless their reader asks otherwise.
 
     Args:
       folder: With a folder a domain, in it a folder a class; one domain will do.
@@ -48,7 +48,7 @@ def read_folder(folder: pathlib.Path) -> tuple[Stimuli, list[str]]:
         paths=tuple(paths),
         category=np.array([plain(parts[1]) for parts in below]),
         texture=None,
-        read=lambda i, px: decode(paths[i], size_px=px),
+        read=lambda i, px, *how: decode(paths[i], *how, size_px=px),
         side_px=sides.pop() if len(sides) == 1 else 0,
         made_by="",
         digest=stimuli.digest_of(paths, digests),

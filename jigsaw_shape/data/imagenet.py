@@ -33,6 +33,7 @@ def load(
     *,
     data_dir: str | os.PathLike = "",
     stored_px: int = 256,
+    background: str = "white",
 ) -> Dataset:
     """Returns the named domains; nothing is prepared or downloaded.
 
@@ -43,6 +44,7 @@ def load(
       domains: Keys of `DOMAINS`, in any order.
       data_dir: Where TFDS prepared them; empty: `$TFDS_DATA_DIR` or TFDS's default.
       stored_px: `read` returns the central square of an image at this side.
+      background: What shows where an image is transparent, as `decode` takes it.
 
     Raises:
       ValueError: One of them is unknown, or not prepared as array_record files.
@@ -73,7 +75,7 @@ def load(
     def read(i: int) -> np.ndarray:
         part = int(np.searchsorted(starts, i, "right")) - 1
         record = sources[part][int(i) - int(starts[part])]
-        return _central_square(decode(record["image"], "stored"), stored_px)
+        return _central_square(decode(record["image"], background), stored_px)
 
     versions.append(hashlib.sha256(label.tobytes()).hexdigest()[:16])
     return Dataset(

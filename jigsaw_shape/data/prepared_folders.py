@@ -181,6 +181,7 @@ def load(
     source_dir: str | os.PathLike = "",
     data_dir: str | os.PathLike = "",
     stored_px: int = 227,
+    background: str = "white",
     auto_prepare: bool = True,
 ) -> Dataset:
     """Returns a data set of folders, prepared on first use.
@@ -194,6 +195,7 @@ def load(
       data_dir: As for `prepare`.
       stored_px: `read` returns squares of this side, squashed as `decode` says;
         0: images in their own sizes.
+      background: What shows where an image is transparent, as `decode` takes it.
       auto_prepare: Prepare it where it is not prepared.
 
     Raises:
@@ -226,7 +228,7 @@ def load(
         record = sources[d][int(i) - int(starts[d])]
         if record["name"].decode() != names[i]:
             raise ValueError(f"{builder_dir} is damaged at {names[i]}: prepare it anew")
-        return decode(record["image"], "stored", size_px=stored_px)
+        return decode(record["image"], background, size_px=stored_px)
 
     return Dataset(
         name=name,

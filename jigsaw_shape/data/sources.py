@@ -6,6 +6,7 @@ from ml_collections import ConfigDict
 
 from jigsaw_shape.data import imagenet, known_sets, prepared_folders
 from jigsaw_shape.data.dataset import Dataset
+from jigsaw_shape.data.decoding import background_of
 from jigsaw_shape.data.embedded import shapes
 
 
@@ -48,6 +49,7 @@ def _imagenet(data: ConfigDict) -> Dataset:
         [*(sources or ["photo"]), data.target],
         data_dir=data.data_dir,
         stored_px=data.stored_px,
+        background=background_of(data),
     )
 
 
@@ -82,6 +84,7 @@ def load_dataset(data: ConfigDict) -> Dataset:
         source_dir=data.source_dir,
         data_dir=data.data_dir,
         stored_px=data.stored_px,
+        background=background_of(data),
     )
 
 

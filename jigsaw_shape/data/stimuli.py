@@ -49,7 +49,8 @@ class Stimuli:
       paths: Their files, or what else names them.
       category: str [n], what each shows; of a cue conflict its shape.
       texture: str [n], the class of a cue conflict's texture; else None.
-      read: `read(i, stored_px)` decodes image `i`: uint8 [S, S, 3], squashed.
+      read: `read(i, stored_px, background="white")` decodes image `i`: uint8 [S, S, 3],
+        squashed.
       side_px: The side of the images where all are squares of one size, else 0.
       made_by: How they were made, where that is known, in a sentence.
       digest: Of the files' contents.
@@ -63,7 +64,7 @@ class Stimuli:
     paths: tuple[pathlib.PurePath, ...]
     category: np.ndarray
     texture: np.ndarray | None
-    read: Callable[[int, int], np.ndarray]
+    read: Callable[..., np.ndarray]
     side_px: int
     made_by: str
     digest: str
@@ -104,11 +105,11 @@ class Stimuli:
             paths=tuple(self.paths[i] for i in indices),
             category=self.category[indices],
             texture=None if self.texture is None else self.texture[indices],
-            read=lambda i, stored_px: self.read(int(indices[i]), stored_px),
+            read=lambda i, *how: self.read(int(indices[i]), *how),
             domain=None if self.domain is None else self.domain[indices],
         )
 
-    def dataset(self, stored_px: int) -> Dataset:
+    def dataset(self, stored_px: int, background: str = "white") -> Dataset:
         """Returns the images as a data set of squares of side `stored_px`."""
         return Dataset(
             name=self.name,
@@ -116,7 +117,7 @@ class Stimuli:
             domains=(self.experiment,),
             label=self.labels(self.categories, self.name),
             domain=np.zeros(len(self.images), np.int32),
-            read=lambda i: self.read(i, stored_px),
+            read=lambda i: self.read(i, stored_px, background),
             names=tuple(map(str, self.paths)),
             version=self.digest,
         )
@@ -148,7 +149,7 @@ def of_dataset(
         paths=tuple(pathlib.PurePath(names[i]) for i in indices),
         category=classes[dataset.label[indices]],
         texture=classes[dataset.texture[indices]] if conflict else None,
-        read=lambda i, stored_px: dataset.read(int(indices[i])),
+        read=lambda i, *how: dataset.read(int(indices[i])),
         side_px=side_px,
         made_by="",
         digest=dataset.digest(),
@@ -200,7 +201,7 @@ def read_folder(folder: pathlib.Path, experiment: str = "") -> Stimuli:
         paths=tuple(paths),
         category=category,
         texture=texture,
-        read=lambda i, px: decode(paths[i], "stored", size_px=px),
+        read=lambda i, px, *how: decode(paths[i], *how, size_px=px),
         side_px=side_px,
         made_by=made_by,
         digest=digest_of(paths, digests),

@@ -77,6 +77,20 @@ def read_config(directory: pathlib.Path) -> ConfigDict:
         raise ValueError(f"{path}: {error}") from error
 
 
+def keep_background(config: ConfigDict) -> None:
+    """Drops `config.data.background` where the run to be continued began without it.
+
+    So that a run from before the field sees the same pixels to its end. A background
+    other than the default stays, and is refused as any other change is.
+    """
+    path = config_lib.workdir(config) / "config.json"
+    usual = config_lib.default_config().data.background
+    is_continued = path.is_file() and config.data.background == usual
+    if is_continued and "background" not in read_config(path.parent).data:
+        with config.unlocked():
+            del config.data.background
+
+
 def knowledge(
     directory: pathlib.Path, config: ConfigDict, selection: str
 ) -> dict[str, Any]:

@@ -28,7 +28,8 @@ def to_json(config: ConfigDict) -> str:
 def from_json(stored: str) -> ConfigDict:
     """Returns a run's stored configuration; fields it lacks are those of the defaults.
 
-    So runs of an earlier version, which had fewer fields, can be read.
+    So runs of an earlier version, which had fewer fields, can be read. Only
+    `data.background` stays absent where it was: see `decoding.background_of`.
 
     Raises:
       ValueError: It is no configuration.
@@ -37,6 +38,8 @@ def from_json(stored: str) -> ConfigDict:
     try:
         tree = json.loads(stored)
         config.update(_with_tuples(tree))
+        if "background" not in tree.get("data", {}):
+            del config.data.background
     except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"no configuration of a run: {error}") from error
     return config
