@@ -27,10 +27,12 @@ import rich.progress
 from rich import box
 from rich.table import Table
 
+from jigsaw_shape.classifiers.answer_files import answer_files
+from jigsaw_shape.classifiers.classifier import Classifier
+from jigsaw_shape.classifiers.open import open_classifier
 from jigsaw_shape.data import image_folders
-from jigsaw_shape.embedding import features_file, image_files, nearest
-from jigsaw_shape.embedding.embed import embed
-from jigsaw_shape.embedding.encoders import Encoder, open_encoder
+from jigsaw_shape.data.decoding import BACKGROUNDS, decode
+from jigsaw_shape.embedding import features_file, nearest
 from jigsaw_shape.reports import figures
 from jigsaw_shape.runs import rows
 from jigsaw_shape.system import command_line, whole_files
@@ -52,14 +54,23 @@ def main(argv: Sequence[str]) -> int:
         paths, left_out, _ = image_folders.find_named(args.images)
         queries = image_folders.find_named(args.query).images
         _check(args, out, queries)
-        encoder = open_encoder(
+        opened = open_classifier(
             args.model,
             selection=args.selection,
             encoder=args.encoder,
             size_px=args.size,
             batch_size=args.batch_size,
         )
-        facts = {**encoder.about, "background": args.background}
+        if not opened.has_features:
+            raise ValueError(f"--model is {args.model}, which gives no features")
+        facts = {
+            "model": args.model,
+            "encoder": opened.about.get("encoder", ""),
+            "digest": opened.digest,
+            "input_px": opened.input_px,
+            "image_size": opened.about["image_size"],
+            "background": args.background,
+        }
         stored = None if paths else _stored(out, facts, args.model)
         if queries:
             _refuse_image(sheet, [*queries, *(paths or stored.paths)])
@@ -68,7 +79,7 @@ def main(argv: Sequence[str]) -> int:
             whole_files.make_folder(out.parent)
     failed = {}
     if paths:
-        stored, failed = _embed(paths, len(left_out), encoder, args, facts, console)
+        stored, failed = _embed(paths, len(left_out), opened, args, facts, console)
         if not len(stored.paths):
             command_line.refuse(
                 "embed", "none of the images can be read: nothing was written"
@@ -82,7 +93,7 @@ def main(argv: Sequence[str]) -> int:
         console.print(f"features: {out}")
     if queries:
         with command_line.refusals("embed"):
-            failed |= _query(queries, stored, encoder, sheet, args, console)
+            failed |= _query(queries, stored, opened, sheet, args, console)
     return SOME_FAILED if failed else command_line.OK
 
 
@@ -103,7 +114,7 @@ def _stored(out: pathlib.Path, facts: dict, model: str) -> features_file.Feature
     """Reads features; refuses those of another model, which mean other things."""
     stored = features_file.read(out)
     for name in ("digest", "input_px", "image_size", "background"):
-        if stored.facts.get(name) != facts.get(name):
+        if stored.facts.get(name, facts[name]) != facts[name]:
             raise ValueError(
                 f"{out} has features of {stored.facts.get('model')} ({name} "
                 f"{stored.facts.get(name)}), not of {model} ({facts.get(name)}): embed "
@@ -127,7 +138,7 @@ def _index_of(out: pathlib.Path) -> pathlib.Path:
     return out.with_name(out.name + _INDEX)
 
 
-def _embed(paths, n_left_out, encoder: Encoder, args, facts, console):
+def _embed(paths, n_left_out, opened: Classifier, args, facts, console):
     """Embeds with a bar; prints what became of the files."""
     since = time.perf_counter()
     columns = (
@@ -151,7 +162,9 @@ def _embed(paths, n_left_out, encoder: Encoder, args, facts, console):
                 n_tenths = 10 * n_done // n_total
                 console.print(f"image {n_done}/{n_total}  {text}")
 
-        found = embed(encoder, paths, background=args.background, on_image=on_image)
+        found = answer_files(
+            opened, paths, args.background, heads=["features"], on_image=on_image
+        )
     time_s = time.perf_counter() - since
     for path, reason in sorted(found.failed.items()):
         console.print(f"failed: {command_line.printable(path)}: {reason}")
@@ -161,25 +174,28 @@ def _embed(paths, n_left_out, encoder: Encoder, args, facts, console):
         f"{len(found.paths)} images embedded, {len(found.failed)} files failed, "
         f"{time_s:.1f} s, {len(paths) / time_s:.1f} images/s",
     )
-    return features_file.Features(found.paths, found.vectors, facts), found.failed
+    vectors = found.outputs.get("features", np.zeros((0, 0), np.float32))
+    return features_file.Features(found.paths, vectors, facts), found.failed
 
 
-def _query(queries, stored, encoder: Encoder, picture, args, console) -> dict[str, str]:
+def _query(
+    queries, stored, opened: Classifier, picture, args, console
+) -> dict[str, str]:
     """Prints the nearest of each query and draws them as `picture`.
 
     Returns the queries that cannot be read.
     """
-    found = embed(encoder, queries, background=args.background)
+    found = answer_files(opened, queries, args.background, heads=["features"])
     for path, reason in sorted(found.failed.items()):
         console.print(f"failed: {command_line.printable(path)}: {reason}")
     if not found.paths:
         return found.failed
-    index = _index_of(pathlib.Path(args.out))
+    index, vectors = _index_of(pathlib.Path(args.out)), found.outputs["features"]
     top = args.top + 1  # a query that is among the images is left out
     if index.is_file():
-        indices, cosines = nearest.search_index(index, found.vectors, top)
+        indices, cosines = nearest.search_index(index, vectors, top)
     else:
-        indices, cosines = nearest.nearest(found.vectors, stored.vectors, top)
+        indices, cosines = nearest.nearest(vectors, stored.vectors, top)
     sheet = []
     for query, places, values in zip(found.paths, indices, cosines, strict=True):
         pairs = [
@@ -214,7 +230,7 @@ def _row(query: str, pairs, args) -> tuple[str, np.ndarray, list[str]]:
     pixels, titles = [], []
     for path, title in [(query, "query")] + [(p, f"{v:.3f}") for p, v in pairs]:
         try:
-            picture = image_files.read(path, _THUMBNAIL_PX, args.background)
+            picture = decode(path, args.background, size_px=_THUMBNAIL_PX)
         except Exception:  # it was there when it was embedded; Pillow raises any kind
             picture = np.full((_THUMBNAIL_PX, _THUMBNAIL_PX, 3), 255, np.uint8)
             title = f"{title} (gone)"
@@ -289,7 +305,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--background",
-        choices=image_files.BACKGROUNDS,
+        choices=BACKGROUNDS,
         default="white",
         help="what shows through where an image is transparent; none: the colours that "
         "are stored there, as in training (default white)",

@@ -1,6 +1,6 @@
-"""Writes a run's encoder for PyTorch, ONNX and JAX, each file checked against the run.
+"""Writes a trained encoder for PyTorch, ONNX and JAX, and checks each file.
 
-    python -m jigsaw_shape.export --workdir runs/mine --format all --out exported
+    python -m jigsaw_shape.export --model runs/mine --format all --out exported
 
 OUT gets model.safetensors (names of torchvision, timm and the like: PyTorch's
 `load_state_dict` takes it), model.onnx (needs the extra [onnx]), model.stablehlo and
@@ -13,17 +13,23 @@ refused.
 """
 
 import argparse
+import functools
+import json
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from rich import box
 from rich.table import Table
 
+from jigsaw_shape.classifiers.classifier import Classifier
+from jigsaw_shape.classifiers.open import open_classifier
 from jigsaw_shape.exporting import card, folder
-from jigsaw_shape.exporting.run import open_run
-from jigsaw_shape.exporting.trained import INPUTS
-from jigsaw_shape.runs import rows
+from jigsaw_shape.exporting.format import INPUTS, Options
+from jigsaw_shape.exporting.formats import FORMATS
+from jigsaw_shape.runs import directory as directory_lib
+from jigsaw_shape.runs import fingerprint, rows
 from jigsaw_shape.system import command_line
 
 DIFFERS = 1  # from the checkpoint
@@ -32,21 +38,40 @@ DIFFERS = 1  # from the checkpoint
 def main(argv: Sequence[str]) -> int:
     """Runs the command and returns its exit code."""
     args = _parser().parse_args(argv[1:])
-    formats = folder.FORMATS if args.format == "all" else args.format.split(",")
-    formats = [name.strip() for name in formats]
-    options = folder.Options(tuple(formats), args.input, args.batch_size, args.names)
+    names = list(FORMATS) if args.format == "all" else args.format.split(",")
+    names = [name.strip() for name in names]
+    options = Options(tuple(names), args.input, args.batch_size, args.names)
     out = pathlib.Path(args.out)
     console = command_line.make_console()
     with command_line.refusals("export"):
+        if args.input_px < 0:
+            raise ValueError(
+                f"--input-px is {args.input_px}: 1 or more, or 0 for the size at which "
+                "the run kept its images"
+            )
         folder.check(out, options)
-        saved = open_run(pathlib.Path(args.workdir), args.selection, args.input_px)
-
-        def make_card(written, facts):
-            return card.make_card(facts, saved.config, saved.evaluations, written)
-
+        opened = open_classifier(
+            args.model,
+            selection=args.selection,
+            encoder=args.encoder,
+            size_px=args.size,
+        )
+        if opened.network is None:
+            raise ValueError(
+                f"--model is {args.model}, a program, whose weights cannot be written "
+                "again: name the run or the weights that it was made of"
+            )
+        about, make_card = opened.about, card.make_card
+        if opened.config is not None:
+            about, make_card = _of_run(pathlib.Path(args.model), opened)
         try:
             written = folder.export(
-                saved.trained, out, options, about=saved.facts(), card=make_card
+                opened.network,
+                out,
+                options,
+                about=about,
+                card=make_card,
+                input_px=args.input_px,
             )
         except folder.CheckError as error:
             print(f"export: {error}", file=sys.stderr)
@@ -58,15 +83,26 @@ def main(argv: Sequence[str]) -> int:
         difference = f"{file.difference:.1e}" if file.difference else "none"
         size, time_s = f"{file.n_bytes / 1e6:.2f}", f"{file.time_s:.1f}"
         table.add_row(file.name, size, difference, time_s)
-    rule = saved.knowledge["selection"]
     console.print(
-        f"{args.workdir}: {saved.trained.encoder}, step {saved.step}, "
-        f"{rule}: {rows.RULES[rule]}",
-        soft_wrap=True,
+        f"{opened.network.encoder}, {opened.about['weights']}", soft_wrap=True
     )
     console.print(table)
     console.print(f"files and model card: {out}", soft_wrap=True)
     return command_line.OK
+
+
+def _of_run(
+    directory: pathlib.Path, opened: Classifier
+) -> tuple[dict[str, Any], Callable[..., str]]:
+    """Returns what a run's export says of itself, and how its card is made."""
+    selection, step = opened.about["selection"], opened.about["step"]
+    knowledge = directory_lib.knowledge(directory, opened.config, selection)
+    config = json.loads(fingerprint.to_json(opened.config))
+    evaluations = directory_lib.read_evaluations(directory)
+    make_card = functools.partial(
+        card.make_card, config=config, evaluations=evaluations
+    )
+    return card.about_run(config, knowledge, step), make_card
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -78,19 +114,23 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--workdir", required=True, metavar="RUN", help="a finished run's directory")
+    add(
+        "--model",
+        required=True,
+        help="a run's directory; an export's folder or weights; or published weights, "
+        "such as pretrained:efficientnet_lite0",
+    )
     add(
         "--selection",
         default="val",
         metavar="RULE",
-        help=f"which of its checkpoints: {', '.join(rows.RULES)} (default val)",
+        help=f"which of a run's checkpoints: {', '.join(rows.RULES)} (default val)",
     )
     add(
         "--format",
         default="all",
         metavar="NAMES",
-        help=f"{', '.join(folder.FORMATS)}; several with commas between; or all "
-        "(default all)",
+        help=f"{', '.join(FORMATS)}; several with commas between; or all (default all)",
     )
     add("--out", required=True, metavar="DIR", help="new, or empty")
     add(
@@ -122,6 +162,19 @@ def _parser() -> argparse.ArgumentParser:
         metavar="LIBRARY",
         help="whose names the weights have, where several libraries have the encoder, "
         "such as timm (default: the first of them)",
+    )
+    add(
+        "--encoder",
+        default="",
+        metavar="NAME",
+        help="of published weights whose name does not say it, such as a .pth file",
+    )
+    add(
+        "--size",
+        type=int,
+        default=0,
+        metavar="PX",
+        help="side of the squares that published weights see (default 224)",
     )
     return parser
 

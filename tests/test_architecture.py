@@ -29,8 +29,8 @@ ROOMS = {
         *("pixels", "runs", "config", "system"),
     },
     "classifiers": {
-        *("classifiers", "training", "runs", "models", "data", "measures", "pixels"),
-        *("config", "system"),
+        *("classifiers", "exporting", "runs", "models", "data", "measures", "pixels"),
+        *("system",),
     },
     "suites": {
         *("suites", "classifiers", "measures", "data", "models", "pixels", "training"),
@@ -42,14 +42,8 @@ ROOMS = {
     "benchmarking": {
         *("benchmarking", "runs", "data", "config", "checks", "presets", "system"),
     },
-    "exporting": {
-        *("exporting", "classifiers", "training", "runs", "models", "pixels", "data"),
-        *("config", "system"),
-    },
-    "embedding": {
-        *("embedding", "exporting", "measures", "models", "data", "stylizing"),
-        *("system",),
-    },
+    "exporting": {"exporting", "data", "runs", "models", "pixels", "system"},
+    "embedding": {"embedding", "measures", "system"},
 }
 WITHOUT_JAX = (
     "config",

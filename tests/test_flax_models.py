@@ -9,7 +9,7 @@ from small_runs import TINY
 from test_weights import lite0_path
 
 from jigsaw_shape import config as config_lib
-from jigsaw_shape.classifiers import of_imagenet
+from jigsaw_shape.classifiers.open import open_classifier
 from jigsaw_shape.measures import imagenet16
 from jigsaw_shape.models import ENCODERS
 from jigsaw_shape.models.weights import loading
@@ -74,7 +74,7 @@ def run(tmp_path_factory):
 
 
 def _open(directory, selection="last", batch_size=8):
-    return of_imagenet.open_run(
+    return open_classifier(
         directory, selection=selection, name="m", batch_size=batch_size
     )
 
@@ -84,7 +84,7 @@ def _open(directory, selection="last", batch_size=8):
 )
 def test_a_run_answers_with_the_checkpoint_that_was_asked_for(run, selection, step):
     directory, learner, variables = run
-    model = _open(directory, selection).model
+    model = _open(directory, selection)
     assert model.classes == CLASSES
     assert (model.size_px, model.about["step"]) == (24, step)
     images = np.random.default_rng(0).random((6, 24, 24, 3), np.float32)
@@ -102,7 +102,7 @@ def test_a_run_answers_with_the_checkpoint_that_was_asked_for(run, selection, st
 
 def test_images_are_resized_and_shuffled_as_in_training(run):
     directory, learner, variables = run
-    model = _open(directory).model
+    model = _open(directory)
     assert (model.permutations == learner.permutations).all()
     pixels = np.random.default_rng(1).integers(0, 256, (5, 32, 32, 3), np.uint8)
     orders = np.array([0, 1, 7, 30, 2], np.int32)
@@ -144,12 +144,12 @@ def test_a_run_of_fewer_fields_has_the_defaults(run, tmp_path):
     opened = _open(tmp_path)
     assert opened.config.mixstyle.p == config_lib.default_config().mixstyle.p
     assert opened.config.data.draw_seed == 0
-    assert opened.model.classes == CLASSES
+    assert opened.classes == CLASSES
 
 
 def test_what_is_no_run_is_refused(run, tmp_path):
     directory, _, _ = run
-    with pytest.raises(ValueError, match="no training run: it has no config"):
+    with pytest.raises(ValueError, match="is no run"):
         _open(tmp_path)
     config = tmp_path / "config.json"
     config.write_text("[]")
@@ -171,7 +171,7 @@ def test_what_is_no_run_is_refused(run, tmp_path):
 
 def test_imagenet_weights_answer_in_16_categories():
     lite0_path()
-    model = of_imagenet.open_pretrained("efficientnet_lite0", name="m", batch_size=4)
+    model = open_classifier("pretrained:efficientnet_lite0", batch_size=4)
     assert model.classes == imagenet16.CATEGORIES
     images = np.random.default_rng(0).random((2, 224, 224, 3), np.float32)
     found = model.predict(images)
@@ -195,7 +195,7 @@ def test_weights_by_timms_names_are_opened(monkeypatch):
         "bias": np.zeros(imagenet16.N_CLASSES, np.float32),
     }
 
-    def load(init, encoder):
+    def load(init, encoder, flags):
         asked.append((init, encoder))
         shapes = loading.encoder_shapes(encoder)
         variables = jax.tree.map(lambda x: np.zeros(x.shape, np.float32), shapes)
@@ -203,11 +203,11 @@ def test_weights_by_timms_names_are_opened(monkeypatch):
 
     monkeypatch.setattr(loading, "load_pretrained", load)
     name = "timm:tf_efficientnet_lite0.in1k"
-    model = of_imagenet.open_pretrained(name, name="m", batch_size=4)
+    model = open_classifier(name, batch_size=4)
     assert asked == [(name, "efficientnet_lite0")]
     assert model.about["encoder"] == "efficientnet_lite0"
 
 
 def test_unknown_weights_are_refused():
-    with pytest.raises(ValueError, match=r"'nonsense': .*resnet18.* are encoders"):
-        of_imagenet.open_pretrained("nonsense", name="m", batch_size=4)
+    with pytest.raises(ValueError, match=r"'nonsense': known are resnet18"):
+        open_classifier("pretrained:nonsense")

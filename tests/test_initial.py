@@ -11,9 +11,9 @@ from tiny_encoders import shapes
 
 from jigsaw_shape import checks
 from jigsaw_shape import config as config_lib
-from jigsaw_shape.exporting import safetensors_file
-from jigsaw_shape.exporting.run import Saved
-from jigsaw_shape.exporting.trained import Trained
+from jigsaw_shape.exporting import card, safetensors_file
+from jigsaw_shape.exporting.format import Options
+from jigsaw_shape.models.network import make_network
 from jigsaw_shape.runs import directory as directory_lib
 from jigsaw_shape.runs import fingerprint
 from jigsaw_shape.training import initial_weights
@@ -126,16 +126,22 @@ def test_a_run_that_knew_the_target_is_refused(run):
 @pytest.mark.parametrize("named", ["model.safetensors", ""])
 def test_an_export_of_a_run_that_knew_the_target_is_refused(tmp_path, named):
     variables = jax.tree.map(lambda x: np.zeros(x.shape, np.float32), shapes("convnet"))
-    pixels = (0.0,) * 3, (1.0,) * 3
-    trained = Trained("convnet", variables, None, (), 24, 24, *pixels)
+    network = make_network(
+        *("convnet", variables, None),
+        classes=(),
+        size_px=24,
+        input_px=24,
+        mean=(0.0,) * 3,
+        std=(1.0,) * 3,
+    )
 
     def load(selection, target, sources=""):
         exported = make_config(target="photo", sources=sources)
         knowledge = directory_lib.knowledge(tmp_path, exported, selection)
         of_run = json.loads(fingerprint.to_json(exported))
-        facts = Saved(trained, of_run, [], knowledge, 1).facts()
+        facts = network.facts() | card.about_run(of_run, knowledge, 1)
         path = tmp_path / "model.safetensors"
-        safetensors_file.write(path, trained, {**trained.facts(), **facts})
+        safetensors_file.write(path, network, facts, Options(()))
         return initial_weights.load(make_config(str(tmp_path / named), target=target))
 
     with pytest.raises(ValueError, match=r"was trained on sketch, .*held it out"):

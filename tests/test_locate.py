@@ -27,7 +27,7 @@ from jigsaw_shape.system.download import download
             "vgg16",
             r"random, pretrained:vgg16, torchvision:vgg16\.\w+, timm",
         ),
-        ("nowhere.pth", "resnet7", "unknown encoder 'resnet7'"),
+        ("nowhere.pth", "resnet7", "'resnet7', an unknown encoder"),
     ],
 )
 def test_refuses_unknown_names(init, encoder, message):

@@ -9,7 +9,7 @@ from jax import lax
 from tiny_encoders import TINY
 
 from jigsaw_shape.exporting import onnx_file
-from jigsaw_shape.exporting.folder import relative_difference
+from jigsaw_shape.exporting.format import relative_difference
 from jigsaw_shape.exporting.simplify import simplify
 from jigsaw_shape.exporting.tracing import trace
 from jigsaw_shape.models import ENCODERS
@@ -48,14 +48,10 @@ def differences(function, path, size_px=12, weights=()):
     JAX gets the weights as an argument: constants it would fold, which takes long.
     """
     images = np.random.default_rng(1).random((3, size_px, size_px, 3), np.float32)
-    onnx_file.write(
-        path,
-        lambda x: {"y": function(x, *weights)},
-        shape=images.shape[1:],
-        dtype=np.float32,
-        metadata={},
+    onnx_file.write_function(
+        path, lambda x: {"y": function(x, *weights)}, images.shape[1:], np.float32, {}
     )
-    predict, _ = onnx_file.read(path)
+    predict = onnx_file.read(path).predict
     expected = np.asarray(jax.jit(function)(images, *weights))
     return [relative_difference(predict(images[:n])["y"], expected[:n]) for n in (1, 3)]
 

@@ -11,13 +11,13 @@ from small_stimuli import make_stimuli
 from test_evaluate import _run
 from test_flax_models import _growth, write_run
 
-from jigsaw_shape.classifiers import of_onnx
 from jigsaw_shape.classifiers.classifier import Model
 from jigsaw_shape.data.embedded import shapes
 from jigsaw_shape.measures import retrieval
 from jigsaw_shape.pixels import augment
 from jigsaw_shape.reports.evaluation import files, retrieval_parts
 from jigsaw_shape.reports.evaluation import parts as parts_lib
+from jigsaw_shape.suites import inputs
 from jigsaw_shape.suites.session import NonFiniteError, Session
 
 CLASSES = ("cat", "dog")
@@ -320,7 +320,7 @@ def test_what_cannot_be_searched_is_refused_in_one_line(
     assert code == 2
     assert "alone shows one class, cat: retrieval needs" in printed.err
     model = dataclasses.replace(_model("bare"), has_features=False)
-    monkeypatch.setattr(of_onnx, "open_onnx", lambda path, **fields: model)
+    monkeypatch.setattr(inputs, "open_classifier", lambda path, **fields: model)
     code, printed = _run(
         capsys, "--onnx", "bare.onnx", *common, "--data", f"domains={folder}"
     )

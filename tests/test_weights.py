@@ -200,5 +200,5 @@ def test_what_a_file_says_of_itself_counts(tmp_path):
 
 def test_an_encoder_that_no_library_has_takes_our_own_files_alone(tmp_path):
     np.savez(tmp_path / "weights.npz", **{"conv1.weight": np.zeros((1, 1, 1, 1))})
-    with pytest.raises(ValueError, match="no library has names for 'convnet'"):
+    with pytest.raises(ValueError, match="no other library has 'convnet'"):
         load_pretrained(str(tmp_path / "weights.npz"), "convnet")

@@ -12,6 +12,9 @@ from typing import Any
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
+
+from jigsaw_shape.models.network import Network
 
 # Host arrays of n images: "classification" float32 [n, classes] and, where the model
 # has them, "jigsaw" float32 [n, K + 1] and "features" float32 [n, F].
@@ -19,19 +22,22 @@ Outputs = Mapping[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
-class Model:
-    """A classifier, whatever it is made of.
+class Classifier:
+    """A network that answers images, whatever it is made of.
 
     Attributes:
       name: For rows and figures.
-      classes: Its label space, in the order of its scores.
+      classes: Its label space, in the order of its scores; empty where it gives
+        features alone.
       size_px: The side of the squares that the network sees.
+      input_px: The side at which to read image files for it. Where it is not `size_px`
+        they are resized inside, as in training's evaluation.
       batch_size: The most images that a call of `predict` takes.
-      predict: `predict(images, orders=None)` maps float32 [b, H, W, 3] in [0, 1], JAX
-        or NumPy, 1 to `batch_size` of them, to host arrays: `classification`, float32
-        [b, n], whose largest entry is the answer, `jigsaw`, float32 [b, K + 1], where
-        there is such a head, and `features`, float32 [b, F], if it has any. Images of
-        another side than `size_px` are resized as in training's evaluation
+      predict: `predict(images, orders=None)` maps uint8, or float32 in [0, 1],
+        [b, H, W, 3], JAX or NumPy, 1 to `batch_size` of them, to host arrays:
+        `classification`, float32 [b, n], whose largest entry is the answer, `jigsaw`,
+        float32 [b, K + 1], and `features`, float32 [b, F], as far as it has them.
+        Images of another side than `size_px` are resized as in training's evaluation
         (`augment.resize`). With `orders`, int32 [b], each image is cut into `grid` x
         `grid` tiles and shuffled by that row of `permutations`. Any number of devices;
         each image counts once.
@@ -39,6 +45,9 @@ class Model:
       grid: Tiles a side of the puzzle; 0 without a jigsaw head.
       has_features: Whether `predict` returns its pooled features too.
       about: Flat facts for rows: weights, encoder, checkpoint, digests, ...
+      digest: Tells its weights from others'.
+      network: The weights themselves; None of programs, such as an ONNX file.
+      config: Of a training run; None of all others.
     """
 
     name: str
@@ -46,10 +55,20 @@ class Model:
     size_px: int
     batch_size: int
     predict: Callable[..., dict[str, np.ndarray]]
+    input_px: int = 0
     permutations: np.ndarray | None = None
     grid: int = 0
     has_features: bool = False
     about: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    digest: str = ""
+    network: Network | None = None
+    config: ConfigDict | None = None
+
+    def __post_init__(self):
+        object.__setattr__(self, "input_px", self.input_px or self.size_px)
+
+
+Model = Classifier  # the suites' word for it
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
-from jigsaw_shape.classifiers.classifier import Model
+from jigsaw_shape.classifiers.classifier import Classifier
+from jigsaw_shape.classifiers.of_program import file_digest, to_dtype
 from jigsaw_shape.measures import imagenet16
 from jigsaw_shape.pixels import augment
 from jigsaw_shape.system import onnx_session
@@ -42,14 +43,18 @@ class Pixels:
     scale: float | None = None
 
 
+AS_STATED = Pixels()
+
+
 def open_onnx(
     path: pathlib.Path,
     *,
     name: str,
     batch_size: int,
     classes: Sequence[str] = (),
-    pixels: Pixels = Pixels(),
-) -> Model:
+    pixels: Pixels = AS_STATED,
+    flag: str = "--model",
+) -> Classifier:
     """Returns the classifier of an ONNX file.
 
     Its input is [B, 3, H, W] or [B, H, W, 3]. Floats are normalized with `pixels`, or
@@ -66,39 +71,52 @@ def open_onnx(
       batch_size: Images a call, where the file leaves that open.
       classes: Names of its scores; none: the file's metadata `classes`, a JSON list.
       pixels: Overrides the file's metadata.
+      flag: By which the user named it, for messages.
 
     Raises:
       ValueError: onnxruntime is missing, the file is none that it loads, or it does not
         say what is needed; names the file and what was expected.
     """
-    onnx_session.refuse_missing("--onnx", "onnxruntime")
+    onnx_session.refuse_missing(f"{flag} {path}", "onnxruntime")
     if not path.is_file():
-        raise ValueError(f"--onnx {path}: no such file")
+        raise ValueError(f"{flag} {path}: no such file")
     session = onnx_session.open_session(path)
     facts = _metadata(path, session)
     entry = _Entry(path, session, facts, pixels)
-    output, n_scores = _output(path, session)
-    has_features = output != _FEATURES and _FEATURES in _matrices(session)
-    wanted = [output, _FEATURES] if has_features else [output]
-    classes, mapped = _label_space(path, n_scores, tuple(classes), facts)
+    names = {}
+    if set(_matrices(session)) == {_FEATURES}:  # an encoder without a classifier
+        classes, is_mapped = (), False
+    else:
+        output, n_scores = _output(path, session)
+        names[output] = "classification"
+        classes, is_mapped = _label_space(path, n_scores, tuple(classes), facts)
+    if _FEATURES in _matrices(session):
+        names.setdefault(_FEATURES, _FEATURES)
 
     def predict(images, orders=None):
+        del orders  # there is no puzzle
         shown = entry.prepare(images)
-        answers = [session.run(wanted, {entry.name: p}) for p in entry.parts(shown)]
-        scores, *rest = (
-            np.concatenate(parts)[: len(images)].astype(np.float32)
-            for parts in zip(*answers, strict=True)
-        )
-        scores = imagenet16.category_scores(scores) if mapped else scores
-        return dict(zip(("classification", _FEATURES), (scores, *rest), strict=False))
+        answers = [
+            session.run(list(names), {entry.name: part}) for part in entry.parts(shown)
+        ]
+        joined = (np.concatenate(parts) for parts in zip(*answers, strict=True))
+        outputs = {
+            head: array[: len(images)].astype(np.float32)
+            for head, array in zip(names.values(), joined, strict=True)
+        }
+        if is_mapped:
+            scores = imagenet16.category_scores(outputs["classification"])
+            outputs["classification"] = scores
+        return outputs
 
-    return Model(
+    return Classifier(
         name=name,
         classes=classes,
         size_px=entry.size_px,
         batch_size=batch_size,
         predict=predict,
-        has_features=has_features,
+        has_features=_FEATURES in names,
+        digest=file_digest(path),
         about={"weights": path.name, "image_size": entry.size_px, **entry.about()},
     )
 
@@ -156,10 +174,11 @@ class _Entry:
         """Returns pixels as the network wants them, of float32 [b, H, W, 3]."""
         if images.shape[1:3] != (self.size_px, self.size_px):
             images = _resize(images, self.size_px)
-        shown = np.asarray(images, np.float32) * self._scale
         if self._kind == np.uint8:
-            shown = np.clip(np.rint(shown), 0, 255)
-        elif self._mean is not None:
+            shown = to_dtype(np.asarray(images), np.uint8)
+        else:
+            shown = to_dtype(np.asarray(images), np.float32) * self._scale
+        if self._mean is not None:
             shown = (shown - self._mean) / self._std
         if self._channels_first:
             shown = shown.transpose(0, 3, 1, 2)

@@ -1,88 +1,99 @@
-"""A run's directory opened for reading alone: its configuration, rows and weights."""
+"""A training run's directory as a classifier; it is only read."""
 
-import dataclasses
 import pathlib
-from typing import Any
 
 import jax
-from ml_collections import ConfigDict
+import jax.numpy as jnp
 
+from jigsaw_shape.classifiers.classifier import Classifier
+from jigsaw_shape.classifiers.of_network import of_network
+from jigsaw_shape.models.build import build_model, stored_heads
+from jigsaw_shape.models.network import Network
+from jigsaw_shape.pixels import puzzle
 from jigsaw_shape.runs import directory as directory_lib
 from jigsaw_shape.runs import rows, stored_weights
-from jigsaw_shape.training import learner as learner_lib
-from jigsaw_shape.training import step as step_lib
 
 _CLASS = "target/class/"  # how the measures begin that name the classes, in order
 
 
-@dataclasses.dataclass(frozen=True)
-class StoredRun:
-    """A run and the weights that a rule picked of it.
-
-    Attributes:
-      config: Its configuration; fields it was stored without are the defaults.
-      evaluations: Its rows of kind `eval`, in the order of their steps.
-      selection: The rule, a key of `rows.RULES`.
-      chosen: The row that it picked; its `step` is that of the weights.
-      classes: Their names, in the order of the labels.
-      learner: See `learner.make_learner`.
-      variables: The weights to evaluate, NumPy arrays.
-    """
-
-    config: ConfigDict
-    evaluations: list[dict]
-    selection: str
-    chosen: dict
-    classes: tuple[str, ...]
-    learner: learner_lib.Learner
-    variables: dict[str, Any]
-
-
-def open_run(directory: pathlib.Path, selection: str) -> StoredRun:
-    """Returns a run's model at the checkpoint that a rule picks.
+def open_run(
+    directory: pathlib.Path, *, selection: str, name: str, batch_size: int
+) -> Classifier:
+    """Returns a run's network at the checkpoint that a rule picks.
 
     Args:
-      directory: The run's; nothing in it is touched.
+      directory: Of the run.
       selection: A key of `rows.RULES`.
+      name: For rows.
+      batch_size: See `of_network`.
 
     Raises:
-      ValueError: It is no run, has no evaluation yet, or no such checkpoint, or what
-        is stored does not fit together.
+      ValueError: It is no run, has no evaluation yet or no such checkpoint, or its
+        checkpoint does not fit its configuration.
     """
     if selection not in rows.RULES:
-        raise ValueError(f"{selection!r} selects nothing: {', '.join(rows.RULES)}")
+        raise ValueError(f"--selection is {selection!r}: {', '.join(rows.RULES)}")
     config = directory_lib.read_config(directory)
-    evaluations = directory_lib.read_evaluations(directory)
-    chosen = rows.select(evaluations, selection)
-    classes = tuple(
-        key.removeprefix(_CLASS) for key in chosen if key.startswith(_CLASS)
-    )
+    chosen = rows.select(directory_lib.read_evaluations(directory), selection)
+    step = chosen["step"]
     try:
-        variables = stored_weights.read_variables(
-            directory / "checkpoints", chosen["step"]
-        )
+        variables = stored_weights.read_variables(directory / "checkpoints", step)
     except ValueError as error:
         raise ValueError(f"{selection}: {error}") from error
-    # What a head tells apart that knows domains is stored in its size alone.
-    of_domains = variables["params"].get("head_domain", {"bias": ()})
-    learner = learner_lib.make_learner(config, len(classes), len(of_domains["bias"]))
-    _refuse_misfits(directory, learner, config.data.image_size, variables)
-    return StoredRun(
-        config, evaluations, selection, chosen, classes, learner, variables
+    network = Network(
+        encoder=config.model.encoder,
+        module=build_model(config, stored_heads(variables["params"])),
+        variables=variables,
+        classes=tuple(
+            key.removeprefix(_CLASS) for key in chosen if key.startswith(_CLASS)
+        ),
+        size_px=config.data.image_size,
+        input_px=config.data.stored_px,
+    )
+    _refuse_misfits(directory, network)
+    has_puzzle = "jigsaw" in network.module.heads
+    return of_network(
+        network,
+        name=name,
+        batch_size=batch_size,
+        permutations=puzzle.permutation_set(
+            config.jigsaw.grid, config.jigsaw.n_permutations, config.jigsaw.seed
+        )
+        if has_puzzle
+        else None,
+        grid=config.jigsaw.grid if has_puzzle else 0,
+        config=config,
+        about={
+            "weights": f"{directory.resolve().name}, step {step} ({selection})",
+            "encoder": config.model.encoder,
+            "preset": config.preset,
+            "dataset": config.data.name,
+            "images": directory_lib.read_images(directory),
+            "target": config.data.target,
+            "seed": config.seed,
+            "selection": selection,
+            "step": step,
+            "image_size": config.data.image_size,
+        },
     )
 
 
-def _refuse_misfits(directory, learner, size_px, variables) -> None:
+def _refuse_misfits(directory: pathlib.Path, network: Network) -> None:
+    """Refuses a checkpoint of other shapes than the configuration's network."""
+    images = jnp.zeros((1, network.size_px, network.size_px, 3))
     shapes = jax.eval_shape(
-        lambda: step_lib.init_variables(learner.model, jax.random.key(0), size_px)
+        lambda: network.module.init(jax.random.key(0), images, train=False)
     )
     wanted, found = (
         {
             jax.tree_util.keystr(path): tuple(leaf.shape)
             for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
         }
-        for tree in (dict(shapes), dict(variables))
+        for tree in (dict(shapes), dict(network.variables))
     )
+    if network.classifier is not None:  # whose width is that of the checkpoint
+        key = "['params']['head_classification']['bias']"
+        wanted[key] = (len(network.classes),)
     odd = [key for key in {**wanted, **found} if wanted.get(key) != found.get(key)]
     if odd:
         raise ValueError(

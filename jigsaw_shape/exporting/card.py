@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from jigsaw_shape.data import known_sets
-from jigsaw_shape.exporting import folder, safetensors_file
-from jigsaw_shape.exporting.run import public
+from jigsaw_shape.exporting import safetensors_file
+from jigsaw_shape.exporting.folder import Written
 from jigsaw_shape.models import ENCODERS
+from jigsaw_shape.models.weights.locate import RANDOM
 from jigsaw_shape.runs import rows
-from jigsaw_shape.training.initial_weights import RANDOM
 
 # Terms of initial weights: of random ones, and by how `config.model.init` begins.
 RANDOM_TERMS = "none: the training began with random numbers"
@@ -32,32 +33,77 @@ _BUILDS = {
 }
 
 
-def terms(config: Mapping[str, Any]) -> tuple[str, str]:
-    """Returns what is known of the licences of a run's data and initial weights."""
-    init = config["model"]["init"]
+_PATHS = (("diversify", "styles"), ("diversify", "stylizer"), ("model", "init"))
+_NAMED = ("torchvision:", "pretrained:", "timm:", "hub:")  # weights, by no path
+
+
+def about_run(
+    config: Mapping[str, Any], knowledge: Mapping[str, Any], step: int
+) -> dict[str, Any]:
+    """Returns where a run's weights are from, in JSON's types, for `export.json`.
+
+    Args:
+      config: The run's, in JSON's types.
+      knowledge: What the weights have seen (`directory.knowledge`).
+      step: Of the weights.
+    """
+    return {
+        **knowledge,
+        "preset": config["preset"],
+        "seed": config["seed"],
+        "init": public(config)["model"]["init"],
+        "step": step,
+    }
+
+
+def public(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a configuration without the paths of the machine that it was made on.
+
+    Of a path that says what weights or styles were used, its last name is left:
+    `.../best.pth`. What is no path, such as `pack` or `torchvision:NAME`, stays.
+    """
+    shown = {
+        key: dict(value) if isinstance(value, Mapping) else value
+        for key, value in config.items()
+        if key != "workdir"
+    }
+    shown["data"] = {k: v for k, v in shown["data"].items() if not k.endswith("_dir")}
+    for section, key in _PATHS:
+        value = shown.get(section, {}).get(key, "")
+        if "/" in value and not value.startswith(_NAMED):
+            shown[section][key] = f".../{Path(value).name}"
+    return shown
+
+
+def terms(data: str, init: str) -> tuple[str, str]:
+    """Returns what is known of the licences of a data set and of initial weights."""
     known = [text for name, text in INIT_TERMS.items() if init.startswith(name)]
     of_init = RANDOM_TERMS if init == RANDOM else (*known, known_sets.UNKNOWN_TERMS)[0]
-    return known_sets.terms(config["data"]["name"]), of_init
+    return known_sets.terms(data), of_init
 
 
 def make_card(
+    written: Sequence[Written],
     facts: Mapping[str, Any],
-    config: Mapping[str, Any],
-    evaluations: Sequence[Mapping[str, Any]],
-    written: Sequence["folder.Written"],
+    *,
+    config: Mapping[str, Any] | None = None,
+    evaluations: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """Returns the text of a model card.
 
     Args:
-      facts: As in `export.json`: encoder, classes, selection, step, ...
-      config: The run's configuration, in JSON's types.
-      evaluations: The run's rows of kind `eval`, in the order of their steps.
       written: The files.
+      facts: As in `export.json`: encoder, classes, selection, step, ...
+      config: The run's configuration, in JSON's types; None of other weights.
+      evaluations: The run's rows of kind `eval`, in the order of their steps.
     """
+    if config is None:
+        return _card_of_weights(written, facts)
     chosen = rows.select(evaluations, facts["selection"])
     data, preset = config["data"], config["preset"]
     title = f"{facts['encoder']}, {preset} on {data['name']} without {data['target']}"
-    of_data, of_init = terms(config)
+    init = config["model"]["init"]
+    of_data, of_init = terms(data["name"], init)
     shown = public(config)
     parts = [
         _front_matter(title, facts, config, chosen),
@@ -76,6 +122,20 @@ def make_card(
         "## Configuration\n\n```json\n"
         + json.dumps(shown, indent=2, sort_keys=True)
         + "\n```",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _card_of_weights(written: Sequence[Written], facts: Mapping[str, Any]) -> str:
+    """Returns the card of weights that are not a run's: nothing was measured."""
+    weights = facts["weights"]
+    parts = [
+        f"# {facts['encoder']}, {weights}",
+        f"Published weights, written by jigsaw_shape {facts['jigsaw_shape']}. Nothing "
+        "was measured here.",
+        "## What it does\n\n" + _interface(facts),
+        "## Files\n\n" + _files(written, facts),
+        f"## Licences\n\n- Weights (`{weights}`): {terms('', weights)[1]}.",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -174,7 +234,7 @@ def _measures(evaluations, facts) -> str:
     return "\n".join(lines) + f"\n\n{legend}.{bias}"
 
 
-def _files(written: Sequence["folder.Written"], facts) -> str:
+def _files(written: Sequence[Written], facts) -> str:
     lines = ["| file | bytes | difference |", "| --- | --- | --- |"]
     for file in written:
         difference = f"{file.difference:.1e}" if file.difference else "none"
@@ -185,7 +245,7 @@ def _files(written: Sequence["folder.Written"], facts) -> str:
         "given its name; the difference is relative to an output's largest entry. "
         f"StableHLO was written by JAX {facts['jax']}."
     )
-    if any(file.name == folder.SAFETENSORS for file in written):
+    if any(file.name == safetensors_file.NAME for file in written):
         text += "\n\n" + _weights_usage(facts)
     return text
 
@@ -195,7 +255,7 @@ def _weights_usage(facts) -> str:
     library = facts["names"]
     if library not in _BUILDS:
         whose = "Flax's" if library == safetensors_file.OWN else f"{library}'s"
-        return f"`{folder.SAFETENSORS}` has {whose} names."
+        return f"`{safetensors_file.NAME}` has {whose} names."
     build = _BUILDS[library].format(
         encoder=facts["encoder"],
         architecture=ENCODERS[facts["encoder"]].architecture,
@@ -207,5 +267,5 @@ def _weights_usage(facts) -> str:
     )
     return (
         "```python\nfrom safetensors.torch import load_file\n"
-        f'{build}\nmodel.load_state_dict(load_file("{folder.SAFETENSORS}"))\n```'
+        f'{build}\nmodel.load_state_dict(load_file("{safetensors_file.NAME}"))\n```'
     )

@@ -12,44 +12,61 @@ import jax
 import numpy as np
 
 import jigsaw_shape
+from jigsaw_shape.exporting.format import (
+    INPUTS,
+    SEVERAL,
+    Format,
+    Options,
+    Program,
+    Reference,
+    as_function,
+    to_metadata,
+)
 from jigsaw_shape.exporting.graph import Graph
 from jigsaw_shape.exporting.primitives import OPSET
 from jigsaw_shape.exporting.simplify import simplify
 from jigsaw_shape.exporting.tracing import INPUT, trace
+from jigsaw_shape.models.network import Network
 from jigsaw_shape.system import onnx_session
 
 _IR_VERSION = 8  # the one of opset 17, which every onnxruntime of the extra reads
 BATCH = "batch"  # the name of the axis of any length
 
 
-def refuse_missing(flag: str) -> None:
-    """Refuses `flag` where the packages are not installed.
+def write(
+    path: Path, network: Network, facts: Mapping[str, Any], options: Options
+) -> None:
+    """Writes a network as an ONNX file whose batch has any size.
+
+    Args:
+      path: The file.
+      network: See `format.exportable`.
+      facts: Become the file's metadata, each as JSON.
+      options: Its `input` is what the program takes.
 
     Raises:
-      ValueError: Names the extra.
+      ValueError: The encoder uses a primitive that has no ONNX form here; names it.
     """
-    onnx_session.refuse_missing(flag, "onnx", "onnxruntime")
+    metadata = to_metadata({**facts, onnx_session.NORMALIZES_INSIDE: True})
+    shape = (network.input_px, network.input_px, 3)
+    write_function(path, as_function(network), shape, INPUTS[options.input], metadata)
 
 
-def write(
+def write_function(
     path: Path,
     function: Callable[[jax.Array], Mapping[str, jax.Array]],
-    *,
     shape: tuple[int, int, int],
     dtype: Any,
     metadata: Mapping[str, str],
 ) -> None:
-    """Writes a function of images as an ONNX file whose batch has any size.
+    """Writes a function of images, which maps [B, *shape] to named arrays [B, ...].
 
     Args:
       path: The file.
-      function: Maps images [B, *shape] to named arrays [B, ...], float32.
+      function: What is traced.
       shape: H, W, C.
       dtype: Of the images: uint8 or float32.
       metadata: Becomes the model's `metadata_props`.
-
-    Raises:
-      ValueError: The function uses a primitive that has no ONNX form here; names it.
     """
     import onnx
 
@@ -100,10 +117,8 @@ def _to_onnx(graph: Graph, shape: tuple[int, int, int], dtype: Any):
     )
 
 
-def read(
-    path: Path, providers: Sequence[str] = ()
-) -> tuple[Callable[[np.ndarray], dict[str, np.ndarray]], dict[str, str]]:
-    """Returns a file's function of images, as onnxruntime runs it, and its metadata.
+def read(path: Path, providers: Sequence[str] = ()) -> Program:
+    """Returns a file's program as onnxruntime runs it.
 
     Args:
       path: The file.
@@ -114,8 +129,28 @@ def read(
     """
     session = onnx_session.open_session(path, providers)
     names = [output.name for output in session.get_outputs()]
+    (images,) = session.get_inputs()
 
     def predict(images: np.ndarray) -> dict[str, np.ndarray]:
         return dict(zip(names, session.run(names, {INPUT: images}), strict=True))
 
-    return predict, dict(session.get_modelmeta().custom_metadata_map)
+    dtype = np.uint8 if images.type == "tensor(uint8)" else np.float32
+    return Program(predict, None, images.shape[1], dtype)
+
+
+def _difference(path: Path, reference: Reference) -> float:
+    program = read(path, ["CPUExecutionProvider"])
+    return reference.program_difference(program.predict, (1, SEVERAL))
+
+
+FORMAT = Format(
+    lambda options: ["model.onnx"],
+    write,
+    _difference,
+    read,
+    ".onnx",
+    is_program=True,
+    refuse_missing=lambda flag: onnx_session.refuse_missing(
+        flag, "onnx", "onnxruntime"
+    ),
+)

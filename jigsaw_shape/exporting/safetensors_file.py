@@ -5,23 +5,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
 import safetensors.numpy
 from flax import traverse_util
 
-from jigsaw_shape.exporting.trained import (
-    Trained,
-    from_facts,
-    from_metadata,
+from jigsaw_shape.exporting.format import (
+    Format,
+    Options,
+    Reference,
+    array_difference,
     to_metadata,
 )
 from jigsaw_shape.models import ENCODERS
+from jigsaw_shape.models.network import Network, from_facts
+from jigsaw_shape.models.weights import loading
+from jigsaw_shape.models.weights.locate import Flags
 from jigsaw_shape.models.weights.rename_tables import KERAS, RENAMES
-from jigsaw_shape.models.weights.renames import from_foreign, to_foreign
+from jigsaw_shape.models.weights.renames import to_foreign
+from jigsaw_shape.models.weights.weight_files import read_weight_file
 
 OWN = "jigsaw_shape"  # whose names an encoder has that no other library has
 # Then arrays are called by their paths, `/` between the parts.
 _OWN_CLASSIFIER = "classifier"
+NAME, _SUFFIX = "model.safetensors", ".safetensors"
 
 
 def library_of(encoder: str, named: str = "") -> str:
@@ -34,8 +39,7 @@ def library_of(encoder: str, named: str = "") -> str:
     Raises:
       ValueError: That library has no names for it; lists those that have.
     """
-    family = ENCODERS[encoder].family
-    tables = RENAMES.get(family, {})
+    tables = RENAMES.get(ENCODERS[encoder].family, {})
     # Keras' names are for reading: no PyTorch model has them.
     known = [name for name in tables if name != KERAS] or [OWN]
     if named and named not in known:
@@ -45,7 +49,9 @@ def library_of(encoder: str, named: str = "") -> str:
     return named or known[0]
 
 
-def write(path: Path, trained: Trained, facts: Mapping[str, Any]) -> None:
+def write(
+    path: Path, network: Network, facts: Mapping[str, Any], options: Options
+) -> None:
     """Writes encoder and classifier as a state dict in PyTorch's layouts.
 
     `load_state_dict(strict=True)` takes it in a model of as many classes. An encoder of
@@ -53,50 +59,47 @@ def write(path: Path, trained: Trained, facts: Mapping[str, Any]) -> None:
 
     Args:
       path: The file.
-      trained: What is written.
-      facts: Become the file's metadata, each as JSON; `names`, if it is there, is the
-        library whose names are written.
+      network: What is written.
+      facts: Become the file's metadata, each as JSON.
+      options: Its `names` is the library whose names are written.
     """
-    family = ENCODERS[trained.encoder].family
-    library = library_of(trained.encoder, facts.get("names", ""))
+    library = library_of(network.encoder, options.names)
     if library != OWN:
-        state = to_foreign(family, trained.variables, trained.classifier, library)
+        family = ENCODERS[network.encoder].family
+        state = to_foreign(
+            family, network.encoder_variables, network.classifier, library
+        )
     else:
-        tree = dict(trained.variables)
-        if trained.classifier is not None:
-            tree[_OWN_CLASSIFIER] = dict(trained.classifier)
+        tree = network.encoder_variables
+        if network.classifier is not None:
+            tree[_OWN_CLASSIFIER] = dict(network.classifier)
         state = traverse_util.flatten_dict(tree, sep="/")
     arrays = {name: np.ascontiguousarray(array) for name, array in state.items()}
     path.write_bytes(safetensors.numpy.save(arrays, to_metadata(facts)))
 
 
-def read(path: Path) -> Trained:
+def read(path: Path) -> Network:
     """Returns what `write` wrote.
 
     Raises:
       ValueError: The file is damaged, or not one of `write`.
     """
-    try:
-        with safetensors.safe_open(path, "numpy") as file:
-            metadata = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
-    if "encoder" not in metadata:
+    file = read_weight_file(path)
+    if "encoder" not in file.facts:
         raise ValueError(
-            f"{path} does not say which encoder it holds: a file of "
-            "`python -m jigsaw_shape.export` does"
+            f"{path} does not say which encoder it holds: only files of "
+            "`python -m jigsaw_shape.export` do. Name it with --encoder"
         )
-    facts = from_metadata(metadata)
-    bare = from_facts(facts, {}, None)
-    family = ENCODERS[bare.encoder].family
-    if family is not None:
-        renamed = from_foreign(family, state)
-        if renamed.extra:
-            raise ValueError(f"{path} has unknown names: {', '.join(renamed.extra)}")
-        variables = traverse_util.unflatten_dict(renamed.arrays)
-        classifier = renamed.classifier or None
-    else:
-        variables = traverse_util.unflatten_dict(state, sep="/")
-        classifier = variables.pop(_OWN_CLASSIFIER, None)
-    return from_facts(facts, variables, classifier)
+    encoder = file.facts["encoder"]
+    from_facts(file.facts, {}, None)  # refuses what they lack
+    flags = Flags("file", "encoder", "")
+    arrays = loading.renamed(file, encoder)
+    found = loading.fit(str(path), encoder, arrays, flags=flags)
+    return from_facts(file.facts, found.variables, found.classifier)
+
+
+def _difference(path: Path, reference: Reference) -> float:
+    return array_difference(read(path).variables, reference.network.variables)
+
+
+FORMAT = Format(lambda options: [NAME], write, _difference, read, _SUFFIX)

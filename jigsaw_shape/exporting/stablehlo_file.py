@@ -2,9 +2,10 @@
 
 A file is read by the JAX that wrote it and later ones, for as long as JAX promises (six
 months at the least); a program for any batch size needs a reader as new as its writer.
+So there are two: for any batch size, and for one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,38 +13,50 @@ import jax
 import numpy as np
 from jax import export
 
+from jigsaw_shape.exporting.format import (
+    INPUTS,
+    SEVERAL,
+    Format,
+    Options,
+    Program,
+    Reference,
+    as_function,
+)
+from jigsaw_shape.models.network import Network
+
 PLATFORMS = ("cpu", "cuda", "tpu")
+_SUFFIX = ".stablehlo"
+_ANY = f"model{_SUFFIX}"
+
+
+def _files(options: Options) -> list[str]:
+    return [_ANY, f"model.batch{options.batch_size}{_SUFFIX}"]
 
 
 def write(
-    path: Path,
-    function: Callable[[jax.Array], Mapping[str, jax.Array]],
-    *,
-    shape: tuple[int, int, int],
-    dtype: Any,
-    batch_size: int | None,
-    platforms: Sequence[str] = PLATFORMS,
+    path: Path, network: Network, facts: Mapping[str, Any], options: Options
 ) -> None:
-    """Writes a function of images as a serialized program for several platforms.
+    """Writes a network as a program for several platforms.
 
     Args:
-      path: The file.
-      function: Maps images [B, *shape] to named arrays [B, ...].
-      shape: H, W, C.
-      dtype: Of the images: uint8 or float32.
-      batch_size: B; None for any.
-      platforms: Names of JAX's.
+      path: The file; one called `model.stablehlo` takes any number of images, any
+        other `options.batch_size`.
+      network: See `format.exportable`.
+      facts: Not kept: the format has no place for them.
+      options: See `Options`.
     """
-    batch = export.symbolic_shape("b")[0] if batch_size is None else batch_size
-    images = jax.ShapeDtypeStruct((batch, *shape), dtype)
-    exported = export.export(jax.jit(function), platforms=platforms)(images)
-    path.write_bytes(exported.serialize())
+    del facts
+    batch = options.batch_size
+    if path.name == _ANY:
+        (batch,) = export.symbolic_shape("b")
+    shape = (batch, network.input_px, network.input_px, 3)
+    images = jax.ShapeDtypeStruct(shape, INPUTS[options.input])
+    program = jax.jit(as_function(network))
+    path.write_bytes(export.export(program, platforms=PLATFORMS)(images).serialize())
 
 
-def read(
-    path: Path,
-) -> tuple[Callable[[np.ndarray], dict[str, np.ndarray]], jax.ShapeDtypeStruct]:
-    """Returns a file's function of images, and their shape: a number or `b` images.
+def read(path: Path) -> Program:
+    """Returns a file's program.
 
     Raises:
       ValueError: The file is damaged, or of a JAX that this one cannot read.
@@ -62,4 +75,16 @@ def read(
         return {name: np.asarray(array) for name, array in call(images).items()}
 
     (images,) = exported.in_avals
-    return predict, jax.ShapeDtypeStruct(images.shape, images.dtype)
+    batch, input_px, *_ = images.shape
+    fixed = batch if isinstance(batch, int) else None
+    return Program(predict, fixed, input_px, images.dtype)
+
+
+def _difference(path: Path, reference: Reference) -> float:
+    program = read(path)
+    return reference.program_difference(
+        program.predict, (program.batch_size or SEVERAL,)
+    )
+
+
+FORMAT = Format(_files, write, _difference, read, _SUFFIX, is_program=True)

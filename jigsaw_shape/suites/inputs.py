@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from ml_collections import ConfigDict
 
-from jigsaw_shape.classifiers import of_answers, of_imagenet, of_onnx
-from jigsaw_shape.classifiers.classifier import Model
+from jigsaw_shape.classifiers import of_answers, of_onnx
+from jigsaw_shape.classifiers.classifier import Classifier
+from jigsaw_shape.classifiers.open import open_classifier
 from jigsaw_shape.data import decisions as decisions_lib
 from jigsaw_shape.data import domain_folders
 from jigsaw_shape.data.decisions import EXPERIMENTS, Decisions
@@ -33,7 +34,7 @@ class Opened:
       notes: What a reader should know of the images.
     """
 
-    models: tuple[Model, ...]
+    models: tuple[Classifier, ...]
     configs: dict[str, ConfigDict]
     predicted: tuple[Decisions, ...]
     data: tuple[Stimuli, ...]
@@ -50,12 +51,12 @@ class Opened:
 
     def of_runs(
         self, own: Callable[[ConfigDict], Stimuli | None]
-    ) -> list[tuple[Stimuli, list[Model]]]:
+    ) -> list[tuple[Stimuli, list[Classifier]]]:
         """Returns each of the runs' own sets once, with the runs whose it is.
 
         Sets of one name, such as those of runs with other splits, are numbered.
         """
-        found: dict[tuple, tuple[Stimuli, list[Model]]] = {}
+        found: dict[tuple, tuple[Stimuli, list[Classifier]]] = {}
         for model in self.models:
             if model.name not in self.configs:
                 continue
@@ -107,19 +108,23 @@ def open_all(args: argparse.Namespace, n_devices: int) -> Opened:
     models, configs = [], {}
     for named in args.workdir:
         label, path = _labelled(named)
-        run = of_imagenet.open_run(
-            pathlib.Path(path),
+        opened = open_classifier(
+            path,
             selection=args.checkpoint,
             name=label or pathlib.Path(path).resolve().name,
             batch_size=args.batch_size,
+            flag="--workdir",
         )
-        models.append(run.model)
-        configs[run.model.name] = run.config
+        models.append(opened)
+        configs[opened.name] = opened.config
     for named in args.pretrained:
         label, weights = _labelled(named)
         models.append(
-            of_imagenet.open_pretrained(
-                weights, name=label or weights, batch_size=args.batch_size
+            open_classifier(
+                weights if ":" in weights else f"pretrained:{weights}",
+                name=label or weights,
+                batch_size=args.batch_size,
+                flag="--pretrained",
             )
         )
     models += _open_onnx(args)
@@ -217,7 +222,7 @@ def _read_data(named: str, notes: list[str]) -> list[Stimuli]:
     return [read_folder(folder, label)]
 
 
-def _open_onnx(args: argparse.Namespace) -> list[Model]:
+def _open_onnx(args: argparse.Namespace) -> list[Classifier]:
     classes = ()
     if args.classes:
         text = pathlib.Path(args.classes).read_text()
@@ -231,12 +236,13 @@ def _open_onnx(args: argparse.Namespace) -> list[Model]:
     for named in args.onnx:
         label, path = _labelled(named)
         found.append(
-            of_onnx.open_onnx(
-                pathlib.Path(path),
+            open_classifier(
+                path,
                 name=label or pathlib.Path(path).stem,
                 batch_size=args.batch_size,
                 classes=classes,
                 pixels=pixels,
+                flag="--onnx",
             )
         )
     if (args.mean or args.std or args.pixels) and all(

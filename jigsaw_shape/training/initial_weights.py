@@ -10,10 +10,11 @@ from ml_collections import ConfigDict
 
 from jigsaw_shape.config import listed
 from jigsaw_shape.models import ENCODERS
+from jigsaw_shape.models.build import pixels
 from jigsaw_shape.models.weights import loading
+from jigsaw_shape.models.weights.locate import RANDOM
 from jigsaw_shape.runs import directory, rows, stored_weights
 
-RANDOM = "random"
 _USUAL_RULE = "val"
 
 
@@ -56,19 +57,6 @@ def with_pixels(
             for name, value in expected.items():
                 config.model[name] = tuple(config.model[name]) or value
     return config
-
-
-def pixels(config: ConfigDict) -> tuple[loading.Triple, loading.Triple]:
-    """Returns mean and standard deviation of the pixels that a run's encoder gets.
-
-    Raises:
-      ValueError: An unknown encoder.
-    """
-    name = config.model.encoder
-    if name not in ENCODERS:
-        raise ValueError(f"config.model.encoder is {name!r}: {', '.join(ENCODERS)}")
-    spec = ENCODERS[name]
-    return tuple(config.model.mean) or spec.mean, tuple(config.model.std) or spec.std
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,6 @@ import functools
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -24,11 +23,11 @@ from jigsaw_shape.diversify import (
 )
 from jigsaw_shape.diversify.schedule import Styling
 from jigsaw_shape.models import ENCODERS, EncoderSpec
+from jigsaw_shape.models.build import build_model
 from jigsaw_shape.models.multitask import Multitask, reversal_at
 from jigsaw_shape.models.weights.loading import Pretrained
 from jigsaw_shape.pixels import puzzle
 from jigsaw_shape.system import devices
-from jigsaw_shape.training import initial_weights
 from jigsaw_shape.training import step as step_lib
 from jigsaw_shape.training.losses import (
     Sizes,
@@ -216,29 +215,18 @@ def make_learner(config: ConfigDict, n_classes: int, n_domains: int = 0) -> Lear
     Raises:
       ValueError: An unknown encoder or loss.
     """
-    mean, std = initial_weights.pixels(config)
-    spec = ENCODERS[config.model.encoder]
     losses = make_losses(config)
     permutations = puzzle.permutation_set(
         config.jigsaw.grid, config.jigsaw.n_permutations, config.jigsaw.seed
     )
     heads = make_heads(config, Sizes(n_classes, len(permutations), n_domains))
-    model = Multitask(
-        encoder=spec.build(
-            dtype=jnp.dtype(config.model.dtype),
-            norm_axis=devices.AXIS,
-            freeze_norm=config.model.freeze_norm,
-        ),
-        heads=heads,
-        mean=mean,
-        std=std,
-    )
+    model = build_model(config, heads, norm_axis=devices.AXIS)
     view = make_view(config, permutations, both_styles=need_both_styles(config))
     reversal = None
     if any(head.reverse for head in heads.values()):
         gamma, strongest = config.dann.gamma, config.dann.strongest
         reversal = functools.partial(reversal_at, gamma=gamma, strongest=strongest)
-    edit = _make_edit(config, spec)
+    edit = _make_edit(config, ENCODERS[config.model.encoder])
     return Learner(model, permutations, view, losses, edit, reversal)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from flax import traverse_util
 
 from jigsaw_shape.models import ENCODERS
-from jigsaw_shape.models.weights.locate import Located, locate
+from jigsaw_shape.models.weights.locate import CONFIG, Flags, Located, locate
 from jigsaw_shape.models.weights.rename_tables import CAFFE_MEAN, KERAS
 from jigsaw_shape.models.weights.renames import Path, Renamed, from_foreign
 from jigsaw_shape.models.weights.weight_files import WeightFile, read_weight_file
@@ -56,6 +56,7 @@ def load_pretrained(
     encoder: str,
     variables: Mapping[str, Any] | None = None,
     skip: Sequence[str] = (),
+    flags: Flags = CONFIG,
 ) -> Pretrained:
     """Returns a foreign checkpoint as an encoder's variables.
 
@@ -67,31 +68,33 @@ def load_pretrained(
         for those of `ENCODERS`.
       skip: Patterns (`fnmatch`) of entries that are not read, by their Flax path, such
         as `dense6/*`, or their name in the checkpoint.
+      flags: By which the user named all this, for messages.
 
     Raises:
       ValueError: There are no such weights, or they are not this encoder's; then the
         message lists every entry that is missing, extra, misshapen or not finite.
     """
-    spec = _spec(encoder)
-    located = locate(init, encoder)
+    spec = _spec(encoder, flags)
+    named, of_encoder = f"{flags.weights}={init!r}", f"{flags.encoder}={encoder!r}"
+    located = locate(init, encoder, flags)
     stated = located.facts.get("architecture")
     if stated is not None and spec.architecture != stated:
         raise ValueError(
-            f"config.model.init={init!r} is of {stated}, config.model.encoder="
-            f"{encoder!r} is {spec.architecture or 'of no such library'}: change one"
+            f"{named} is of {stated}, {of_encoder} is "
+            f"{spec.architecture or 'of no such library'}: change one of them"
         )
     file = read_weight_file(located.path)
     if file.facts.get("encoder", encoder) != encoder:
         raise ValueError(
-            f"config.model.init={init!r} is of {file.facts['encoder']!r}, not of "
-            f"config.model.encoder={encoder!r}: change one of them"
+            f"{named} is of {file.facts['encoder']!r}, not of {of_encoder}: change one "
+            "of them"
         )
     try:
-        renamed = _renamed(file, encoder)
+        arrays = renamed(file, encoder)
     except ValueError as error:
-        raise ValueError(f"config.model.init={init!r}: {error}") from error
-    pixels = _pixels(located, file, renamed)
-    fitted = fit(init, encoder, renamed, pixels, variables, skip)
+        raise ValueError(f"{named}: {error}") from error
+    pixels = _pixels(located, file, arrays)
+    fitted = fit(init, encoder, arrays, pixels, variables, skip, flags)
     return dataclasses.replace(fitted, facts=file.facts)
 
 
@@ -117,6 +120,7 @@ def fit(
     pixels: tuple[Triple | None, Triple | None] = (None, None),
     variables: Mapping[str, Any] | None = None,
     skip: Sequence[str] = (),
+    flags: Flags = CONFIG,
 ) -> Pretrained:
     """Returns arrays under Flax's paths as an encoder's weights, if they are all there.
 
@@ -127,6 +131,7 @@ def fit(
       pixels: Mean and standard deviation that they expect.
       variables: As in `load_pretrained`.
       skip: As there.
+      flags: As there.
 
     Raises:
       ValueError: They are not this encoder's; lists in what they differ.
@@ -158,10 +163,13 @@ def fit(
         elif path in found and not np.isfinite(found[path]).all():
             problems.append(f"not finite {name}")
     if problems:
+        hint = flags.skip and (
+            f". What {flags.skip} matches is not read, such as "
+            f"--{flags.skip}='fc6*,*.bias'"
+        )
         raise ValueError(
-            f"config.model.init={init!r} does not fit config.model.encoder="
-            f"{encoder!r}: {'; '.join(problems)}. What config.model.init_skip matches "
-            "is not read, such as --config.model.init_skip='fc6*,*.bias'"
+            f"{flags.weights}={init!r} does not fit {flags.encoder}={encoder!r}: "
+            f"{'; '.join(problems)}{hint}"
         )
     complete = {"kernel", "bias"} <= renamed.classifier.keys()
     return Pretrained(
@@ -195,23 +203,28 @@ def triple(values: Any, what: str) -> Triple:
     return numbers
 
 
-def _spec(encoder: str):
+def _spec(encoder: str, flags: Flags = CONFIG):
     if encoder not in ENCODERS:
         raise ValueError(
-            f"config.model.encoder: unknown encoder {encoder!r}, "
-            f"known: {', '.join(ENCODERS)}"
+            f"{flags.encoder} is {encoder!r}, an unknown encoder; known are "
+            f"{', '.join(ENCODERS)}"
         )
     return ENCODERS[encoder]
 
 
-def _renamed(file: WeightFile, encoder: str) -> Renamed:
+def renamed(file: WeightFile, encoder: str) -> Renamed:
+    """Returns a file's arrays under the paths of an encoder.
+
+    Raises:
+      ValueError: No library has names for it, or an array is not of floating point.
+    """
     if file.arrays and all(name.startswith(_OWN) for name in file.arrays):
         return own(file.arrays)
     family = ENCODERS[encoder].family
     if family is None:
         raise ValueError(
-            f"no library has names for {encoder!r}; it takes another run's folder, or "
-            "a file that this project wrote"
+            f"no other library has {encoder!r}: give a run's folder, or a file that "
+            "`python -m jigsaw_shape.export` wrote"
         )
     return from_foreign(family, file.arrays)
 

@@ -15,6 +15,8 @@ from typing import Any
 from jigsaw_shape.system.download import download
 from jigsaw_shape.system.lock import lock
 
+RANDOM = "random"  # `config.model.init` of a run that starts from no weights
+
 # Python packages that carry weights: module, the file's pattern inside, how to install.
 _PACKAGES = {
     "efficientnet_lite0": (
@@ -54,6 +56,24 @@ _HUB_CONFIG = "config.json"
 
 
 @dataclasses.dataclass(frozen=True)
+class Flags:
+    """How the user names weights and what belongs to them, for messages.
+
+    Attributes:
+      weights: The flag or field of the weights.
+      encoder: That of their encoder.
+      skip: That of what is not to be read of them; "" where there is none.
+    """
+
+    weights: str = "config.model.init"
+    encoder: str = "config.model.encoder"
+    skip: str = "config.model.init_skip"
+
+
+CONFIG = Flags()
+
+
+@dataclasses.dataclass(frozen=True)
 class Located:
     """A file of weights, and what is known of them apart from it.
 
@@ -67,7 +87,7 @@ class Located:
     facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def locate(init: str, encoder: str) -> Located:
+def locate(init: str, encoder: str, flags: Flags = CONFIG) -> Located:
     """Returns where the weights are that `init` names; fetches them if need be.
 
     Args:
@@ -75,34 +95,35 @@ def locate(init: str, encoder: str) -> Located:
         Python package has weights; `timm:NAME`, or `hub:OWNER/REPOSITORY[@REVISION]`,
         through `huggingface_hub`; else a file, or a folder that has a hub's files.
       encoder: A name in `ENCODERS`.
+      flags: By which the user named them.
 
     Raises:
       ValueError: There are none, or not here and they cannot be fetched: then it says
         which file to put where.
     """
     kind, _, name = init.partition(":")
+    named = f"{flags.weights}={init!r}"
     if kind in ("pretrained", "torchvision") and name.split(".")[0] != encoder:
         raise ValueError(
-            f"config.model.init={init!r} is not of config.model.encoder={encoder!r}: "
-            "change one of them"
+            f"{named} is not of {flags.encoder}={encoder!r}: change one of them"
         )
     if init in URLS:
-        return Located(_downloaded(init, URLS[init]))
+        return Located(_downloaded(named, URLS[init]))
     if kind == "pretrained" and name in _PACKAGES:
-        return Located(_packaged(init, *_PACKAGES[name]))
+        return Located(_packaged(named, *_PACKAGES[name]))
     if kind == "timm" and name:
-        return _from_hub(init, f"timm/{name}", None)
+        return _from_hub(named, f"timm/{name}", None)
     if kind == "hub" and _HUB.fullmatch(name):
-        return _from_hub(init, *_HUB.fullmatch(name).groups())
+        return _from_hub(named, *_HUB.fullmatch(name).groups())
     if Path(init).is_dir():
-        return _from_folder(init, Path(init))
+        return _from_folder(named, Path(init))
     if Path(init).is_file():
         return Located(Path(init))
     names = [f"pretrained:{name}" for name in _PACKAGES] + list(URLS)
     fitting = [n for n in names if n.partition(":")[2].split(".")[0] == encoder]
     allowed = ", ".join([*fitting, "timm:NAME", "hub:OWNER/REPOSITORY[@REVISION]"])
     raise ValueError(
-        f"config.model.init={init!r}: no such file; allowed are random, {allowed}, a "
+        f"{named}: no such file; allowed are random, {allowed}, a "
         "file of weights, a run's folder"
     )
 
@@ -113,7 +134,7 @@ def cache_dir() -> Path:
     return Path(home) / "jigsaw_shape"
 
 
-def _packaged(init: str, module: str, pattern: str, package: str) -> Path:
+def _packaged(named: str, module: str, pattern: str, package: str) -> Path:
     # Finding a top-level package's spec does not run the package.
     spec = importlib.util.find_spec(module)
     files = [
@@ -123,13 +144,12 @@ def _packaged(init: str, module: str, pattern: str, package: str) -> Path:
     ]
     if not files:
         raise ValueError(
-            f"config.model.init={init!r} needs a package that is not installed: "
-            f"pip install {package}"
+            f"{named} needs a package that is not installed: pip install {package}"
         )
     return files[0]
 
 
-def _downloaded(init: str, url: str) -> Path:
+def _downloaded(named: str, url: str) -> Path:
     """Returns the cached file of `url`, fetched and checked the first time.
 
     The file's name ends in the first digits of its SHA-256, as torchvision's do. Of
@@ -140,16 +160,16 @@ def _downloaded(init: str, url: str) -> Path:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     with lock(path.with_name(f".{path.name}.lock")):
-        return path if path.exists() else _fetched(init, url, path)
+        return path if path.exists() else _fetched(named, url, path)
 
 
-def _fetched(init: str, url: str, path: Path) -> Path:
+def _fetched(named: str, url: str, path: Path) -> Path:
     part = path.with_suffix(".part")
     try:
         download(url, part)
     except (OSError, http.client.HTTPException) as error:
         raise ValueError(
-            f"config.model.init={init!r}: downloading {url} failed "
+            f"{named}: downloading {url} failed "
             f"({getattr(error, 'reason', None) or error}). Put that file at {path}, or "
             "name a .pth file or another of the names instead"
         ) from error
@@ -159,13 +179,13 @@ def _fetched(init: str, url: str, path: Path) -> Path:
     if not found.startswith(expected):
         part.unlink()
         raise ValueError(
-            f"config.model.init={init!r}: what {url} gave is not the published file: "
+            f"{named}: what {url} gave is not the published file: "
             f"its SHA-256 begins with {found[:8]}, not {expected}"
         )
     return part.replace(path)
 
 
-def _from_hub(init: str, repository: str, revision: str | None) -> Located:
+def _from_hub(named: str, repository: str, revision: str | None) -> Located:
     """Returns a repository's weights: put here by hand, or through huggingface_hub.
 
     That library resumes, keeps and checks what it fetches.
@@ -173,7 +193,7 @@ def _from_hub(init: str, repository: str, revision: str | None) -> Located:
     name = repository if revision is None else f"{repository}@{revision}"
     folder = cache_dir() / "hub" / name.replace("/", "--")
     if folder.is_dir():
-        return _from_folder(init, folder)
+        return _from_folder(named, folder)
     page = f"https://huggingface.co/{repository}"
     if revision is not None:
         page += f"/tree/{revision}"
@@ -183,7 +203,7 @@ def _from_hub(init: str, repository: str, revision: str | None) -> Located:
         from huggingface_hub import errors
     except ImportError:
         raise ValueError(
-            f"config.model.init={init!r} needs huggingface_hub: pip install "
+            f"{named} needs huggingface_hub: pip install "
             f"'jigsaw_shape[hub]'; or {by_hand}"
         ) from None
 
@@ -204,18 +224,15 @@ def _from_hub(init: str, repository: str, revision: str | None) -> Located:
     except Exception as error:  # of the network, in many kinds
         reason = " ".join(str(error).split())
         raise ValueError(
-            f"config.model.init={init!r}: fetching {repository} failed ({reason}). "
+            f"{named}: fetching {repository} failed ({reason}). "
             f"Without a network, {by_hand}"
         ) from error
     if path is None:
-        raise ValueError(
-            f"config.model.init={init!r}: {repository} has none of "
-            f"{', '.join(_HUB_FILES)}"
-        )
+        raise ValueError(f"{named}: {repository} has none of {', '.join(_HUB_FILES)}")
     return Located(path, _hub_facts(config) if config is not None else {})
 
 
-def _from_folder(init: str, folder: Path) -> Located:
+def _from_folder(named: str, folder: Path) -> Located:
     facts = {}
     if (folder / _HUB_CONFIG).is_file():
         facts = _hub_facts(folder / _HUB_CONFIG)
@@ -223,8 +240,7 @@ def _from_folder(init: str, folder: Path) -> Located:
         if (folder / name).is_file():
             return Located(folder / name, facts)
     raise ValueError(
-        f"config.model.init={init!r}: {folder} is no run's folder, and has "
-        f"none of {', '.join(_HUB_FILES)}"
+        f"{named}: {folder} is no run's folder, and has none of {', '.join(_HUB_FILES)}"
     )
 
 

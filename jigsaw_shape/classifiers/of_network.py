@@ -1,0 +1,67 @@
+"""Networks of this project, compiled to answer images on every device at once."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from jigsaw_shape.classifiers.classifier import Classifier
+from jigsaw_shape.models.network import Network
+from jigsaw_shape.pixels import augment, puzzle
+from jigsaw_shape.system import devices
+
+
+def of_network(
+    network: Network,
+    *,
+    name: str,
+    batch_size: int,
+    permutations: np.ndarray | None = None,
+    grid: int = 0,
+    **fields: Any,
+) -> Classifier:
+    """Returns the classifier of a network.
+
+    Args:
+      network: See `Network`.
+      name: For rows.
+      batch_size: Images a call; rounded up to a multiple of the devices.
+      permutations: Of a jigsaw head; None without one.
+      grid: Its tiles a side.
+      **fields: More fields of `Classifier`.
+    """
+    n_devices = jax.device_count()
+    batch_size = -(-batch_size // n_devices) * n_devices
+    variables = devices.replicate(dict(network.variables))
+
+    @devices.over_devices
+    def answer(variables, images, orders=None):
+        images = augment.resize(images, network.size_px)
+        if orders is not None:
+            tiles = puzzle.cut_tiles(images, grid)
+            tiles = puzzle.shuffle_tiles(tiles, orders, permutations)
+            images = puzzle.join_tiles(tiles)
+        return network.module.apply(variables, images, train=False)
+
+    def predict(images, orders=None):
+        n = len(images)
+        batch = (images,) if orders is None else (images, np.asarray(orders, np.int32))
+        if n < batch_size:  # one shape is compiled
+            rows = np.arange(batch_size) * (np.arange(batch_size) < n)
+            batch = tuple(array[rows] for array in batch)
+        outputs = answer(variables, *batch)
+        return {head: np.asarray(array)[:n] for head, array in outputs.items()}
+
+    return Classifier(
+        name=name,
+        size_px=network.size_px,
+        input_px=network.input_px,
+        batch_size=batch_size,
+        predict=predict,
+        permutations=permutations,
+        grid=grid,
+        has_features=True,
+        digest=network.digest(),
+        network=network,
+        **{"classes": network.classes, **fields},
+    )

@@ -1,0 +1,138 @@
+"""The one way to open a network that answers images, whatever it is kept in."""
+
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from jigsaw_shape.classifiers import of_onnx, of_published, of_run
+from jigsaw_shape.classifiers.classifier import Classifier
+from jigsaw_shape.classifiers.of_network import of_network
+from jigsaw_shape.classifiers.of_onnx import AS_STATED, Pixels
+from jigsaw_shape.classifiers.of_program import of_program
+from jigsaw_shape.exporting.format import FACTS, Format, Options
+from jigsaw_shape.exporting.formats import FORMATS
+from jigsaw_shape.models.weights.weight_files import read_weight_file
+from jigsaw_shape.runs import directory
+
+
+def open_classifier(
+    what: str | pathlib.Path,
+    *,
+    selection: str = "val",
+    name: str = "",
+    batch_size: int = 64,
+    encoder: str = "",
+    size_px: int = 0,
+    classes: Sequence[str] = (),
+    pixels: Pixels = AS_STATED,
+    flag: str = "--model",
+) -> Classifier:
+    """Returns the classifier that `what` names, which is only read.
+
+    Args:
+      what: A training run's directory; a folder of `python -m jigsaw_shape.export`, or
+        one of its files; an ONNX file of any framework; or published weights, such as
+        `pretrained:efficientnet_lite0`, `torchvision:resnet50.IMAGENET1K_V1`,
+        `timm:tf_efficientnet_lite0.in1k`, `hub:OWNER/REPOSITORY`, a file of weights.
+      selection: Which of a run's checkpoints, a rule of `rows.RULES`.
+      name: For rows and figures; "" for one made from `what`.
+      batch_size: Images a call; rounded up to a multiple of the devices. A program for
+        one batch size has its own.
+      encoder: A name in `ENCODERS`, for published weights whose name does not say it.
+      size_px: The side of the squares that published weights see; 0: 224.
+      classes: Names of the scores of an ONNX file or of published weights. Without
+        them, and where the file has none, ImageNet's 1,000 scores become the 16
+        categories of `measures.imagenet16`.
+      pixels: How an ONNX file's pixels are normalized, where it does not say.
+      flag: By which the user named it, for messages.
+
+    Raises:
+      ValueError: It means nothing, cannot be read, or does not take one of the options.
+      OSError: A file cannot be read.
+    """
+    if batch_size < 1:
+        raise ValueError(f"--batch-size is {batch_size}: 1 or more")
+    if size_px < 0:
+        raise ValueError(f"--size is {size_px}: 1 or more, or 0 for the model's own")
+    what, path = str(what), pathlib.Path(what)
+    is_run = (path / "checkpoints").is_dir()
+    is_export = any((folder / FACTS).is_file() for folder in (path, path.parent))
+    if not path.exists() or (encoder and not is_run and not is_export):
+        if not encoder and ":" not in what:
+            raise ValueError(
+                f"{flag} is {what!r}: no such run, export or file, and no published "
+                "weights such as pretrained:efficientnet_lite0"
+            )
+        return of_published.open_published(
+            what,
+            name=name or what,
+            batch_size=batch_size,
+            flag=flag,
+            encoder=encoder,
+            size_px=size_px,
+            classes=classes,
+        )
+    for option, value in (("--encoder", encoder), ("--size", size_px)):
+        if value:
+            raise ValueError(
+                f"{option} is {value}, but {what} has its own: leave it out"
+            )
+    if is_run or ((path / "config.json").is_file() and not is_export):
+        name = name or path.resolve().name
+        return of_run.open_run(
+            path, selection=selection, name=name, batch_size=batch_size
+        )
+    if (path / FACTS).is_file():
+        path = _file_of(path, flag)
+    found = _format_of(path)
+    if found is None or (path.is_dir() and not is_export):
+        suffixes = ", ".join(one.suffix for one in FORMATS.values() if one.suffix)
+        raise ValueError(
+            f"{flag} is {what!r}, which is no run (no config.json), no export (no "
+            f"{FACTS}) and no file {suffixes}. For other weights name their --encoder"
+        )
+    if path.suffix == FORMATS["onnx"].suffix:
+        return of_onnx.open_onnx(
+            path,
+            name=name or path.stem,
+            batch_size=batch_size,
+            classes=classes,
+            pixels=pixels,
+            flag=flag,
+        )
+    held, named = found.read(path), {"name": name or what, "batch_size": batch_size}
+    if found.is_program:
+        return of_program(path, held, **named)
+    about = {
+        "weights": path.name,
+        "encoder": held.encoder,
+        "image_size": held.size_px,
+        **_knowledge(path),
+    }
+    return of_network(held, about=about, **named)
+
+
+def _knowledge(path: pathlib.Path) -> dict[str, Any]:
+    """Returns what an export says that its weights have seen."""
+    beside = path.parent / FACTS
+    if beside.is_file():
+        facts = json.loads(beside.read_text())
+    else:
+        facts = read_weight_file(path).facts
+    return {key: facts[key] for key in directory.KNOWLEDGE if key in facts}
+
+
+def _file_of(folder: pathlib.Path, flag: str) -> pathlib.Path:
+    """Returns what to open of an export's folder: weights before programs."""
+    for one in sorted(FORMATS.values(), key=lambda one: one.is_program):
+        path = folder / one.files(Options(()))[0]
+        if path.exists():
+            return path
+    raise ValueError(f"{flag} is {folder}, an export without a file of weights")
+
+
+def _format_of(path: pathlib.Path) -> Format | None:
+    suffix = "" if path.is_dir() else path.suffix
+    found = (one for one in FORMATS.values() if one.suffix == suffix)
+    return next(found, None) if suffix or path.is_dir() else None
