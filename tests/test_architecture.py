@@ -55,7 +55,7 @@ WITHOUT_JAX = (
     "runs.fingerprint",
     "reports.figures",
     "reports.benchmark.page",
-    "reports.evaluation.page",
+    "reports.evaluation_folder",
     "classifiers.of_answers",
 )
 

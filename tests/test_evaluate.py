@@ -376,7 +376,7 @@ def test_an_evaluation_that_was_killed_while_writing_is_replaced(
 ):
     out, mine = tmp_path / "out", _predictions(tmp_path, conflicts)
 
-    def die(*_):
+    def die(*_, **__):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

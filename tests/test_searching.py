@@ -15,9 +15,9 @@ from jigsaw_shape.classifiers.classifier import Model
 from jigsaw_shape.data.embedded import shapes
 from jigsaw_shape.measures import retrieval
 from jigsaw_shape.pixels import augment
-from jigsaw_shape.reports.evaluation import files, retrieval_parts
+from jigsaw_shape.reports.evaluation import files
 from jigsaw_shape.reports.evaluation import parts as parts_lib
-from jigsaw_shape.suites import inputs
+from jigsaw_shape.suites import inputs, retrieval_parts
 from jigsaw_shape.suites.session import NonFiniteError, Session
 
 CLASSES = ("cat", "dog")
@@ -165,19 +165,23 @@ def test_a_figure_shows_every_model_and_number(tmp_path):
         assert [text.get_text() for text in norms.texts] == [f"{r:.2f}" for r in ratios]
 
 
+def _texts(table):
+    return [[cell.text for cell in row] for row in table.body]
+
+
 def test_tables_have_every_pair_and_domain():
     rows = _rows()
     precisions, early, lengths = retrieval_parts.tables(rows, "mine")
-    assert [row[0] for row in precisions.rows] == [
+    assert [row[0] for row in _texts(precisions)] == [
         *(f"{a} → {b}" for a in DOMAINS for b in DOMAINS),
         *("between two, mean", "within one, mean"),
     ]
-    assert len(precisions.columns) == len(precisions.rows[0]) == 5
+    assert len(precisions.header) == len(_texts(precisions)[0]) == 5
     first = next(r for r in rows if r["measure"] == "retrieval")
-    assert precisions.rows[0][3].startswith(parts_lib.percent(first["map"]))
-    assert early.rows[0][1].endswith(f"/ {parts_lib.NONE}")  # fewer than ten
-    assert [row[:2] for row in lengths.rows] == [
-        (m, d) for m in ("m0", "m1") for d in DOMAINS
+    assert _texts(precisions)[0][3].startswith(parts_lib.percent(first["map"]))
+    assert _texts(early)[0][1].endswith(f"/ {parts_lib.NONE}")  # fewer than ten
+    assert [row[:2] for row in _texts(lengths)] == [
+        [m, d] for m in ("m0", "m1") for d in DOMAINS
     ]
 
 
@@ -193,7 +197,7 @@ def test_domains_without_a_class_in_common_are_left_blank():
     axes = retrieval_parts.figure(rows).axes[0]
     assert [text.get_text() for text in axes.texts].count(parts_lib.NONE) == 2
     precisions, *_ = retrieval_parts.tables(rows, "mine")
-    assert precisions.rows[1][1:] == ("0", parts_lib.NONE, parts_lib.NONE)
+    assert _texts(precisions)[1][1:] == ["0", parts_lib.NONE, parts_lib.NONE]
     assert "mAP within a domain (mean over 2 pairs" in retrieval_parts.lead(rows)
     ((number, what, share), *_) = retrieval_parts.facts(rows)
     assert number == f"{100 * share:.1f} %"

@@ -1,10 +1,79 @@
-"""Every picture that the program draws, from arrays and rows. Imports no JAX."""
+"""Figures: encoding them, and those that several commands draw. Imports no JAX."""
 
+import base64
+import functools
+import io
 import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from markupsafe import Markup
 from matplotlib.figure import Figure
+
+from jigsaw_shape.reports import look
+
+_DPI = 160
+_LARGE_BYTES = 600_000  # a larger SVG is put into pages as PNG
+
+
+class Drawing:
+    """A figure that is laid out once, and encoded once for files and pages.
+
+    Attributes:
+      alt: What it shows, for readers who cannot see it: the figure's label, else its
+        name.
+    """
+
+    def __init__(self, figure: Figure, name: str = ""):
+        """Takes `figure`, complete but for its layout; `name` is its file's."""
+        self.alt = figure.get_label() or name.replace("_", " ")
+        self._figure = figure
+
+    @functools.cached_property
+    def _laid_out(self) -> Figure:
+        with look.look():
+            self._figure.draw_without_rendering()
+        self._figure.set_layout_engine("none")
+        return self._figure
+
+    @functools.cached_property
+    def svg(self) -> str:
+        """The figure as an SVG document, the same bytes each time it is made."""
+        buffer = io.StringIO()
+        with look.look():
+            self._laid_out.savefig(buffer, format="svg", metadata={"Date": None})
+        return buffer.getvalue()
+
+    @functools.cached_property
+    def png(self) -> bytes:
+        """The figure as PNG."""
+        buffer = io.BytesIO()
+        with look.look():
+            self._laid_out.savefig(buffer, format="png", dpi=_DPI)
+        return buffer.getvalue()
+
+    @property
+    def is_large(self) -> bool:
+        """Whether a page is better off with the PNG."""
+        return len(self.svg) > _LARGE_BYTES
+
+    @property
+    def svg_element(self) -> Markup:
+        """The SVG without the declarations above it, for a page."""
+        return Markup(self.svg[self.svg.index("<svg") :])
+
+    @property
+    def png_uri(self) -> str:
+        """The PNG as a data URI."""
+        return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
+
+    def write(self, path: pathlib.Path) -> None:
+        """Writes the figure to `path`, which ends in `.svg` or `.png`."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".svg":
+            path.write_text(self.svg, encoding="utf-8")
+        else:
+            path.write_bytes(self.png)
 
 
 def save(figure: Figure, path: pathlib.Path) -> None:
