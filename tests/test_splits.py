@@ -117,20 +117,3 @@ def test_refusals_that_come_from_the_data(dataset):
     tiny = Dataset("d", ("a",), ("p", "q"), np.zeros(3, int), np.array([0, 0, 1]), None)
     with pytest.raises(ValueError, match="'q' has 1 images: too few"):
         splits.split(tiny, target="p")
-
-
-def test_kfold_files_are_read():
-    official, notes = splits.read_kfold(
-        {
-            "photo_train_kfold.txt": "photo/dog/a.jpg 1\nkfold/photo/dog/b c.jpg 1\n\n",
-            "photo_crossval_kfold.txt": "photo/dog/c.jpg 1\r\nphoto/dog/a.jpg 1\n",
-            "photo_test_kfold.txt": "photo/dog/d.jpg 1\n",
-        }
-    )
-    assert official == {
-        ("photo", "dog", "a.jpg"): "val",
-        ("photo", "dog", "b c.jpg"): "train",
-        ("photo", "dog", "c.jpg"): "val",
-    }
-    assert len(notes) == 1
-    assert "1 images into both" in notes[0]

@@ -9,9 +9,9 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from jigsaw_shape.data.image_folders import is_junk, walk
+from jigsaw_shape.data.image_folders import File, is_junk, walk
 from jigsaw_shape.system.download import download
 
 Parts = tuple[str, ...]  # a path below the folder or archive
@@ -22,37 +22,44 @@ _UNREADABLE = (*_DAMAGE, zlib.error, RuntimeError)
 _CHUNK = 1 << 20  # bytes
 
 
-def list_files(source: pathlib.Path) -> dict[Parts, int]:
-    """Returns path and size of each file in a folder or archive, junk left out.
+def list_files(source: pathlib.Path) -> tuple[list[File], list[str]]:
+    """Returns the files of a folder or archive, and links that are not followed.
+
+    Of an archive every file is as old as the archive.
 
     Raises:
       ValueError: There is no such folder or archive, or the archive holds what could
         escape from where it is extracted.
     """
     if source.is_dir():
-        files, _ = walk(source, with_sizes=True)
-        return {file.parts: file.size for file in files}
-    return {parts: size for _, parts, size in _members(source)}
+        return walk(source, with_sizes=True)
+    members = [(parts, size) for _, parts, size in _members(source)]
+    changed = source.stat().st_mtime_ns
+    return [File("/".join(parts), size, changed) for parts, size in members], []
 
 
-def read_texts(source: pathlib.Path, files: Iterable[Parts]) -> dict[str, str]:
-    """Returns `{file name: text}` of files in a folder or archive, UTF-8."""
-    files = set(files)
-    if not files:
+def read_texts(source: pathlib.Path, names: Iterable[str]) -> dict[str, str]:
+    """Returns `{file name: text}` of files in a folder or archive."""
+    names = set(names)
+    if not names:
         return {}
     if source.is_dir():
-        data = {parts: source.joinpath(*parts).read_bytes() for parts in files}
+        data = {name: (source / name).read_bytes() for name in names}
     else:
-        data = {
-            parts: member.read()
-            for member, parts, _ in _members(source)
-            if parts in files
-        }
-    return {parts[-1]: text.decode(errors="replace") for parts, text in data.items()}
+        found = {"/".join(parts): member for member, parts, _ in _members(source)}
+        data = {name: found[name].read() for name in names}
+    return {name.rsplit("/", 1)[-1]: as_text(found) for name, found in data.items()}
 
 
-def read_texts_near(source: pathlib.Path, name: re.Pattern) -> dict[str, str]:
-    """Returns the texts called `name` beside or above `source`.
+def as_text(data: bytes) -> str:
+    """Returns what a file says, UTF-8 with or without a mark of it."""
+    return data.decode("utf-8-sig", errors="replace")
+
+
+def read_texts_near(
+    source: pathlib.Path, is_wanted: Callable[[str], bool]
+) -> dict[str, str]:
+    """Returns the texts beside or above `source` whose names are wanted.
 
     Looked for in the two folders above and in folders there for labels, lists or
     splits; the first of them that has any.
@@ -68,9 +75,9 @@ def read_texts_near(source: pathlib.Path, name: re.Pattern) -> dict[str, str]:
         for folder in (above, *beside):
             if not os.access(folder, os.R_OK | os.X_OK):
                 continue
-            files = [(file,) for file in os.listdir(folder) if name.fullmatch(file)]
-            if files:
-                return read_texts(folder, files)
+            names = [name for name in os.listdir(folder) if is_wanted(name)]
+            if names := [name for name in names if (folder / name).is_file()]:
+                return read_texts(folder, names)
     return {}
 
 
@@ -198,7 +205,7 @@ class _Member:
             ) from error
 
 
-def _members(path: pathlib.Path):
+def _members(path: pathlib.Path) -> Iterator[tuple[_Member, Parts, int]]:
     """Yields (member, parts, size) of each file in an archive, junk left out."""
     if not path.exists():
         raise ValueError(f"{path} does not exist")

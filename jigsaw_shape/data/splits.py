@@ -1,9 +1,8 @@
 """Which images train, which validate and which are the held-out target's."""
 
 import dataclasses
-import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -15,10 +14,6 @@ FRACTIONS: dict[str, float] = {
     "domainbed": 0.2,  # Gulrajani & Lopez-Paz, ICLR 2021
 }
 METHODS = (*FRACTIONS, "official")
-
-# PACS's own split files, `photo_train_kfold.txt` and the like.
-KFOLD_FILE = re.compile(r".+_(train|crossval|test)_kfold\.txt", re.IGNORECASE)
-_KFOLD_SPLITS = {"train": "train", "crossval": "val"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,33 +99,6 @@ def split(
         sources=chosen,
         method=method,
     )
-
-
-def read_kfold(
-    texts: Mapping[str, str],
-) -> tuple[dict[tuple[str, str, str], str], list[str]]:
-    """Returns what PACS's split files say: `{(domain, class, file): split}`, warnings.
-
-    A line reads `art_painting/dog/pic_001.jpg 1`; the number repeats the class, counted
-    from 1. `crossval` is `val`; the `test` files name every image and say nothing.
-
-    Args:
-      texts: Contents by file name, of files that `KFOLD_FILE` matches.
-    """
-    official, twice = {}, set()
-    for file, text in sorted(texts.items()):  # crossval comes before train
-        split_name = _KFOLD_SPLITS.get(KFOLD_FILE.fullmatch(file)[1].lower())
-        for line in text.splitlines() if split_name else ():
-            path = line.strip().rsplit(maxsplit=1)[0] if line.strip() else ""
-            image = tuple(path.split("/")[-3:])
-            if len(image) == 3 and official.setdefault(image, split_name) != split_name:
-                twice.add("/".join(image))
-    notes = [
-        f"the split files put {len(twice)} images into both train and val, such as "
-        f"{name}: they stay in val"
-        for name in sorted(twice)[:1]
-    ]
-    return official, notes
 
 
 def _members(dataset: Dataset, domain: str) -> np.ndarray:
