@@ -23,13 +23,13 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from jigsaw_shape.classifiers import flags
 from jigsaw_shape.classifiers.classifier import Classifier
-from jigsaw_shape.classifiers.open import open_classifier
 from jigsaw_shape.exporting import card, folder
 from jigsaw_shape.exporting.format import INPUTS, Options
 from jigsaw_shape.exporting.formats import FORMATS
 from jigsaw_shape.runs import directory as directory_lib
-from jigsaw_shape.runs import fingerprint, rows
+from jigsaw_shape.runs import fingerprint
 from jigsaw_shape.system import command_line
 
 DIFFERS = 1  # from the checkpoint
@@ -50,12 +50,7 @@ def main(argv: Sequence[str]) -> int:
                 "the run kept its images"
             )
         folder.check(out, options)
-        opened = open_classifier(
-            args.model,
-            selection=args.selection,
-            encoder=args.encoder,
-            size_px=args.size,
-        )
+        opened = flags.open_named(args)
         if opened.network is None:
             raise ValueError(
                 f"--model is {args.model}, a program, whose weights cannot be written "
@@ -106,55 +101,36 @@ def _of_run(
 
 
 def _parser() -> argparse.ArgumentParser:
-    summary, _, details = __doc__.partition("\n\n")
-    parser = argparse.ArgumentParser(
-        "export",
-        description=summary,
-        epilog=details,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_line.make_parser("export", __doc__)
     add = parser.add_argument
-    add(
-        "--model",
-        required=True,
-        help="a run's directory; an export's folder or weights; or published weights, "
-        "such as pretrained:efficientnet_lite0",
-    )
-    add(
-        "--selection",
-        default="val",
-        metavar="RULE",
-        help=f"which of a run's checkpoints: {', '.join(rows.RULES)} (default val)",
-    )
+    flags.add_model_flags(parser)
     add(
         "--format",
         default="all",
         metavar="NAMES",
-        help=f"{', '.join(FORMATS)}; several with commas between; or all (default all)",
+        help=f"{', '.join(FORMATS)}; several with commas between; or all",
     )
     add("--out", required=True, metavar="DIR", help="new, or empty")
     add(
         "--input",
         default="uint8",
         metavar="KIND",
-        help=f"pixels of programs: {', '.join(INPUTS)}; float is in [0, 1] (default "
-        "uint8)",
+        help=f"pixels of programs: {', '.join(INPUTS)}; float is in [0, 1]",
     )
     add(
         "--input-px",
         type=int,
         default=0,
         metavar="PX",
-        help="side of the images that programs take, which they resize (default 0: "
-        "that of the images which the run kept)",
+        help="side of the images that programs take, which they resize; 0 for that of "
+        "the images which the run kept",
     )
     add(
         "--batch-size",
         type=int,
         default=1,
         metavar="N",
-        help="of the StableHLO program for one batch size, which older JAX reads too "
-        "(default 1)",
+        help="of the StableHLO program for one batch size, which older JAX reads too",
     )
     add(
         "--names",
@@ -162,19 +138,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="LIBRARY",
         help="whose names the weights have, where several libraries have the encoder, "
         "such as timm (default: the first of them)",
-    )
-    add(
-        "--encoder",
-        default="",
-        metavar="NAME",
-        help="of published weights whose name does not say it, such as a .pth file",
-    )
-    add(
-        "--size",
-        type=int,
-        default=0,
-        metavar="PX",
-        help="side of the squares that published weights see (default 224)",
     )
     return parser
 

@@ -1,15 +1,19 @@
 """A classifier's answers to many image files, decoded in threads while it computes."""
 
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
+from rich.console import Console
 
 from jigsaw_shape.classifiers.classifier import Classifier
+from jigsaw_shape.data import image_folders
 from jigsaw_shape.data.decoding import decode, fault
+from jigsaw_shape.system import command_line
 
 _BATCHES_AHEAD = 2  # decoded while one is computed
 
@@ -34,7 +38,7 @@ def answer_files(
     background: str,
     *,
     heads: Sequence[str],
-    on_image: Callable[[int, int], None] = lambda n_done, n_total: None,
+    on_image: Callable[[int], None] = lambda n_done: None,
 ) -> Answers:
     """Returns what a classifier says of images; one that cannot be read stops nothing.
 
@@ -44,19 +48,61 @@ def answer_files(
       background: What shows through where an image is transparent, a key of
         `decoding.BACKGROUNDS` or R,G,B.
       heads: The outputs that are kept, such as `["features"]`.
-      on_image: Called with how many files are through, and how many there are; once
-        before the first.
+      on_image: Called with how many files are done.
     """
     kept, parts, failed = [], [], {}
-    on_image(0, len(paths))
     for names, batch in _batches(classifier, paths, background, failed):
         outputs = classifier.predict(batch)
         parts.append({head: outputs[head] for head in heads})
         kept += names
-        on_image(len(kept) + len(failed), len(paths))
-    on_image(len(paths), len(paths))
+        on_image(len(kept) + len(failed))
     joined = {head: np.concatenate([p[head] for p in parts]) for head in heads if parts}
     return Answers(kept, joined, failed)
+
+
+def answer_with_bar(
+    classifier: Classifier,
+    found: image_folders.Found,
+    background: str,
+    *,
+    heads: Sequence[str],
+    console: Console,
+) -> Answers:
+    """Does what `answer_files` does with a bar; prints what became of the files.
+
+    Args:
+      classifier: Any.
+      found: The images.
+      background: See `answer_files`.
+      heads: See `answer_files`.
+      console: Where it is printed.
+    """
+    since, n = time.perf_counter(), len(found.images)
+    bar = command_line.progress_bar("image", n, console=console, lines=True)
+    with bar as update:
+        update(0, "compiling")
+
+        def on_image(n_done):
+            update(n_done, f"{n_done / (time.perf_counter() - since):.1f} images/s")
+
+        answers = answer_files(
+            classifier, found.images, background, heads=heads, on_image=on_image
+        )
+    time_s = time.perf_counter() - since
+    print_failed(answers, console)
+    for note in (*found.notes(), *image_folders.unread_notes(found.others)):
+        console.print(note)
+    console.print(
+        f"{len(answers.paths)} images done, {len(answers.failed)} files failed, "
+        f"{time_s:.1f} s, {n / time_s:.1f} images/s"
+    )
+    return answers
+
+
+def print_failed(answers: Answers, console: Console) -> None:
+    """Prints the files that could not be used, a line each."""
+    for path, reason in sorted(answers.failed.items()):
+        console.print(f"failed: {command_line.printable(path)}: {reason}")
 
 
 def _batches(

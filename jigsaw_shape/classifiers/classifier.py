@@ -44,6 +44,7 @@ class Classifier:
       permutations: int32 [K + 1, T], row 0 the identity; None without a jigsaw head.
       grid: Tiles a side of the puzzle; 0 without a jigsaw head.
       has_features: Whether `predict` returns its pooled features too.
+      background: What shows through transparent images, as in its training.
       about: Flat facts for rows: weights, encoder, checkpoint, digests, ...
       digest: Tells its weights from others'.
       network: The weights themselves; None of programs, such as an ONNX file.
@@ -59,6 +60,7 @@ class Classifier:
     permutations: np.ndarray | None = None
     grid: int = 0
     has_features: bool = False
+    background: str = "white"
     about: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     digest: str = ""
     network: Network | None = None

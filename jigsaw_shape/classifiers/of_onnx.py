@@ -20,7 +20,7 @@ INSIDE = "inside the file"  # what rows say of their normalization
 _FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 _OUTPUTS = ("logits", "classification")  # names preferred among several outputs
 _KEYS = (  # of the metadata, that are read; each is JSON
-    *("mean", "std", "classes", "image_size", "input_px"),
+    *("mean", "std", "classes", "image_size", "input_px", "background"),
     onnx_session.NORMALIZES_INSIDE,
 )
 _FEATURES = "features"  # an output of that name, [B, F], is the pooled features
@@ -116,6 +116,7 @@ def open_onnx(
         batch_size=batch_size,
         predict=predict,
         has_features=_FEATURES in names,
+        background=facts.get("background", "white"),
         digest=file_digest(path),
         about={"weights": path.name, "image_size": entry.size_px, **entry.about()},
     )

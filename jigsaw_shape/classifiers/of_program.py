@@ -45,6 +45,7 @@ def of_program(
         batch_size=batch_size,
         predict=predict,
         has_features=True,
+        background=facts.get("background", "white"),
         digest=file_digest(path),
         about={
             "weights": path.name,

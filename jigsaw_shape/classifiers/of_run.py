@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from jigsaw_shape.classifiers.classifier import Classifier
 from jigsaw_shape.classifiers.of_network import of_network
+from jigsaw_shape.data.decoding import background_of
 from jigsaw_shape.models.build import build_model, stored_heads
 from jigsaw_shape.models.network import Network
 from jigsaw_shape.pixels import puzzle
@@ -63,6 +64,7 @@ def open_run(
         else None,
         grid=config.jigsaw.grid if has_puzzle else 0,
         config=config,
+        background=background_of(config.data),
         about={
             "weights": f"{directory.resolve().name}, step {step} ({selection})",
             "encoder": config.model.encoder,

@@ -2,7 +2,7 @@
 
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jigsaw_shape.classifiers import of_onnx, of_published, of_run
@@ -104,23 +104,23 @@ def open_classifier(
     held, named = found.read(path), {"name": name or what, "batch_size": batch_size}
     if found.is_program:
         return of_program(path, held, **named)
+    facts = _facts(path)
     about = {
         "weights": path.name,
         "encoder": held.encoder,
         "image_size": held.size_px,
-        **_knowledge(path),
+        **{key: facts[key] for key in directory.KNOWLEDGE if key in facts},
     }
-    return of_network(held, about=about, **named)
+    background = facts.get("background", "white")
+    return of_network(held, about=about, background=background, **named)
 
 
-def _knowledge(path: pathlib.Path) -> dict[str, Any]:
-    """Returns what an export says that its weights have seen."""
+def _facts(path: pathlib.Path) -> Mapping[str, Any]:
+    """Returns what an export says of its weights."""
     beside = path.parent / FACTS
     if beside.is_file():
-        facts = json.loads(beside.read_text())
-    else:
-        facts = read_weight_file(path).facts
-    return {key: facts[key] for key in directory.KNOWLEDGE if key in facts}
+        return json.loads(beside.read_text())
+    return read_weight_file(path).facts
 
 
 def _file_of(folder: pathlib.Path, flag: str) -> pathlib.Path:

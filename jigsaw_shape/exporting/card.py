@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jigsaw_shape.data import known_sets
+from jigsaw_shape.data.decoding import background_of
 from jigsaw_shape.exporting import safetensors_file
 from jigsaw_shape.exporting.folder import Written
 from jigsaw_shape.models import ENCODERS
@@ -53,6 +54,7 @@ def about_run(
         "seed": config["seed"],
         "init": public(config)["model"]["init"],
         "step": step,
+        "background": background_of(config["data"]),
     }
 
 

@@ -86,14 +86,17 @@ def sheet(rows: Sequence[tuple[str, np.ndarray, Sequence[str]]]) -> Figure:
     """Returns a grid of pictures.
 
     Args:
-      rows: For each row its name, images float [n, H, W, 3] in [0, 1] and n titles.
+      rows: For each row its name, images float [n, H, W, 3] in [0, 1] and n titles;
+        n may differ.
     """
-    n_columns = len(rows[0][1])
+    n_columns = max(len(images) for _, images, _ in rows)
     figure = Figure(
         figsize=(1.25 * n_columns + 0.4, 1.45 * len(rows)), layout="constrained"
     )
     axes = figure.subplots(len(rows), n_columns, squeeze=False)
     for row, (name, images, titles) in enumerate(rows):
+        for empty in axes[row][len(images) :]:
+            empty.set_visible(False)
         for column, (image, title) in enumerate(zip(images, titles, strict=True)):
             cell = axes[row][column]
             cell.imshow(np.clip(image, 0, 1), interpolation="nearest")
