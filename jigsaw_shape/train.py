@@ -17,9 +17,10 @@ import jax
 from absl import flags
 from clu import parameter_overview
 
-from jigsaw_shape import checks, report
+from jigsaw_shape import checks
 from jigsaw_shape.preview import preview_figure
-from jigsaw_shape.reports import figures
+from jigsaw_shape.reports import figures, run_tables
+from jigsaw_shape.reports.table import print_table
 from jigsaw_shape.runs import directory as directory_lib
 from jigsaw_shape.runs import fingerprint, logbook, rows
 from jigsaw_shape.system import command_line, devices
@@ -145,7 +146,8 @@ def finish(config, digest, directory, dataset, splits, console) -> None:
             figures.confusion_figure(row, dataset.classes),
             directory / f"confusion_{row['selection']}.png",
         )
-    report.print_run(results, dataset.classes, console)
+    for table in run_tables.run_tables(results, dataset.classes):
+        print_table(table, console)
     console.print(f"rows and pictures: {directory}", soft_wrap=True)
 
 

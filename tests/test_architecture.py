@@ -54,7 +54,7 @@ WITHOUT_JAX = (
     "runs.rows",
     "runs.fingerprint",
     "reports.figures",
-    "reports.benchmark.page",
+    "reports.benchmark_report",
     "reports.evaluation_folder",
     "classifiers.of_answers",
 )

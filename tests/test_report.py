@@ -1,5 +1,6 @@
 """The report's command: what is printed, written, and refused."""
 
+import io
 import json
 import subprocess
 import sys
@@ -8,13 +9,15 @@ import pytest
 from conftest import REPOSITORY
 from made_runs import DOMAINS, evaluation, make_config, write_run
 from rich.console import Console
-from test_html import balanced
+from test_page import balanced
 
 from jigsaw_shape import report
+from jigsaw_shape.reports import run_tables
+from jigsaw_shape.reports.table import print_table
 from jigsaw_shape.runs import rows
 
 
-def _result(selection, target, **changes):
+def _result(selection, accuracy, **changes):
     return {
         "kind": "result",
         "step": 9,
@@ -27,7 +30,7 @@ def _result(selection, target, **changes):
         "split_seed": 0,
         "seed": 0,
         "selection": selection,
-        "target/accuracy": target,
+        "target/accuracy": accuracy,
         "val/accuracy": 0.9,
         "puzzle/shuffled_accuracy": 0.03,
         "target/class/dog": None,
@@ -242,7 +245,7 @@ def test_baseline_and_selection_are_heeded(tmp_path, capsys):
     assert "; last, in %" in printed.out
     code, printed = _printed(capsys, tmp_path, "--baseline", "ermm")
     assert code == 2
-    assert "--baseline ermm: ddec, erm" in printed.err
+    assert "--baseline ermm is not a method of these runs: ddec, erm" in printed.err
 
 
 def test_a_bias_is_listed_with_how_often_each_cue_was_named(tmp_path, capsys):
@@ -268,21 +271,28 @@ def test_a_reader_that_goes_is_no_fault(tmp_path):
 
 
 def test_one_run_has_its_rules_classes_and_legend():
-    console = Console(width=100, record=True, quiet=False)
     results = [
         _result(rule, 0.123, **{"cue_conflict/shape_bias": None}) for rule in rows.RULES
     ]
-    with console.capture() as capture:
-        report.print_run(results, ["dog", "cat"], console)
-    printed = capture.get()
+    console = Console(width=100, file=io.StringIO())
+    for table in run_tables.run_tables(results, ["dog", "cat"]):
+        print_table(table, console)
+    printed = console.file.getvalue()
     for words in ("12.3", "25.0", "3.0", *rows.RULES, *rows.RULES.values(), "dog"):
         assert words in printed
     assert "shape bias" not in printed  # no row has it
     assert "shuffled images alone" in printed
 
 
-@pytest.mark.parametrize(
-    ("value", "shown"), [(None, "-"), (0.0, "0.0"), (1.0, "100.0")]
-)
-def test_percent(value, shown):
-    assert rows.percent(value) == shown
+def test_a_benchmark_of_any_names_has_a_whole_page(tmp_path, capsys):
+    for seed in (0, 1):
+        for preset in ("erm", '<u>"&[x]|猫'):
+            names = {"preset": preset, "dataset": "<s>", "target": "[/b]"}
+            _write(tmp_path / "runs" / f"{seed}{preset}", 0.5, seed=seed, **names)
+    code, _ = _printed(capsys, tmp_path / "runs", "--out", tmp_path / "out")
+    assert code == 0
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    balanced(page)
+    assert "<u>" not in page
+    assert "<s>" not in page
+    assert "&lt;u&gt;&#34;&amp;[x]|猫" in page

@@ -12,8 +12,15 @@ from made_runs import evaluation, make_config, write_run
 from scipy import stats
 
 from jigsaw_shape.data import known_sets
-from jigsaw_shape.reports import formats
-from jigsaw_shape.reports.benchmark import comparison, grouping, tables
+from jigsaw_shape.reports import comparison, grouping
+from jigsaw_shape.reports.benchmark_tables import (
+    BIAS,
+    accuracy_table,
+    difference_table,
+    difference_text,
+    numbers_table,
+)
+from jigsaw_shape.reports.table import to_csv
 from jigsaw_shape.runs import records, rows
 
 TARGETS = ("photo", "sketch")
@@ -95,7 +102,7 @@ def test_differences_are_of_pairs():
 )
 def test_differences_say_their_number_of_pairs(arguments, text):
     found = comparison.Difference(0.015, -0.005, 0.035, 6)
-    assert tables.difference_text(found, *arguments) == text
+    assert difference_text(found, *arguments) == text
 
 
 def test_an_average_needs_every_target():
@@ -124,10 +131,10 @@ def test_a_measure_that_a_run_does_not_have_is_not_averaged():
 
 def test_measures_beside_accuracy_are_shown_where_any_run_has_them():
     domain = {"measures": {"train/domain_accuracy": 0.4}}
-    plain = tables.accuracy_table(_benchmark(_record()), "val", "erm")
+    plain = accuracy_table(_benchmark(_record()), "val", "erm")
     assert list(plain.header) == ["method", "sketch", "source val"]
     made = _benchmark(_record(), _record("dann", **domain))
-    table = tables.accuracy_table(made, "val", "erm")
+    table = accuracy_table(made, "val", "erm")
     assert table.header[-1] == "domain"
     assert [row[-1].text for row in table.body] == ["-", "40.0"]
 
@@ -141,7 +148,7 @@ def test_missing_seeds_and_failed_runs_stay_visible():
         _record("ddec", seed=0, status=records.MISSING, results={}),
         _record("ddec", seed=1, status=records.UNFINISHED, results={}),
     )
-    table = tables.accuracy_table(made, "val", "erm")
+    table = accuracy_table(made, "val", "erm")
     cells = {row[0].text: row[1].text for row in table.body}
     assert cells == {
         "erm": "50.0 (1/2)",
@@ -153,8 +160,8 @@ def test_missing_seeds_and_failed_runs_stay_visible():
 
 def test_no_finished_run_at_all_is_a_table_too():
     made = _benchmark(_record(status=records.MISSING, results={}))
-    assert tables.accuracy_table(made, "val", "erm").body[0][1].text == "missing"
-    assert tables.difference_table(made, "val", "erm") is None
+    assert accuracy_table(made, "val", "erm").body[0][1].text == "missing"
+    assert difference_table(made, "val", "erm") is None
     assert comparison.curve([], comparison.ACCURACY) == ([], [], [])
 
 
@@ -183,7 +190,7 @@ def test_a_trial_is_selected_on_the_sources_whatever_the_target_says():
         assert grouping.select_trial(changed).trial == 1
     assert grouping.select_trial(trials[4:]) is None
     assert "5 trials" in " ".join(
-        tables.accuracy_table(_benchmark(*trials), "val", "erm").notes
+        accuracy_table(_benchmark(*trials), "val", "erm").notes
     )
 
 
@@ -196,9 +203,9 @@ def test_missing_trials_of_a_search_are_said():
             for t in range(1, 4)
         ),
     ]
-    notes = tables.accuracy_table(_benchmark(*whole, *begun), "val", "erm").notes
-    assert any("at a disadvantage for that: jigen (1 of 4)." in note for note in notes)
-    notes = tables.accuracy_table(_benchmark(*whole), "val", "erm").notes
+    notes = accuracy_table(_benchmark(*whole, *begun), "val", "erm").notes
+    assert any("which is a disadvantage: jigen (1 of 4)." in note for note in notes)
+    notes = accuracy_table(_benchmark(*whole), "val", "erm").notes
     assert not any("disadvantage" in note for note in notes)
 
 
@@ -309,7 +316,7 @@ def test_the_best_of_a_column_is_marked_and_equals_alike():
         _record("jigen", accuracy=0.70001),
         _record("ddec", accuracy=0.7),
     )
-    table = tables.accuracy_table(made, "val", "erm")
+    table = accuracy_table(made, "val", "erm")
     assert [row[0].text for row in table.body if row[1].best] == ["jigen", "ddec"]
 
 
@@ -343,7 +350,7 @@ def test_csv_has_every_number_unrounded():
             for seed in range(2)
         )
     )
-    lines = list(csv.DictReader(io.StringIO(formats.to_csv([made], "erm"))))
+    lines = list(csv.DictReader(io.StringIO(to_csv(numbers_table([made], "erm")))))
     assert len(lines) == 2 * 3 * 3
     line = next(
         row
@@ -356,24 +363,6 @@ def test_csv_has_every_number_unrounded():
     assert float(line["difference"]) == 0
     assert line["n_pairs"] == "4"
     assert line["shape_bias"] == ""
-
-
-def test_latex_escapes_what_it_must():
-    table = tables.Table(
-        "a_b & 5 %",
-        ["x"],
-        [[tables.Cell("1.0 +- 0.1 [-2, +3]", best=True)]],
-        notes=["~"],
-    )
-    written = formats.to_latex(table)
-    assert r"a\_b \& 5 \%. \textasciitilde{}" in written
-    assert r"\textbf{1.0 $\pm$ 0.1 [$-$2, +3]}" in written
-
-
-def test_markdown_keeps_its_columns():
-    table = tables.Table("t", ["a|b", "c"], [[tables.Cell("x|y"), tables.Cell("-")]])
-    lines = formats.to_markdown(table).splitlines()[2:5]
-    assert lines[2] == "| x\\|y | - |"
 
 
 def test_published_averages_are_those_of_their_targets():
@@ -399,7 +388,7 @@ def test_published_averages_are_over_the_targets_that_are_shown():
     deep_all = next(p for p in pacs.published if p.method == "DeepAll")
     assert pacs.average_over(deep_all, ("cartoon", "sketch")) is None
     made = _benchmark(*(_record(target=t) for t in TARGETS))
-    table = tables.accuracy_table(made, "val", "erm", with_published=True)
+    table = accuracy_table(made, "val", "erm", with_published=True)
     shown = {row[0].text: row[3].text for row in table.body}
     assert shown["published: JiGen, ResNet-18"] == "83.7"
     assert shown["published: DeepAll, ResNet-18"] == "-"
@@ -417,12 +406,12 @@ def test_a_shape_bias_never_stands_alone():
         )
 
     made = _benchmark(cues(0, 0.3, 0.1), cues(1, 0.1, 0.3))
-    table = tables.accuracy_table(made, "val", "erm")
-    cell = table.body[0][table.header.index(tables.BIAS)]
-    assert cell.text == "50.0 +- 25.0 (20, 20)"
+    table = accuracy_table(made, "val", "erm")
+    cell = table.body[0][table.header.index(BIAS)]
+    assert cell.text == "50.0 ± 25.0 (20, 20)"
     (line,) = [
         row
-        for row in csv.DictReader(io.StringIO(formats.to_csv([made], "erm")))
+        for row in csv.DictReader(io.StringIO(to_csv(numbers_table([made], "erm"))))
         if row["selection"] == "val"
     ]
     assert float(line["shape_accuracy"]) == pytest.approx(0.2)
@@ -432,11 +421,11 @@ def test_a_shape_bias_never_stands_alone():
 
 def test_targets_of_different_numbers_of_seeds_are_said():
     found = [_record(p, t, 0) for p in ("erm", "jigen") for t in TARGETS]
-    words = "weighs them by their pairs"
-    even = tables.accuracy_table(_benchmark(*found), "val", "erm")
+    words = "each pair counts alike"
+    even = accuracy_table(_benchmark(*found), "val", "erm")
     assert not any(words in note for note in even.notes)
     found += [_record(p, TARGETS[0], 1) for p in ("erm", "jigen")]
-    uneven = tables.accuracy_table(_benchmark(*found), "val", "erm")
+    uneven = accuracy_table(_benchmark(*found), "val", "erm")
     assert any(words in note for note in uneven.notes)
 
 

@@ -1,8 +1,8 @@
-"""How everyone looks in every figure: one colour and mark each, told apart by both."""
+"""The look of all figures; each model or method has a colour and a mark of its own."""
 
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -37,18 +37,17 @@ _LOOK = {
 
 
 def look():
-    """Returns the context in which figures are drawn."""
+    """Returns the context in which figures are made and encoded."""
     return matplotlib.rc_context(_LOOK)
 
 
 class Looks(dict):
-    """Colour and mark of each evaluated model by name, the same in all figures."""
+    """Colour and mark of each model or method by name, the same in all figures."""
 
-    def __init__(self, models: Sequence[str]):
-        """Gives the models their looks in their order; from the eighth on they repeat.
+    def __init__(self, models: Iterable[str]):
+        """Gives the models their looks in their order.
 
-        The marks go round one place further than the colours, so that no two models
-        below 50 look the same.
+        From the eighth on colours come again, with other marks: the first 49 differ.
         """
         super().__init__(
             (name, (_MODELS[n % 7], _MARKS[(n + n // 7) % 7]))
@@ -86,12 +85,16 @@ def caption(figure: Figure, text: str, width: int = 110) -> None:
         )
 
 
-def legend_above(figure: Figure, axes: Axes) -> None:
-    """Puts the legend of some axes over the figure, as wide as fits."""
-    handles, labels = axes.get_legend_handles_labels()
+def legend_above(figure: Figure, *panels: Axes) -> None:
+    """Puts one legend of all panels over the figure, as wide as fits."""
+    handles = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(two_lines(label, 60), handle)
     if handles:
-        labels = [two_lines(label, 60) for label in labels]
-        lines = [line for label in labels for line in label.splitlines()]
+        lines = [line for label in handles for line in label.splitlines()]
         entry = 0.6 + 0.075 * max(map(len, lines))  # inches, about
         columns = max(1, min(int(figure.get_figwidth() / entry), len(handles)))
-        figure.legend(handles, labels, loc="outside upper center", ncols=columns)
+        figure.legend(
+            handles.values(), handles, loc="outside upper center", ncols=columns
+        )

@@ -11,8 +11,9 @@ from scipy import special
 from jigsaw_shape.runs.records import Record
 
 CONFIDENCE = 0.95
-ACCURACY, SHAPE_BIAS = "target/accuracy", "cue_conflict/shape_bias"
-# Beside a bias, always: how often each cue was named at all, S / n and T / n.
+ACCURACY, VAL = "target/accuracy", "val/accuracy"
+SHAPE_BIAS = "cue_conflict/shape_bias"
+# Always shown beside a bias: how often each cue was named at all, S / n and T / n.
 NAMED = ("cue_conflict/shape_accuracy", "cue_conflict/texture_accuracy")
 
 # {target: {seed: record}}
@@ -50,17 +51,10 @@ def mean(values: Iterable[float]) -> Mean | None:
 def difference(values: Iterable[float]) -> Difference | None:
     """Returns the mean of paired differences with a two-sided t interval of 95 %."""
     found = mean(values)
-    if found is None:
-        return None
-    if found.error is None:
-        return Difference(found.mean, None, None, 1)
+    if found is None or found.error is None:
+        return found and Difference(found.mean, None, None, 1)
     reach = special.stdtrit(found.n - 1, (1 + CONFIDENCE) / 2) * found.error
     return Difference(found.mean, found.mean - reach, found.mean + reach, found.n)
-
-
-def measured(record: Record, rule: str, measure: str) -> float | None:
-    """Returns a measure of the row that `rule` picked, None where it is not there."""
-    return record.results[rule].get(measure)
 
 
 def of_average(
@@ -71,18 +65,14 @@ def of_average(
     A seed counts where it has every target: an average over other targets is another
     number.
     """
-
-    def average(seed):
-        values = [
-            measured(cells[target][seed], rule, measure)
-            if seed in cells.get(target, {})
-            else None
-            for target in targets
-        ]
-        return None if None in values else statistics.fmean(values)
-
     seeds = sorted({seed for by_seed in cells.values() for seed in by_seed})
-    return mean(a for a in map(average, seeds) if a is not None)
+    averages = []
+    for seed in seeds:
+        records = [cells.get(target, {}).get(seed) for target in targets]
+        values = [r and r.results[rule].get(measure) for r in records]
+        if None not in values:
+            averages.append(statistics.fmean(values))
+    return mean(averages)
 
 
 def paired(
@@ -95,15 +85,15 @@ def paired(
     """Returns how much better a method is than the baseline on the same cells.
 
     A pair is a target and a seed that both have; the images are split alike in both
-    (`check_same`). The t interval is over all pairs of `targets`.
+    (`grouping.check_same`). The t interval is over all pairs of `targets`.
     """
     differences = []
     for target in targets:
         ours, theirs = cells.get(target, {}), baseline.get(target, {})
         for seed in sorted(ours.keys() & theirs.keys()):
-            values = [measured(by[seed], rule, measure) for by in (ours, theirs)]
-            if None not in values:
-                differences.append(values[0] - values[1])
+            a, b = (by[seed].results[rule].get(measure) for by in (ours, theirs))
+            if a is not None and b is not None:
+                differences.append(a - b)
     return difference(differences)
 
 
@@ -120,7 +110,9 @@ def curve(
         for row in r.evaluations:
             if row.get(measure) is not None:
                 by_epoch[round(row["epoch"], 6)].append(row[measure])
-    kept = {e: mean(v) for e, v in by_epoch.items() if len(v) == len(records)}
-    epochs = sorted(kept)
-    means = [kept[e].mean for e in epochs]
-    return epochs, means, [kept[e].error or 0.0 for e in epochs]
+    kept = {e: mean(v) for e, v in sorted(by_epoch.items()) if len(v) == len(records)}
+    return (
+        list(kept),
+        [found.mean for found in kept.values()],
+        [found.error or 0.0 for found in kept.values()],
+    )

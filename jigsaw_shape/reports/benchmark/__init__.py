@@ -1,1 +1,0 @@
-"""A benchmark's tables, figures and page."""
