@@ -254,9 +254,8 @@ def test_a_killed_process_leaves_what_the_next_one_continues(inputs, tmp_path):
     command += [inputs / "styles", out, "--stylizer", inputs / "pair.npz"]
     command += ["--format", "png", "--batch-size", "1"]
     process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL)
-    manifest, deadline = out / "manifest.jsonl", time.monotonic() + 120
+    manifest = out / "manifest.jsonl"
     while not (manifest.exists() and manifest.read_text().count("\n") > 5):
-        assert time.monotonic() < deadline
         assert process.poll() is None, "it ended before it could be killed"
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
