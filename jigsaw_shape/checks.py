@@ -1,266 +1,245 @@
 """Refuses configurations that cannot work, before anything is loaded or compiled.
 
-Whatever it says names the key, the value and what is allowed, in one line.
+A refusal is one line: the field as it is typed, its value, and what is allowed.
 """
 
 import math
+from typing import Any
 
 from ml_collections import ConfigDict
 
 from jigsaw_shape import config as config_lib
 from jigsaw_shape.data.decoding import background_of, parse_background
 
-# Of `config.diversify`: may move over a run.
-_MOVING = ("p_ordered", "p_shuffled", "per_tile", "weakest", "strongest", "external")
+# What each field takes: one of these words, or numbers from the least to the most.
+_CHOICES = {
+    "data.split": ("jigen", "domainbed", "official"),
+    "data.sampling": ("proportional", "balanced"),
+    "data.cache": ("auto", "device", "host", "none"),
+    "jigsaw.view": ("instead", "beside"),
+    "jigsaw.head": ("pooled", "spatial"),
+    "jigsaw.answer": ("order", "positions"),
+    "mixstyle.mix": ("random", "crossdomain"),
+    "dann.domains": ("source", "style"),
+    "model.dtype": ("float32", "bfloat16"),
+    "optim.name": ("sgd", "adamw"),
+    "optim.schedule": ("step", "cosine", "constant"),
+}
+_SEED = (0, 2**32 - 1)
+_SHARE = (0, 1)
+_LEAST_0 = (0, math.inf)
+_LEAST_1 = (1, math.inf)
+_ABOVE_0 = (math.ulp(0.0), math.inf)
+_BELOW_1 = (0, math.nextafter(1, 0))
+_ANY = (-math.inf, math.inf)
+_RANGES = {
+    "seed": _SEED,
+    "data.split_seed": _SEED,
+    "jigsaw.seed": _SEED,
+    "epochs": _LEAST_0,
+    "steps": _LEAST_0,
+    "eval.every_epochs": _LEAST_1,
+    "log.every_steps": _LEAST_1,
+    "log.checkpoint_every_steps": _LEAST_0,
+    "data.stored_px": _LEAST_1,
+    "jigsaw.grid": (2, 4),
+    "jigsaw.bias_whole_image": _SHARE,
+    "jigsaw.hidden": _LEAST_0,
+    "jigsaw.gap": (0, 0.75),  # a quarter of a tile's side is left
+    "augment.flip": _SHARE,
+    "augment.tile_grayscale": _SHARE,
+    "augment.brightness": _LEAST_0,
+    "augment.contrast": _LEAST_0,
+    "augment.saturation": _LEAST_0,
+    "augment.hue": (0, 0.5),
+    "diversify.p_ordered": _SHARE,
+    "diversify.p_shuffled": _SHARE,
+    "diversify.per_tile": _SHARE,
+    "diversify.weakest": _SHARE,
+    "diversify.strongest": _SHARE,
+    "diversify.external": _SHARE,
+    "diversify.until": _SHARE,
+    "diversify.n_styles": _LEAST_1,
+    "mixstyle.p": _SHARE,
+    "mixstyle.alpha": _ABOVE_0,
+    "dann.hidden": _LEAST_1,
+    "dann.gamma": _LEAST_0,
+    "dann.strongest": _LEAST_0,
+    "model.std": _ABOVE_0,
+    "losses.classification": _ABOVE_0,  # every evaluation asks the class head
+    "classification.label_smoothing": _BELOW_1,
+    "optim.lr": _ABOVE_0,
+    "optim.momentum": _BELOW_1,
+    "optim.weight_decay": _LEAST_0,
+    "optim.step_factor": _LEAST_0,
+    "optim.step_at": _SHARE,
+    "optim.warmup": _SHARE,
+    "optim.ema_decay": _BELOW_1,
+}
+# How many numbers a field has, where that is not any number of them.
+_COUNTS = {
+    "augment.crop_scale": (2,),
+    "augment.crop_ratio": (2,),
+    "model.mean": (0, 3),
+    "model.std": (0, 3),
+    # One number stays; of two the field moves from the first to the second.
+    "jigsaw.gap": (1, 2),
+    "diversify.p_ordered": (1, 2),
+    "diversify.p_shuffled": (1, 2),
+    "diversify.per_tile": (1, 2),
+    "diversify.weakest": (1, 2),
+    "diversify.strongest": (1, 2),
+    "diversify.external": (1, 2),
+}
+_EXAMPLES = {1: "'(0.8,)'", 2: "'(0.8, 1.0)'", 3: "'(0.5, 0.5, 0.5)'"}
 _LEAST_ADAIN_PX = 16  # two pixels of features
-
 _MOST_PERMUTATIONS = 10_000  # of those that a grid of 3 or 4 has
 
 
 def check(config: ConfigDict, n_devices: int) -> None:
-    """Refuses values that cannot work, with one line that says what to change.
+    """Refuses values that cannot work.
 
     Args:
       config: A configuration with the fields of `config.default_config`.
       n_devices: Devices over all processes, between which batches are divided.
 
     Raises:
-      ValueError: A value is out of range; names the key, the value, what is allowed.
+      ValueError: A field is wrong; the message names it, its value, what is allowed.
     """
-    _check_numbers(config)
-    _check_run(config)
-    _check_data(config.data, config.jigsaw.grid)
-    _check_batches(config, n_devices)
-    _check_augment(config.augment)
-    _check_jigsaw(config.jigsaw)
-    _check_diversify(config)
-    _check_mixstyle(config.mixstyle)
-    _check_model(config.model)
-    _check_losses(config)
-    _check_optim(config.optim)
-
-
-def _check_run(config: ConfigDict) -> None:
-    seeds = {
-        "seed": config.seed,
-        "data.split_seed": config.data.split_seed,
-        "jigsaw.seed": config.jigsaw.seed,
-    }
-    for key, value in seeds.items():
-        _require(
-            0 <= value < 2**32, f"config.{key} is {value}: 0 to {2**32 - 1} allowed"
-        )
-    _require(
-        min(config.epochs, config.steps) >= 0
-        and (config.epochs > 0) != (config.steps > 0),
-        f"config.epochs is {config.epochs} and config.steps is {config.steps}: "
-        "set exactly one above 0",
-    )
-    _at_least(1, "config.eval.every_epochs", config.eval.every_epochs)
-    _at_least(1, "config.log.every_steps", config.log.every_steps)
-    every = config.log.checkpoint_every_steps
-    _at_least(0, "config.log.checkpoint_every_steps", every)
-
-
-def _check_data(data: ConfigDict, grid: int) -> None:
-    _choice("config.data.split", data.split, ("jigen", "domainbed", "official"))
-    _choice("config.data.sampling", data.sampling, ("proportional", "balanced"))
-    _choice("config.data.cache", data.cache, ("auto", "device", "host", "none"))
-    _require(data.stored_px > 0, f"config.data.stored_px is {data.stored_px}: above 0")
-    try:
-        parse_background(background_of(data))
-    except ValueError as error:
-        raise ValueError(f"config.data.{error}") from error
-    # Before the size, which it divides.
-    _require(2 <= grid <= 4, f"config.jigsaw.grid is {grid}: 2, 3 or 4 allowed")
-    size = data.image_size
-    _require(
-        size > 0 and size % grid == 0,
-        f"config.data.image_size is {size}, which config.jigsaw.grid = {grid} does not "
-        f"divide: use {max(size // grid, 1) * grid} or {(size // grid + 1) * grid}",
-    )
-
-
-def _check_batches(config: ConfigDict, n_devices: int) -> None:
-    sizes = {"data": config.data.batch_size, "eval": config.eval.batch_size}
-    for key, size in sizes.items():
-        _require(
-            size > 0 and size % n_devices == 0,
-            f"config.{key}.batch_size is {size}, which {n_devices} devices do not "
-            f"divide: use a multiple of {n_devices}",
-        )
-
-
-def _check_augment(augment: ConfigDict) -> None:
-    for key in ("flip", "tile_grayscale"):
-        _share(f"config.augment.{key}", augment[key])
-    for key in ("brightness", "contrast", "saturation"):
-        _at_least(0, f"config.augment.{key}", augment[key])
-    hue = augment.hue
-    _require(0 <= hue <= 0.5, f"config.augment.hue is {hue}: 0 to 0.5 turns allowed")
-    low, high = _pair("config.augment.crop_scale", augment.crop_scale)
-    _require(
-        0 < low <= high <= 1,
-        f"config.augment.crop_scale is ({low}, {high}): 0 < smallest <= largest <= 1",
-    )
-    low, high = _pair("config.augment.crop_ratio", augment.crop_ratio)
-    _require(
-        0 < low <= high,
-        f"config.augment.crop_ratio is ({low}, {high}): 0 < smallest <= largest",
-    )
-
-
-def _check_jigsaw(jigsaw: ConfigDict) -> None:
-    n_most = min(math.factorial(jigsaw.grid**2) - 1, _MOST_PERMUTATIONS)
-    _require(
-        1 <= jigsaw.n_permutations <= n_most,
-        f"config.jigsaw.n_permutations is {jigsaw.n_permutations}: a {jigsaw.grid} x "
-        f"{jigsaw.grid} grid allows 1 to {n_most} without the identity",
-    )
-    _share("config.jigsaw.bias_whole_image", jigsaw.bias_whole_image)
-
-
-def _check_diversify(config: ConfigDict) -> None:
-    settings = config.diversify
-    for key in _MOVING:
-        values = settings[key]
-        _require(
-            isinstance(values, tuple | list) and len(values) in (1, 2),
-            f"config.diversify.{key} is {values!r}: one number, or two, such as "
-            f"--config.diversify.{key}='(0.9, 0.1)'",
-        )
-        for value in values:
-            _share(f"config.diversify.{key}", value)
-    ends = zip(
-        (settings.weakest[0], settings.weakest[-1]),
-        (settings.strongest[0], settings.strongest[-1]),
-        strict=True,
-    )
-    _require(
-        all(low <= high for low, high in ends),
-        f"config.diversify.weakest is {settings.weakest}, above "
-        f"config.diversify.strongest = {settings.strongest}",
-    )
-    _share("config.diversify.until", settings.until)
-    _at_least(1, "config.diversify.n_styles", settings.n_styles)
-    of_tiles = any(settings.per_tile) and not settings.enlarge_tiles
-    uses_adain = "adain" in config_lib.listed(settings.name)
-    stylized_px = config.data.image_size // (config.jigsaw.grid if of_tiles else 1)
-    _require(
-        not uses_adain or stylized_px >= _LEAST_ADAIN_PX,
-        f"config.data.image_size is {config.data.image_size}, so that AdaIN gets "
-        f"{stylized_px} px{' tiles' * of_tiles}: {_LEAST_ADAIN_PX} or more allowed"
-        + "; or set config.diversify.enlarge_tiles"
-        * of_tiles,
-    )
-
-
-def _check_mixstyle(mixstyle: ConfigDict) -> None:
-    _share("config.mixstyle.p", mixstyle.p)
-    _require(mixstyle.alpha > 0, f"config.mixstyle.alpha is {mixstyle.alpha}: above 0")
-    _choice("config.mixstyle.mix", mixstyle.mix, ("random", "crossdomain"))
-
-
-def _check_model(model: ConfigDict) -> None:
-    _choice("config.model.dtype", model.dtype, ("float32", "bfloat16"))
-    for key in ("mean", "std"):
-        values = model[key]
-        _require(
-            len(values) in (0, 3) and (key == "mean" or all(v > 0 for v in values)),
-            f"config.model.{key} is {values}: three numbers"
-            f"{', above 0' * (key == 'std')}, or () for what the weights expect",
-        )
-
-
-def _check_losses(config: ConfigDict) -> None:
-    dann, losses = config.dann, config.losses
-    for name, weight in losses.items():
-        _at_least(0, f"config.losses.{name}", weight)
-    _require(
-        losses.classification > 0,
-        f"config.losses.classification is {losses.classification}: above 0, as every "
-        "evaluation asks the class head",
-    )
-    _choice("config.dann.domains", dann.domains, ("source", "style"))
-    needing = {
-        "config.losses.consistency": losses.consistency,
-        "config.losses.domain": losses.domain * (dann.domains == "style"),
-    }
-    for key, weight in needing.items():
-        _require(
-            weight <= 0 or bool(config.diversify.name),
-            f"{key} is {weight}, for which images have to be diversified: set "
-            "config.diversify.name",
-        )
-    _require(
-        all(isinstance(n, int) and n >= 1 for n in dann.hidden),
-        f"config.dann.hidden is {dann.hidden}: widths, such as '(1024, 1024)'",
-    )
-    for key in ("gamma", "strongest"):
-        _at_least(0, f"config.dann.{key}", dann[key])
-    smoothing = config.classification.label_smoothing
-    _require(
-        0 <= smoothing < 1,
-        f"config.classification.label_smoothing is {smoothing}: 0 to below 1",
-    )
-
-
-def _check_optim(optim: ConfigDict) -> None:
-    _choice("config.optim.name", optim.name, ("sgd", "adamw"))
-    _choice("config.optim.schedule", optim.schedule, ("step", "cosine", "constant"))
-    _require(optim.lr > 0, f"config.optim.lr is {optim.lr}: above 0")
-    _require(
-        0 <= optim.momentum < 1,
-        f"config.optim.momentum is {optim.momentum}: 0 to below 1",
-    )
-    for key in ("weight_decay", "step_factor"):
-        _at_least(0, f"config.optim.{key}", optim[key])
-    _require(
-        0 <= optim.ema_decay < 1,
-        f"config.optim.ema_decay is {optim.ema_decay}: 0 (off) to below 1",
-    )
-    _share("config.optim.warmup", optim.warmup)
-    for share in optim.step_at:
-        _share("config.optim.step_at", share)
-
-
-def _require(ok: bool, message: str) -> None:
-    if not ok:
-        raise ValueError(message)
-
-
-def _check_numbers(config: ConfigDict) -> None:
-    """Refuses what is not a finite number where the default is one, or several."""
     defaults = config_lib.flatten(config_lib.default_config().to_dict())
     for key, value in config_lib.flatten(config.to_dict()).items():
-        usual = defaults.get(key)
-        several = isinstance(usual, tuple)
-        if not several and (isinstance(usual, bool | str) or usual is None):
-            continue
-        numbers = value if several and isinstance(value, tuple | list) else (value,)
-        for number in numbers:
-            _require(
-                isinstance(number, int | float) and math.isfinite(number),
-                f"config.{key} is {value!r}: "
-                + ("numbers, such as '(0.8, 1.0)'" if several else "a finite number"),
+        _check_field(key, value, defaults.get(key))
+    _check_length(config)
+    _check_sizes(config, n_devices)
+    _check_ordered("augment.crop_scale", config, most=1)
+    _check_ordered("augment.crop_ratio", config)
+    _check_jigsaw(config)
+    _check_diversify(config)
+    try:
+        parse_background(background_of(config.data))
+    except ValueError as error:
+        raise ValueError(f"--config.data.{error}") from error
+
+
+def _refuse(key: str, value: Any, allowed: str) -> None:
+    shown = f"'{value}'" if isinstance(value, tuple | list) else value
+    raise ValueError(f"--config.{key}={shown}: {allowed}")
+
+
+def _check_field(key: str, value: Any, default: Any) -> None:
+    """Checks one field by itself: numbers are finite, in range, as many as asked."""
+    if key in _CHOICES and value not in _CHOICES[key]:
+        _refuse(key, value, f"use {' | '.join(_CHOICES[key])}")
+    is_loss = key.startswith("losses.")  # of a loss of one's own, without a default
+    if isinstance(default, bool | str) or (default is None and not is_loss):
+        return
+    several = isinstance(default, tuple)
+    numbers = value if several and isinstance(value, tuple | list) else (value,)
+    counts = _COUNTS.get(key)
+    if counts and not (isinstance(value, tuple | list) and len(value) in counts):
+        allowed = " or ".join(str(count) for count in counts)
+        _refuse(key, value, f"use {allowed} numbers, such as {_EXAMPLES[counts[-1]]}")
+    for number in numbers:
+        if not isinstance(number, int | float) or not math.isfinite(number):
+            kind = f"numbers, such as {_EXAMPLES[2]}" if several else "a finite number"
+            _refuse(key, value, f"use {kind}")
+        least, most = _RANGES.get(key, _LEAST_0 if is_loss else _ANY)
+        if not least <= number <= most:
+            _refuse(key, value, _words(least, most))
+
+
+def _words(least: float, most: float) -> str:
+    """Returns a range in words."""
+    if (least, most) == _ABOVE_0:
+        return "must be above 0"
+    if (least, most) == _BELOW_1:
+        return "use 0 to below 1"
+    if most == math.inf:
+        return f"use {least} or more"
+    return f"use {least} to {most}"
+
+
+def _check_length(config: ConfigDict) -> None:
+    if (config.epochs > 0) == (config.steps > 0):
+        _refuse(
+            "epochs",
+            config.epochs,
+            f"with --config.steps={config.steps}: set exactly one of the two above 0",
+        )
+
+
+def _check_sizes(config: ConfigDict, n_devices: int) -> None:
+    grid, size = config.jigsaw.grid, config.data.image_size
+    if size <= 0 or size % grid:
+        near = f"{max(size // grid, 1) * grid} or {(size // grid + 1) * grid}"
+        _refuse(
+            "data.image_size",
+            size,
+            f"--config.jigsaw.grid={grid} must divide it: use {near}",
+        )
+    for key in ("data", "eval"):
+        size = config[key].batch_size
+        if size <= 0 or size % n_devices:
+            _refuse(
+                f"{key}.batch_size",
+                size,
+                f"use a multiple of {n_devices}, the number of devices",
             )
 
 
-def _at_least(least: int, key: str, value: float) -> None:
-    _require(value >= least, f"{key} is {value}: {least} or more allowed")
+def _check_ordered(key: str, config: ConfigDict, most: float = math.inf) -> None:
+    room, field = key.split(".")
+    low, high = values = config[room][field]
+    if not 0 < low <= high <= most:
+        limit = "" if most == math.inf else f" <= {most}"
+        _refuse(key, values, f"use 0 < smallest <= largest{limit}")
 
 
-def _choice(key: str, value: str, allowed: tuple[str, ...]) -> None:
-    _require(value in allowed, f"{key} is {value!r}: {' | '.join(allowed)} allowed")
+def _check_jigsaw(config: ConfigDict) -> None:
+    jigsaw = config.jigsaw
+    most = min(math.factorial(jigsaw.grid**2) - 1, _MOST_PERMUTATIONS)
+    if not 1 <= jigsaw.n_permutations <= most:
+        _refuse(
+            "jigsaw.n_permutations",
+            jigsaw.n_permutations,
+            f"use 1 to {most} for {jigsaw.grid} x {jigsaw.grid} tiles",
+        )
+    if jigsaw.all_permutations and jigsaw.answer != "positions":
+        _refuse(
+            "jigsaw.all_permutations",
+            True,
+            "the head names an order of a set: set "
+            "--config.jigsaw.answer=positions too",
+        )
 
 
-def _share(key: str, value: float) -> None:
-    _require(0 <= value <= 1, f"{key} is {value}: 0 to 1 allowed")
-
-
-def _pair(key: str, value) -> tuple[float, float]:
-    _require(
-        isinstance(value, tuple | list) and len(value) == 2,
-        f"{key} is {value!r}: two numbers, such as --{key}='(0.8, 1.0)'",
-    )
-    return value
+def _check_diversify(config: ConfigDict) -> None:
+    diversify, losses = config.diversify, config.losses
+    for end in (0, -1):
+        if diversify.weakest[end] > diversify.strongest[end]:
+            _refuse(
+                "diversify.weakest",
+                diversify.weakest,
+                "must not be above "
+                f"--config.diversify.strongest='{diversify.strongest}'",
+            )
+    of_tiles = any(diversify.per_tile) and not diversify.enlarge_tiles
+    size = config.data.image_size
+    stylized_px = size // (config.jigsaw.grid if of_tiles else 1)
+    if "adain" in config_lib.listed(diversify.name) and stylized_px < _LEAST_ADAIN_PX:
+        ways = " or set --config.diversify.enlarge_tiles" if of_tiles else ""
+        _refuse(
+            "data.image_size",
+            size,
+            f"AdaIN gets {stylized_px} px"
+            f"{' tiles' if of_tiles else ''} and needs {_LEAST_ADAIN_PX} or more: use "
+            f"larger images{ways}",
+        )
+    of_styles = config.dann.domains == "style"
+    for name in ("consistency", *(("domain",) if of_styles else ())):
+        if losses[name] > 0 and not diversify.name:
+            _refuse(
+                f"losses.{name}",
+                losses[name],
+                "it needs images in changed styles: set --config.diversify.name",
+            )
