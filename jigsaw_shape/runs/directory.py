@@ -1,8 +1,4 @@
-"""A run's directory: whose it is, and what a reader needs to repeat the run.
-
-`config.json` is the configuration; `run.json` has the circumstances of each start, the
-first and every continuation.
-"""
+"""A run's directory: `config.json`, its configuration, and `run.json`, its starts."""
 
 import contextlib
 import json
@@ -20,35 +16,34 @@ from jigsaw_shape.system.lock import lock
 
 # What `knowledge` returns.
 KNOWLEDGE = ("dataset", "target", "sources", "selection", "after")
+_WAY_OUT = "choose another --workdir, or delete the directory"
 
 
 @contextlib.contextmanager
 def claim(
     config: ConfigDict, digests: Mapping[str, str], init: Mapping[str, Any]
 ) -> Iterator[pathlib.Path]:
-    """Yields the run's directory, new or of a run with this same configuration.
-
-    While it is claimed no other run can write into it.
+    """Yields the run's directory, new or to be continued, locked until the end.
 
     Args:
       config: The run's.
-      digests: Of what the run reads, by name, such as `images`; a continued run must
-        have begun with the same.
+      digests: Of what the run reads, by name, such as `images`; those of a continued
+        run must be the same as at its first start.
       init: See `initial_weights.knowledge`.
 
     Raises:
-      ValueError: It holds a run of another configuration or on other images, or
-        another process is at it.
+      ValueError: It holds a run of another configuration or other images, or another
+        process has locked it.
     """
     directory = config_lib.workdir(config)
-    if jax.process_index() > 0:  # the first process answers for all
+    if jax.process_index() > 0:  # the first process checks and writes for all
         yield directory
         return
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise ValueError(
-            f"{directory} is a file, or below one: --workdir names a folder"
+            f"{directory} is a file, or inside of one: --workdir names a folder"
         ) from error
     with contextlib.ExitStack() as stack:
         try:
@@ -63,10 +58,10 @@ def claim(
 
 
 def read_config(directory: pathlib.Path) -> ConfigDict:
-    """Returns a run's configuration; fields it was stored without are the defaults.
+    """Returns a run's configuration; fields that it lacks have their defaults.
 
     Raises:
-      ValueError: The directory is no run's.
+      ValueError: The directory is not a run's.
     """
     path = directory / "config.json"
     if not path.is_file():
@@ -96,9 +91,9 @@ def knowledge(
 ) -> dict[str, Any]:
     """Returns what a run's weights have seen, in JSON's types.
 
-    The data set, the target and the sources, as the configuration has them; the rule
-    that selects; and `after`, the same of the weights that the run started from where
-    those were another run's.
+    `dataset`, `target` and `sources` of its configuration; `selection`, the rule that
+    picks the weights; and `after`, the same of the run that its first weights are from,
+    if any.
 
     Args:
       directory: The run's.
@@ -117,7 +112,7 @@ def knowledge(
 
 
 def read_images(directory: pathlib.Path) -> str:
-    """Returns the digest of the images that a run began with; "" if that is unknown."""
+    """Returns the digest of the images at a run's first start; "" if unknown."""
     return _first_start(directory).get("images", "")
 
 
@@ -129,9 +124,7 @@ def read_evaluations(directory: pathlib.Path) -> list[dict]:
     """
     evaluations = [row for row in rows.read(directory) if row["kind"] == "eval"]
     if not evaluations:
-        raise ValueError(
-            f"{directory} has no evaluation yet, so nothing to select from"
-        )
+        raise ValueError(f"{directory} has no evaluation yet: nothing to select from")
     return evaluations
 
 
@@ -140,7 +133,7 @@ def _first_start(directory: pathlib.Path) -> dict:
 
 
 def _read_starts(directory: pathlib.Path) -> list[dict]:
-    """Returns the circumstances of a run's starts; none of what has not begun.
+    """Returns the circumstances of a run's starts; [] of a new run.
 
     Raises:
       ValueError: They cannot be read.
@@ -152,8 +145,7 @@ def _read_starts(directory: pathlib.Path) -> list[dict]:
         return list(json.loads(path.read_text())["starts"])
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f"{path} does not say how the run began ({error}): choose another "
-            "--workdir, or delete the run's directory"
+            f"{path} does not say how the run began ({error}): {_WAY_OUT}"
         ) from error
 
 
@@ -165,45 +157,39 @@ def _record_start(
 ) -> None:
     """Adds this start to `run.json`; refuses one that does not continue the first."""
     stored, facts = directory / "config.json", directory / "run.json"
-    start = logbook.circumstances() | dict(digests)
-    start |= {"init": dict(init)} if init else {}
     starts = _read_starts(directory)
     if not stored.exists() and _has_begun(directory):
-        raise ValueError(
-            f"{directory} holds a run without its config.json, so nothing says which: "
-            "choose another --workdir, or delete the directory"
-        )
+        raise ValueError(f"{directory} holds a run without its config.json: {_WAY_OUT}")
     _refuse_gap(directory)
     if stored.exists():
         changes = fingerprint.differences(stored.read_text(), config)
         if changes:
             raise ValueError(
                 f"{directory} holds a run of another configuration "
-                f"({'; '.join(changes)}): choose another --workdir, or delete the "
-                "directory"
+                f"({'; '.join(changes)}): {_WAY_OUT}"
             )
         for name, digest in digests.items():
             if starts and starts[0][name] != digest:
                 raise ValueError(
-                    f"{directory} holds a run with other {name} than there are now "
-                    f"(digest {starts[0][name]}, now {digest}): choose another "
-                    "--workdir"
+                    f"{directory} holds a run with other {name} (digest "
+                    f"{starts[0][name]}, now {digest}): {_WAY_OUT}"
                 )
-    whole_files.write_text(
-        facts, json.dumps({"starts": [*starts, start]}, indent=2) + "\n"
-    )
+    start = logbook.circumstances() | dict(digests)
+    start |= {"init": dict(init)} if init else {}
+    document = json.dumps({"starts": [*starts, start]}, indent=2)
+    whole_files.write_text(facts, document + "\n")
     whole_files.write_text(stored, fingerprint.to_json(config))
 
 
 def _refuse_gap(directory: pathlib.Path) -> None:
-    """Refuses a run whose rows end before its latest checkpoint: some are lost."""
+    """Refuses a run that has lost the rows before its latest checkpoint."""
     saved = max(stored_weights.steps_in(directory / "checkpoints"), default=0)
     last = max((row["step"] for row in rows.read(directory)), default=0)
     if last < saved:
         raise ValueError(
             f"{directory} has a checkpoint of step {saved}, and {rows.FILE_NAME} ends "
-            f"at step {last}: without the evaluations before it nothing can be "
-            "selected. Choose another --workdir, or delete the directory"
+            f"at step {last}: evaluations are lost, so nothing can be selected: "
+            f"{_WAY_OUT}"
         )
 
 

@@ -1,7 +1,7 @@
 """Which runs are the same: what a configuration has in common with a stored one.
 
-A run's directory stores its configuration. It may be continued by the same one, and
-averaged with runs that differ in seed alone; here is what "same" means.
+A run may be continued with the configuration that it stores, and averaged with runs
+that differ in seed and target alone. This file says what counts as the same.
 """
 
 import hashlib
@@ -11,11 +11,11 @@ from ml_collections import ConfigDict
 
 from jigsaw_shape.config import default_config, flatten
 
-# Fields that may differ between the start of a run and its continuation: none of them
-# changes a parameter. (That the images are the same is checked apart.)
+# Fields that a continued run may change: they change no parameter. (Whether the images
+# are the same is checked by their digest.)
 FREE_FIELDS = ("workdir", "data.source_dir", "data.data_dir", "data.cache", "log")
 
-# To be raised where a default changes: digests hold only what is not the default.
+# Raise it when a default changes: digests hold only what is not the default.
 DEFAULTS_VERSION = 1
 _ABSENT = object()
 
@@ -55,9 +55,9 @@ def _with_tuples(stored: object) -> object:
 def differences(stored: str, config: ConfigDict) -> list[str]:
     """Returns the fields in which a run's stored JSON and `config` differ.
 
-    Fields of `FREE_FIELDS` are left out, and so is a field that the stored run is too
-    old to have, where its value now is the default: new fields begin at what was done
-    before there was a choice. Each item reads `key: stored -> now`.
+    Without `FREE_FIELDS`, and without fields that the stored run is too old to have if
+    they are at their defaults, which change nothing. An item reads
+    `key: stored -> now`.
     """
     before, now = flatten(json.loads(stored)), flatten(json.loads(to_json(config)))
     defaults = _defaults()
@@ -77,9 +77,8 @@ def differences(stored: str, config: ConfigDict) -> list[str]:
 def fields(stored: str) -> dict:
     """Returns what runs of one method on one protocol have in common, as flat fields.
 
-    Everything that is not the default, and the data set's name: a field that is added
-    later, at a default that changes nothing, is not among it. Without the seed, the
-    target and the fields of `FREE_FIELDS`.
+    The data set's name and every field that is not at its default, so that fields added
+    later do not change it. Without the seed, the target and `FREE_FIELDS`.
 
     Args:
       stored: A configuration as `to_json` writes it.

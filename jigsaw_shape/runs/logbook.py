@@ -32,7 +32,7 @@ _VERSIONS_OF = (
 class Logbook:
     """The rows of one run, in `metrics.jsonl`, and the same numbers in TensorBoard.
 
-    See `jigsaw_shape.rows` for what a row is.
+    See `rows` for what a row is.
     """
 
     def __init__(
@@ -43,11 +43,11 @@ class Logbook:
         tensorboard: bool,
         is_writer: bool = True,
     ):
-        """Opens the logbook, dropping the rows of steps that will be taken again.
+        """Opens the logbook; rows of steps that are trained again are dropped.
 
         Args:
           directory: The run's.
-          resume_step: The step from which the run goes on, 0 for a new one.
+          resume_step: The step that the run continues from, 0 for a new run.
           tensorboard: Whether to write event files too.
           is_writer: False in all processes but one: nothing is written there.
         """
@@ -91,10 +91,10 @@ def _line(row: Mapping) -> str:
 
 
 def circumstances() -> dict:
-    """Returns what a reader needs to repeat a run: command, versions, devices, commit.
+    """Returns what is needed to repeat a run: command, versions, devices, commit.
 
-    `git` is the commit of this program with `+changes` where it has any, or None where
-    it is not a checkout.
+    `git` is this program's commit, with `+changes` if files differ from it; None
+    outside of a checkout.
     """
     devices = jax.devices()
     return {

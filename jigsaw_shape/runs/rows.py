@@ -1,10 +1,8 @@
-"""A run's rows, and model selection as pure functions over them. Imports no JAX.
+"""A run's rows, and the rules that select among them. Imports no JAX.
 
-A row is a flat JSON object, a line of the run's `metrics.jsonl`, with `kind` (`train`,
-`eval` or `result`) and `step`. Each rule picks one evaluation of a run: `last` the last
-one, `val` the one with the best accuracy on the sources' held-out images, `oracle` the
-one with the best accuracy on the target itself, an upper bound that no one has in
-practice. Ties go to the earliest step.
+A row is a line of the run's `metrics.jsonl`: a flat JSON object with `kind` (`train`,
+`eval` or `result`) and `step`. A rule of `RULES` picks one evaluation of a run; the
+earliest of equally good ones.
 """
 
 import json
@@ -24,12 +22,12 @@ SELECTED_BY = {"val": "val/accuracy", "oracle": "target/accuracy"}
 
 
 def read(run: pathlib.Path) -> list[dict]:
-    """Returns the rows of a run's directory, none where it has none yet.
+    """Returns the rows of a run's directory, [] before the first.
 
-    What a kill in the middle of the last line left is not a row.
+    A last line that a kill cut off is left out.
 
     Raises:
-      ValueError: Another line is none either; names it.
+      ValueError: Another line is damaged; names it.
     """
     path = run / FILE_NAME
     if not path.exists():
@@ -43,8 +41,8 @@ def read(run: pathlib.Path) -> list[dict]:
             if number == len(lines):
                 break
             raise ValueError(
-                f"{path}, line {number}, is no row of a run: the file is damaged; mend "
-                "it, or delete the run's directory"
+                f"{path}, line {number}: not a row of a run. The file is damaged: "
+                "repair it, or delete the run's directory"
             ) from error
     return found
 

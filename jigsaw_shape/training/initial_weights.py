@@ -9,7 +9,6 @@ from flax import traverse_util
 from ml_collections import ConfigDict
 
 from jigsaw_shape.config import listed
-from jigsaw_shape.models import ENCODERS
 from jigsaw_shape.models.build import pixels
 from jigsaw_shape.models.weights import loading
 from jigsaw_shape.models.weights.locate import RANDOM
@@ -21,13 +20,9 @@ _USUAL_RULE = "val"
 def load(config: ConfigDict) -> loading.Pretrained | None:
     """Returns the weights that `config.model.init` names, None for random ones.
 
-    Args:
-      config: The run's.
-
     Raises:
-      ValueError: An unknown encoder; or the weights cannot be found, do not fit it, or
-        know the target: a run, or a file of one, that was trained on it, or selected
-        by it, or began with such weights.
+      ValueError: An unknown encoder; or weights that cannot be found, do not fit it, or
+        know the target: trained on it, selected by it, or begun with such weights.
       OSError: A file cannot be read.
     """
     model, pretrained = config.model, None
@@ -59,14 +54,6 @@ def with_pixels(
     return config
 
 
-@dataclasses.dataclass(frozen=True)
-class _Run:
-    """A run that others start from: its settings, and the step that a rule picked."""
-
-    config: ConfigDict
-    step: int
-
-
 def _as_run(init: str) -> tuple[Path | None, str]:
     """Returns the folder of the run that `init` names, if it does, and the rule."""
     folder, at, rule = init.rpartition("@")
@@ -81,16 +68,20 @@ def _of_run(
     config: ConfigDict, folder: Path, rule: str, skip: tuple[str, ...]
 ) -> loading.Pretrained:
     init, encoder = config.model.init, config.model.encoder
-    run = _open(init, folder, rule)
-    theirs = run.config.model.encoder
-    if theirs != encoder:
+    try:
+        stored = directory.read_config(folder)
+        evaluations = directory.read_evaluations(folder)
+    except ValueError as error:
+        raise ValueError(f"config.model.init={init!r}: {error}") from error
+    if stored.model.encoder != encoder:
         raise ValueError(
-            f"config.model.init={init!r} is of {theirs!r}, not of config.model.encoder="
-            f"{encoder!r}: change one of them"
+            f"config.model.init={init!r} is of {stored.model.encoder!r}, not of "
+            f"config.model.encoder={encoder!r}: change one of them"
         )
-    facts = directory.knowledge(folder, run.config, rule)
+    facts = directory.knowledge(folder, stored, rule)
     _refuse_target(config, facts)
-    variables = stored_weights.read_variables(folder / "checkpoints", run.step)
+    step = int(rows.select(evaluations, rule)["step"])
+    variables = stored_weights.read_variables(folder / "checkpoints", step)
     arrays = {}
     for kind, tree in variables.items():
         flat = traverse_util.flatten_dict(tree.get("encoder", {}), sep="/")
@@ -98,29 +89,18 @@ def _of_run(
     head = variables["params"].get("head_classification", {})
     arrays |= {f"classifier/{name}": array for name, array in head.items()}
     expected = tuple(
-        loading.triple(
-            run.config.model[name] or getattr(ENCODERS[encoder], name),
-            f"{name} of {folder}",
-        )
-        for name in ("mean", "std")
+        loading.triple(value, f"{name} of {folder}")
+        for name, value in zip(("mean", "std"), pixels(stored), strict=True)
     )
     fitted = loading.fit(init, encoder, loading.own(arrays), expected, skip=skip)
     return dataclasses.replace(fitted, facts=facts)
 
 
-def _open(init: str, folder: Path, rule: str) -> _Run:
-    try:
-        config = directory.read_config(folder)
-        evaluations = directory.read_evaluations(folder)
-    except ValueError as error:
-        raise ValueError(f"config.model.init={init!r}: {error}") from error
-    return _Run(config, int(rows.select(evaluations, rule)["step"]))
-
-
 def knowledge(pretrained: loading.Pretrained | None) -> dict[str, Any]:
-    """Returns what a run is to remember that its first weights knew; often nothing.
+    """Returns what a run's first weights have seen, for its `run.json`.
 
-    Those of `directory.knowledge`, of weights that are a run's or exported from one.
+    `directory.knowledge` of weights that are another run's or exported from one, else
+    {}.
     """
     facts = {} if pretrained is None else pretrained.facts
     return {key: facts[key] for key in directory.KNOWLEDGE if key in facts}
@@ -129,12 +109,12 @@ def knowledge(pretrained: loading.Pretrained | None) -> dict[str, Any]:
 def _refuse_target(
     config: ConfigDict, facts: Mapping[str, Any], relation: str = "was"
 ) -> None:
-    """Refuses weights that know the target, or began with such ones.
+    """Refuses weights that have seen the target, or that began with such weights.
 
     Args:
-      config: The run's that starts from them.
-      facts: What they know, see `directory.knowledge`.
-      relation: Between the weights that were named and these.
+      config: Of the run that starts from them.
+      facts: What they have seen, see `directory.knowledge`.
+      relation: Of the weights that `config.model.init` names to these.
     """
     if facts.get("after"):
         _refuse_target(config, facts["after"], "began with weights that were")
