@@ -56,14 +56,28 @@ def default_config() -> ConfigDict:
     config.jigsaw.seed = 0  # of the permutation set
     config.jigsaw.bias_whole_image = 1.0  # probability that an image stays whole
     config.jigsaw.classify_shuffled = True  # shuffled images count in the class loss
+    config.jigsaw.view = "instead"  # instead: an image is whole or a puzzle | beside:
+    #   every image is whole, and a share 1 - bias_whole_image also comes as a puzzle
+    config.jigsaw.head = "pooled"  # reads: pooled features | spatial: the last map
+    config.jigsaw.hidden = 256  # width of the spatial head's hidden layer; 0: none
+    config.jigsaw.answer = "order"  # which of the K + 1 orders | positions: which tile
+    #   stands at each place
+    config.jigsaw.all_permutations = False  # train on every permutation of the tiles,
+    #   not on the set of K; needs answer=positions
+    # Shortcuts that a puzzle can be solved by without seeing its object; puzzles alone.
+    config.jigsaw.gap = (0.0,)  # share of a tile's side cut off, at a random place ...
+    config.jigsaw.normalize_tiles = False  # give every tile the same mean and contrast
 
     config.diversify = ConfigDict()  # changes style, keeps shape
-    config.diversify.name = ""  # "": none; adain | fourier | randconv | colour, or
-    #   several, "fourier,randconv", of which an image gets one
+    config.diversify.name = ""  # "": none; adain | fourier | randconv | colour | edges,
+    #   or several, "fourier,randconv", of which an image gets one
     # One number, or two: at the first step and at the last, linear in between.
     config.diversify.p_ordered = (0.0,)  # probability for an ordered image ...
     config.diversify.p_shuffled = (0.0,)  # ... and for a shuffled one
     config.diversify.per_tile = (0.0,)  # share of the latter with a style for each tile
+    config.diversify.mix_tiles = (
+        False  # those draw one of `name`, or none, for each tile
+    )
     config.diversify.weakest = (0.0,)  # strength, drawn uniformly between these: 0 to 1
     config.diversify.strongest = (1.0,)
     config.diversify.external = (0.0,)  # share of styles from `styles`; the others are

@@ -125,6 +125,31 @@ def shape(config: ConfigDict) -> None:
     config.losses.consistency = 1.0
 
 
+def puzzle(config: ConfigDict) -> None:
+    """Classifies every image and solves it as a puzzle beside that.
+
+    This project's own: the head reads the last map, where the tiles still have places
+    (JiGen's reads pooled features), and no image is taken from the class loss.
+    """
+    erm(config)
+    config.losses.jigsaw = 1.0
+    config.jigsaw.view = "beside"
+    config.jigsaw.bias_whole_image = 0.0
+    config.jigsaw.head = "spatial"
+
+
+def styled_puzzle(config: ConfigDict) -> None:
+    """`shape`, and beside it a puzzle of which every tile wears a style of its own."""
+    puzzle(config)
+    jigsaw = config.jigsaw.copy_and_resolve_references()
+    weight = config.losses.jigsaw
+    shape(config)
+    config.losses.jigsaw = weight
+    config.jigsaw.update(jigsaw)
+    config.diversify.p_shuffled = (1.0,)
+    config.diversify.per_tile = (1.0,)
+
+
 def style_only(config: ConfigDict) -> None:
     """Ablates `ddec`: no puzzle. As many images are stylized, whole and in order."""
     ddec(config)
@@ -164,6 +189,8 @@ PRESETS: dict[str, Callable[[ConfigDict], None]] = {
     "dann": dann,
     "dann_style": dann_style,
     "shape": shape,
+    "puzzle": puzzle,
+    "styled_puzzle": styled_puzzle,
     "style_only": style_only,
     "whole_only": whole_only,
     "tile_only": tile_only,

@@ -65,7 +65,7 @@ def preview_figure(
 
     def view(**changes):
         changed = config.copy_and_resolve_references()
-        changed.update_from_flattened_dict(changes)
+        changed.update_from_flattened_dict({"jigsaw.view": "instead", **changes})
         return jax.jit(make_view(changed, permutations))(
             jax.random.fold_in(learner_lib.step_rng(config), 0),
             progress,
@@ -76,11 +76,14 @@ def preview_figure(
         )
 
     plain = {"diversify.name": "", "augment.tile_grayscale": 0.0}
-    augmented, _, _ = view(**plain, **{"jigsaw.bias_whole_image": 1.0})
+    augmented = view(**plain, **{"jigsaw.bias_whole_image": 1.0}).images
     puzzles = []
     if config.jigsaw.bias_whole_image < 1:
-        shuffled, orders, _ = view(**{"jigsaw.bias_whole_image": 0.0})
-        puzzles = [("shuffled", shuffled, [f"order {int(order)}" for order in orders])]
+        seen = view(**{"jigsaw.bias_whole_image": 0.0})
+        titles = [f"order {int(order)}" for order in seen.orders]
+        if config.jigsaw.all_permutations:
+            titles = [" ".join(map(str, row)) for row in np.asarray(seen.permutations)]
+        puzzles = [("shuffled", seen.images, titles)]
     untitled = [""] * _N_COLUMNS
 
     def names(indices):

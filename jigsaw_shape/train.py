@@ -18,6 +18,7 @@ from absl import flags
 from clu import parameter_overview
 
 from jigsaw_shape import checks
+from jigsaw_shape.data import shared_classes
 from jigsaw_shape.preview import preview_figure
 from jigsaw_shape.reports import figures, run_tables
 from jigsaw_shape.reports.table import print_table
@@ -77,6 +78,9 @@ def main(argv: list[str]) -> int:
             f"{len(splits.target)} of {config.data.target}, held out",
             soft_wrap=True,
         )
+        note = shared_classes.untaught_note(dataset, splits)
+        if note:
+            console.print(f"{note}; target/shared_accuracy leaves them out")
         with command_line.refusals("train"):  # an image may be damaged
             store, cue_conflict = learner_lib.open_images(config, dataset)
         console.print(f"images are kept in {_CACHES[store.cache]}")

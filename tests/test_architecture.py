@@ -17,7 +17,7 @@ ROOMS = {
     "checks": {"config", "data"},
     "presets": set(),
     "system": {"system"},
-    "pixels": set(),
+    "pixels": {"pixels"},
     "measures": {"measures"},
     "models": {"models", "system"},
     "data": {"data", "system"},

@@ -72,7 +72,7 @@ def test_config_loads_and_builds_its_batch(path, tmp_path):
     batch = store.batch(order[:4])
     view = jax.jit(learner.view)
     styling, _ = learner_lib.load_styling(config, dataset, splits)
-    images, orders, _ = view(
+    seen = view(
         jax.random.key(0),
         0.5,
         np.arange(4),
@@ -80,6 +80,7 @@ def test_config_loads_and_builds_its_batch(path, tmp_path):
         batch["domain"],
         styling,
     )
+    images, orders = seen.images, seen.orders
     size = config.data.image_size
     assert images.shape == (4, size, size, 3)
     assert 0 <= float(images.min()) <= float(images.max()) <= 1

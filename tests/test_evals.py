@@ -9,10 +9,12 @@ from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.image_store import ImageStore
 from jigsaw_shape.data.splits import split
 from jigsaw_shape.measures.shape_bias import shape_bias
+from jigsaw_shape.pixels import puzzle
 from jigsaw_shape.training import predict
 from jigsaw_shape.training.evaluation import evaluate_run
 
 N_CLASSES, N_ORDERS = 3, 5
+PERMUTATIONS = puzzle.permutation_set(2, N_ORDERS - 1, 0)
 
 
 def test_shape_bias_pools_over_images_and_leaves_out_agreeing_ones():
@@ -83,7 +85,9 @@ class _Oracle:
         }
 
 
-def _evaluate(predict_fn, dataset, n_orders=N_ORDERS, cue_conflict=None, batch_size=7):
+def _evaluate(
+    predict_fn, dataset, permutations=PERMUTATIONS, cue_conflict=None, batch_size=7
+):
     splits = split(dataset, target="z")
     store = ImageStore(dataset, cache="none", stored_px=2)
     conflict = cue_conflict and ImageStore(cue_conflict, cache="none", stored_px=2)
@@ -92,7 +96,7 @@ def _evaluate(predict_fn, dataset, n_orders=N_ORDERS, cue_conflict=None, batch_s
         store,
         splits,
         batch_size=batch_size,
-        n_orders=n_orders,
+        permutations=permutations,
         cue_conflict=conflict,
     )
     return splits, dict(measures)
@@ -101,7 +105,7 @@ def _evaluate(predict_fn, dataset, n_orders=N_ORDERS, cue_conflict=None, batch_s
 @pytest.mark.parametrize("batch_size", [1, 7, 30, 64])
 def test_every_image_is_seen_once_and_counted_once(batch_size):
     oracle = _Oracle(wrong=[60, 61])
-    splits, measures = _evaluate(oracle, _dataset(), 0, batch_size=batch_size)
+    splits, measures = _evaluate(oracle, _dataset(), None, batch_size=batch_size)
     expected = [*splits.val.tolist(), *splits.target.tolist()]
     assert sorted(n for n, _ in oracle.seen) == sorted(expected)
     assert measures["val/accuracy"] == 1
@@ -128,6 +132,9 @@ def test_a_head_that_always_says_ordered_does_not_look_good():
     assert solved["puzzle/shuffled_accuracy"] == 1
     assert lazy["puzzle/shuffled_accuracy"] == 0
     assert lazy["puzzle/ordered_accuracy"] == 1
+    assert solved["puzzle/placed_tiles"] == 1
+    # A tile that happens to be at home is placed rightly by "ordered" too.
+    assert lazy["puzzle/placed_tiles"] < 0.5
 
 
 def test_the_puzzle_is_the_same_at_every_evaluation():

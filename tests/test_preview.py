@@ -14,6 +14,7 @@ from jigsaw_shape.training import learner as learner_lib
         ("erm", ["stored", "augmented", "held out"]),
         ("jigen", ["stored", "augmented", "shuffled", "held out"]),
         ("fourier", ["stored", "augmented", "style", "stylized", "held out"]),
+        ("puzzle", ["stored", "augmented", "shuffled", "held out"]),
         ("randconv", ["stored", "augmented", "stylized", "held out"]),
     ],
 )

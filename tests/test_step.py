@@ -111,7 +111,7 @@ def _reference_step(config, view, variables, batch, step, make_edit=None):
         return jnp.concatenate(parts)
 
     step_rng = jax.random.fold_in(learner.step_rng(config), step)
-    images, orders, _ = view(
+    seen = view(
         step_rng,
         step / (N_STEPS - 1),
         jnp.arange(N),
@@ -119,6 +119,7 @@ def _reference_step(config, view, variables, batch, step, make_edit=None):
         batch["domain"],
         Styling(),
     )
+    images, orders = seen.images, seen.orders
 
     def loss_fn(params):
         outputs, changed = _model(None).apply(
@@ -200,9 +201,10 @@ def test_pairs_and_a_reversed_head_are_the_same_on_four_devices(domains):
         }
     )
     n_domains = 3
-    heads = make_heads(config, Sizes(N_CLASSES, 31, n_domains))
+    permutations = puzzle.permutation_set(3, 30, 0)
+    heads = make_heads(config, Sizes(N_CLASSES, permutations, n_domains))
     heads["domain"] = dataclasses.replace(heads["domain"], hidden=(6,))
-    view = make_view(config, puzzle.permutation_set(3, 30, 0), both_styles=True)
+    view = make_view(config, permutations, both_styles=True)
 
     def model(norm_axis):
         return Multitask(TinyEncoder(norm_axis), heads, (0.5,) * 3, (0.2,) * 3)

@@ -1,5 +1,6 @@
 """Networks of this project, compiled to answer images on every device at once."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -7,7 +8,7 @@ import numpy as np
 
 from jigsaw_shape.classifiers.classifier import Classifier
 from jigsaw_shape.models.network import Network
-from jigsaw_shape.pixels import augment, puzzle
+from jigsaw_shape.pixels import augment, shortcuts
 from jigsaw_shape.system import devices
 
 
@@ -18,6 +19,7 @@ def of_network(
     batch_size: int,
     permutations: np.ndarray | None = None,
     grid: int = 0,
+    close_shortcuts: Callable[[jax.Array], jax.Array] | None = None,
     **fields: Any,
 ) -> Classifier:
     """Returns the classifier of a network.
@@ -28,6 +30,8 @@ def of_network(
       batch_size: Images a call; rounded up to a multiple of the devices.
       permutations: Of a jigsaw head; None without one.
       grid: Its tiles a side.
+      close_shortcuts: Changes the tiles [B, T, h, w, 3] of shuffled images, as in its
+        training (`pixels.shortcuts.at_evaluation`).
       **fields: More fields of `Classifier`.
     """
     n_devices = jax.device_count()
@@ -38,9 +42,9 @@ def of_network(
     def answer(variables, images, orders=None):
         images = augment.resize(images, network.size_px)
         if orders is not None:
-            tiles = puzzle.cut_tiles(images, grid)
-            tiles = puzzle.shuffle_tiles(tiles, orders, permutations)
-            images = puzzle.join_tiles(tiles)
+            images = shortcuts.as_puzzles(
+                images, grid, orders, permutations, close_shortcuts
+            )
         return network.module.apply(variables, images, train=False)
 
     def predict(images, orders=None):

@@ -9,8 +9,9 @@ from jigsaw_shape.classifiers.classifier import Classifier
 from jigsaw_shape.classifiers.of_network import of_network
 from jigsaw_shape.data.decoding import background_of
 from jigsaw_shape.models.build import build_model, stored_heads
+from jigsaw_shape.models.multitask import jigsaw_head
 from jigsaw_shape.models.network import Network
-from jigsaw_shape.pixels import puzzle
+from jigsaw_shape.pixels import puzzle, shortcuts
 from jigsaw_shape.runs import directory as directory_lib
 from jigsaw_shape.runs import rows, stored_weights
 
@@ -41,9 +42,15 @@ def open_run(
         variables = stored_weights.read_variables(directory / "checkpoints", step)
     except ValueError as error:
         raise ValueError(f"{selection}: {error}") from error
+    heads, permutations = stored_heads(variables["params"]), None
+    if "jigsaw" in heads:
+        permutations = puzzle.permutation_set(
+            config.jigsaw.grid, config.jigsaw.n_permutations, config.jigsaw.seed
+        )
+        heads["jigsaw"] = jigsaw_head(config.jigsaw, permutations)
     network = Network(
         encoder=config.model.encoder,
-        module=build_model(config, stored_heads(variables["params"])),
+        module=build_model(config, heads),
         variables=variables,
         classes=tuple(
             key.removeprefix(_CLASS) for key in chosen if key.startswith(_CLASS)
@@ -52,17 +59,13 @@ def open_run(
         input_px=config.data.stored_px,
     )
     _refuse_misfits(directory, network)
-    has_puzzle = "jigsaw" in network.module.heads
     return of_network(
         network,
         name=name,
         batch_size=batch_size,
-        permutations=puzzle.permutation_set(
-            config.jigsaw.grid, config.jigsaw.n_permutations, config.jigsaw.seed
-        )
-        if has_puzzle
-        else None,
-        grid=config.jigsaw.grid if has_puzzle else 0,
+        permutations=permutations,
+        grid=0 if permutations is None else config.jigsaw.grid,
+        close_shortcuts=shortcuts.at_evaluation(config.jigsaw),
         config=config,
         background=background_of(config.data),
         about={

@@ -22,6 +22,7 @@ import jax
 
 from jigsaw_shape.diversify import adain
 from jigsaw_shape.diversify.colour import match_colour
+from jigsaw_shape.diversify.edges import draw_edges
 from jigsaw_shape.diversify.fourier import mix_amplitude
 from jigsaw_shape.diversify.mixstyle import mix_style
 from jigsaw_shape.diversify.randconv import convolve_randomly
@@ -44,8 +45,9 @@ DIVERSIFIERS: dict[str, Callable[..., jax.Array]] = {
     "fourier": mix_amplitude,
     "randconv": convolve_randomly,
     "colour": match_colour,
+    "edges": draw_edges,
 }
-WITHOUT_STYLES = frozenset({"randconv"})  # do not look at their styles
+WITHOUT_STYLES = frozenset({"randconv", "edges"})  # do not look at their styles
 WITH_PAIR = frozenset({"adain"})  # take a stylizer's networks before the four
 
 

@@ -59,7 +59,10 @@ def make_schedule(
     target image is in a batch, so none can be a style. Of the shuffled images that are
     diversified a share `per_tile` has a style of its own for each tile: the tile in the
     same place of the style, or, with `enlarge_tiles`, the whole style on the tile
-    enlarged to the image's size and reduced again, as in the paper's code.
+    enlarged to the image's size and reduced again, as in the paper's code. With
+    `mix_tiles` each of these tiles draws its own diversifier, or none, so that tiles of
+    one object are of several kinds (Pang et al., Solving mixed-modal jigsaw puzzle for
+    fine-grained sketch-based image retrieval, CVPR 2020).
 
     Whether, how strongly, in which external style and by which random numbers an image
     changes depends on its own key in `rngs`; its partners depend on `shard_rng`, one
@@ -133,6 +136,11 @@ def make_schedule(
             return _resize(stylized, (len(i), *flat.shape[1:]))
 
         which = jnp.repeat(which, n_tiles)
+        if settings.mix_tiles:  # the last number stands for none
+            which_rngs = jax.vmap(jax.random.fold_in, (0, None))(tile_keys[:, 0], 1)
+            which = jax.vmap(
+                lambda rng: jax.random.randint(rng, (), 0, len(changes) + 1)
+            )(which_rngs)
         flat = _each_by_one(changes, which, stylize_tiles, each, flat, share_tiled)
         return puzzle.join_tiles(flat.reshape(tiles.shape))
 

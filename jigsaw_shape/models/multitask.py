@@ -5,8 +5,12 @@ from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
+from ml_collections import ConfigDict
 
+from jigsaw_shape.models import assignment
+from jigsaw_shape.models.pooling import average_to
 from jigsaw_shape.models.stages import Edit
 
 
@@ -15,14 +19,39 @@ class Head:
     """What stands on the features.
 
     Attributes:
-      n_classes: Logits out.
+      n_classes: Scores out.
       hidden: Widths of layers with ReLU before the last one; none for a linear head.
       reverse: Whether the encoder gets the head's gradient reversed.
+      grid: Above 0, it reads the encoder's last map, averaged to `grid` x `grid` cells
+        that are concatenated, instead of the pooled features.
+      permutations: If any, the head says which tile stands at each of T places, of
+        T * T scores, and judges these K + 1 permutations by that.
     """
 
     n_classes: int
     hidden: tuple[int, ...] = ()
     reverse: bool = False
+    grid: int = 0
+    permutations: tuple[tuple[int, ...], ...] = ()
+
+
+def jigsaw_head(jigsaw: ConfigDict, permutations: np.ndarray) -> Head:
+    """Returns the head that solves the puzzle.
+
+    Pooled and linear it is JiGen's (Carlucci et al., CVPR 2019). Spatial it keeps where
+    things are: the last map's cells stand for the places of the tiles.
+
+    Args:
+      jigsaw: `config.jigsaw`.
+      permutations: int32 [K + 1, T].
+    """
+    spatial = jigsaw.head == "spatial"
+    hidden = (jigsaw.hidden,) if spatial and jigsaw.hidden else ()
+    grid = jigsaw.grid if spatial else 0
+    if jigsaw.answer == "order":
+        return Head(len(permutations), hidden, grid=grid)
+    rows = tuple(tuple(map(int, row)) for row in permutations)
+    return Head(len(rows[0]) ** 2, hidden, grid=grid, permutations=rows)
 
 
 class Multitask(nn.Module):
@@ -51,6 +80,9 @@ class Multitask(nn.Module):
     ) -> dict[str, jax.Array]:
         """Returns `features` [B, F] and each head's logits [B, n], all float32.
 
+        A head `NAME` that places tiles also returns `NAME_positions`, float32
+        [B, T, T]: the log probability that place t shows the original tile u.
+
         Args:
           images: float32 [B, H, W, 3], RGB in [0, 1].
           train: Whether BatchNorm uses and updates the batch's statistics.
@@ -59,14 +91,39 @@ class Multitask(nn.Module):
           reversal: float32 [], see `reverse_gradient`, for the heads that do.
         """
         normalized = (images - jnp.asarray(self.mean)) / jnp.asarray(self.std)
-        features = self.encoder(normalized, train, edit)
+        last_map = None
+
+        def keep_map(stage, x):
+            nonlocal last_map
+            x = x if edit is None else edit(stage, x)
+            if x.ndim == 4:  # stages may end with rows [B, F]
+                last_map = x.astype(jnp.float32)
+            return x
+
+        heads = {
+            name: head if isinstance(head, Head) else Head(head)
+            for name, head in self.heads.items()
+        }
+        if any(head.grid for head in heads.values()):
+            features = self.encoder(normalized, train, keep_map)
+        else:
+            features = self.encoder(normalized, train, edit)
         outputs = {"features": features}
-        for name, head in self.heads.items():
-            head = head if isinstance(head, Head) else Head(head)
-            x = reverse_gradient(features, reversal) if head.reverse else features
+        for name, head in heads.items():
+            x = features
+            if head.grid:
+                x = average_to(last_map, head.grid).reshape(len(images), -1)
+            if head.reverse:
+                x = reverse_gradient(x, reversal)
             for i, width in enumerate(head.hidden, 1):
                 x = nn.relu(nn.Dense(width, name=f"head_{name}_hidden{i}")(x))
             outputs[name] = nn.Dense(head.n_classes, name=f"head_{name}")(x)
+            if head.permutations:
+                n_tiles = len(head.permutations[0])
+                scores = outputs[name].reshape(-1, n_tiles, n_tiles)
+                positions = assignment.sinkhorn(scores)
+                outputs[f"{name}_positions"] = positions
+                outputs[name] = assignment.order_scores(positions, head.permutations)
         return outputs
 
 

@@ -27,9 +27,9 @@ def resize(images: jax.Array, size_px: int) -> jax.Array:
     if (h, w) == (size_px, size_px):
         return _unit(images)
     whole = jnp.zeros(b)
-    rows = _resize_weights(whole, jnp.full(b, float(h)), h, size_px)
-    columns = _resize_weights(whole, jnp.full(b, float(w)), w, size_px)
-    return _resample(images, rows, columns)
+    rows = resize_weights(whole, jnp.full(b, float(h)), h, size_px)
+    columns = resize_weights(whole, jnp.full(b, float(w)), w, size_px)
+    return resample(images, rows, columns)
 
 
 def random_resized_crop_flip(
@@ -75,13 +75,13 @@ def random_resized_crop_flip(
         return top, height, left, width, jax.random.uniform(flip_rng) < flip
 
     top, height, left, width, flipped = jax.vmap(draw)(rngs)
-    rows = _resize_weights(top, height, h, size_px)
-    columns = _resize_weights(left, width, w, size_px)
+    rows = resize_weights(top, height, h, size_px)
+    columns = resize_weights(left, width, w, size_px)
     columns = jnp.where(flipped[:, None, None], columns[:, ::-1], columns)
-    return _resample(images, rows, columns)
+    return resample(images, rows, columns)
 
 
-def _resize_weights(start, length, n_in: int, n_out: int) -> jax.Array:
+def resize_weights(start, length, n_in: int, n_out: int) -> jax.Array:
     """Returns resampling matrices [B, n_out, n_in] for `[start, start + length)`."""
     scale = length / n_out
     support = jnp.maximum(scale, 1.0)[:, None, None]  # antialias when shrinking
@@ -99,7 +99,8 @@ def _unit(images) -> jax.Array:
     return images if floats else images.astype(jnp.float32) / 255
 
 
-def _resample(images, rows, columns) -> jax.Array:
+def resample(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
+    """Returns images [B, H, W, C] under resampling matrices of `resize_weights`."""
     pixels = _unit(images)
     # uint8 needs more bits than TF32 and bfloat16 matrix units keep.
     highest = jax.lax.Precision.HIGHEST

@@ -115,8 +115,18 @@ def shuffle_tiles(
       orders: int32 [B], rows of `permutations`.
       permutations: int32 [K + 1, T].
     """
-    chosen = jnp.asarray(permutations)[orders]
-    return jnp.take_along_axis(tiles, chosen[:, :, None, None, None], axis=1)
+    return permute_tiles(tiles, jnp.asarray(permutations)[orders])
+
+
+def permute_tiles(tiles: jax.Array, permutations: jax.Array) -> jax.Array:
+    """Returns `tiles` rearranged: position t of image b shows `permutations[b, t]`.
+
+    Args:
+      tiles: [B, T, ...].
+      permutations: int32 [B, T].
+    """
+    shape = permutations.shape + (1,) * (tiles.ndim - 2)
+    return jnp.take_along_axis(tiles, permutations.reshape(shape), axis=1)
 
 
 def unshuffle_tiles(
@@ -150,3 +160,8 @@ def sample_orders(rngs: jax.Array, n_orders: int, bias_whole_image: float) -> ja
 def sample_shuffles(rngs: jax.Array, n_orders: int) -> jax.Array:
     """Returns orders uniform over the shuffled ones: int32 [B] in `[1, n_orders)`."""
     return jax.vmap(lambda rng: jax.random.randint(rng, (), 1, n_orders))(rngs)
+
+
+def sample_permutations(rngs: jax.Array, n_tiles: int) -> jax.Array:
+    """Returns permutations uniform over all T! of them: int32 [B, T]."""
+    return jax.vmap(lambda rng: jax.random.permutation(rng, n_tiles))(rngs)

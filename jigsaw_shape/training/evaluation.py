@@ -4,10 +4,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from jigsaw_shape.data import shared_classes
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.image_store import ImageStore
 from jigsaw_shape.data.splits import Splits
 from jigsaw_shape.measures.shape_bias import shape_bias
+from jigsaw_shape.models.assignment import place_tiles
 from jigsaw_shape.training import predict
 
 Measure = tuple[str, float | list]
@@ -19,30 +21,35 @@ def evaluate_run(
     splits: Splits,
     *,
     batch_size: int,
-    n_orders: int,
+    permutations: np.ndarray | None = None,
+    all_permutations: bool = False,
     cue_conflict: ImageStore | None = None,
 ) -> Iterator[Measure]:
     """Yields `(name, value)` of everything that a training run reports.
 
     `val/...` is the sources' held-out part, pooled and a domain at a time; `target/...`
-    the held-out domain with its classes and confusion matrix; `puzzle/...` the jigsaw
+    the held-out domain with its classes and confusion matrix, and, where it has classes
+    that no source has, its `shared_accuracy` on the others; `puzzle/...` the jigsaw
     head on the validation images, ordered and shuffled *apart*, since a head that
-    always answers "ordered" is right on most of a mixed stream. `cue_conflict/...` is
-    the shape bias, where the data set has conflicting images.
+    always answers "ordered" is right on most of a mixed stream; `placed_tiles` is the
+    share of shuffled tiles that the answer puts back rightly. `cue_conflict/...` is the
+    shape bias, where the data set has conflicting images.
 
     Args:
       predict_fn: See `predict.make_predict_fn`.
       store: The data set's images.
       splits: Indices into it.
       batch_size: Images a call of `predict_fn`.
-      n_orders: K + 1; 0 where the model has no jigsaw head.
+      permutations: int32 [K + 1, T]; None where the model has no jigsaw head.
+      all_permutations: Whether the head may answer with every permutation, not with
+        these alone.
       cue_conflict: Images with `dataset.texture`.
     """
     dataset = store.dataset
 
     def answers(store, indices):
         # A model that is asked for shuffled images too compiles one program for both.
-        ordered = np.zeros(len(indices), np.int32) if n_orders else None
+        ordered = np.zeros(len(indices), np.int32) if permutations is not None else None
         return predict.predict_all(
             predict_fn, store, indices, batch_size=batch_size, orders=ordered
         )
@@ -50,8 +57,17 @@ def evaluate_run(
     val = answers(store, splits.val)
     decisions = val["classification"].argmax(-1)
     yield from _by_domain(dataset, splits.val, decisions)
-    if n_orders:
-        yield from _puzzle(predict_fn, store, splits.val, val, batch_size, n_orders)
+    if permutations is not None:
+        # Each image gets one fixed order, the same at every evaluation of every run.
+        orders = np.random.default_rng(0).integers(
+            1, len(permutations), len(splits.val), np.int32
+        )
+        shuffled = predict.predict_all(
+            predict_fn, store, splits.val, batch_size=batch_size, orders=orders
+        )
+        right = shuffled["classification"].argmax(-1) == dataset.label[splits.val]
+        yield from _puzzle(val, shuffled, permutations, orders, all_permutations)
+        yield "puzzle/shuffled_class_accuracy", float(right.mean())
 
     target = answers(store, splits.target)
     confusion = predict.confusion_matrix(
@@ -60,6 +76,10 @@ def evaluate_run(
         len(dataset.classes),
     )
     yield "target/accuracy", predict.accuracy(confusion)
+    taught = shared_classes.taught(dataset, splits)
+    if not taught[dataset.label[splits.target]].all():
+        shared = np.where(taught[:, None], confusion, 0)
+        yield "target/shared_accuracy", predict.accuracy(shared)
     for name, value in zip(
         dataset.classes, predict.class_accuracies(confusion), strict=True
     ):
@@ -86,20 +106,15 @@ def _by_domain(dataset: Dataset, indices, decisions) -> Iterator[Measure]:
 
 
 def _puzzle(
-    predict_fn, store, indices, ordered_outputs, batch_size, n_orders
+    ordered, shuffled, permutations, orders, all_permutations
 ) -> Iterator[Measure]:
-    # Each image gets one fixed order, the same at every evaluation of every run.
-    orders = np.random.default_rng(0).integers(1, n_orders, len(indices), np.int32)
-    shuffled = predict.predict_all(
-        predict_fn, store, indices, batch_size=batch_size, orders=orders
-    )
-    yield (
-        "puzzle/ordered_accuracy",
-        float((ordered_outputs["jigsaw"].argmax(-1) == 0).mean()),
-    )
-    yield (
-        "puzzle/shuffled_accuracy",
-        float((shuffled["jigsaw"].argmax(-1) == orders).mean()),
-    )
-    right = shuffled["classification"].argmax(-1) == store.dataset.label[indices]
-    yield "puzzle/shuffled_class_accuracy", float(right.mean())
+    def answered(outputs):
+        if all_permutations:
+            return place_tiles(outputs["jigsaw_positions"])
+        return permutations[outputs["jigsaw"].argmax(-1)]
+
+    right = answered(ordered) == permutations[0]
+    yield "puzzle/ordered_accuracy", float(right.all(-1).mean())
+    right = answered(shuffled) == permutations[orders]
+    yield "puzzle/shuffled_accuracy", float(right.all(-1).mean())
+    yield "puzzle/placed_tiles", float(right.mean())

@@ -26,7 +26,7 @@ from jigsaw_shape.models import ENCODERS, EncoderSpec
 from jigsaw_shape.models.build import build_model
 from jigsaw_shape.models.multitask import Multitask, reversal_at
 from jigsaw_shape.models.weights.loading import Pretrained
-from jigsaw_shape.pixels import puzzle
+from jigsaw_shape.pixels import puzzle, shortcuts
 from jigsaw_shape.system import devices
 from jigsaw_shape.training import step as step_lib
 from jigsaw_shape.training.losses import (
@@ -61,9 +61,9 @@ class Learner:
     reversal: Callable[[jax.Array], jax.Array] | None = None
 
     @property
-    def n_orders(self) -> int:
-        """K + 1, or 0 where no head solves the puzzle."""
-        return len(self.permutations) if "jigsaw" in self.model.heads else 0
+    def solves_puzzles(self) -> bool:
+        """Whether a head does."""
+        return "jigsaw" in self.model.heads
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +88,11 @@ def load_data(config: ConfigDict) -> tuple[Dataset, Splits]:
       ValueError: No such data, an unknown domain, the target among the sources.
     """
     dataset = sources.load_dataset(config.data)
+    if len(dataset.classes) == 1:
+        raise ValueError(
+            f"{dataset.name} has one class, {dataset.classes[0]}, so there is nothing "
+            "to tell apart: use a data set of two classes or more"
+        )
     splits = split(
         dataset,
         target=config.data.target,
@@ -219,7 +224,7 @@ def make_learner(config: ConfigDict, n_classes: int, n_domains: int = 0) -> Lear
     permutations = puzzle.permutation_set(
         config.jigsaw.grid, config.jigsaw.n_permutations, config.jigsaw.seed
     )
-    heads = make_heads(config, Sizes(n_classes, len(permutations), n_domains))
+    heads = make_heads(config, Sizes(n_classes, permutations, n_domains))
     model = build_model(config, heads, norm_axis=devices.AXIS)
     view = make_view(config, permutations, both_styles=need_both_styles(config))
     reversal = None
@@ -281,4 +286,5 @@ def make_predict(config: ConfigDict, learner: Learner):
         config.data.image_size,
         config.jigsaw.grid,
         learner.permutations,
+        shortcuts.at_evaluation(config.jigsaw),
     )

@@ -91,7 +91,8 @@ def run(
                 store,
                 splits,
                 batch_size=config.eval.batch_size,
-                n_orders=learner.n_orders,
+                permutations=learner.permutations if learner.solves_puzzles else None,
+                all_permutations=config.jigsaw.all_permutations,
                 cue_conflict=cue_conflict,
             )
         )

@@ -3,8 +3,10 @@
 A loss maps the model's outputs and the batch to values and a mask, float32 of one shape
 [n], usually one an example. The step sums both over every device before it divides, so
 that the value of a term is the mean over what counts, wherever it is. The batch holds
-`label`, `domain` and `order`, int32 [V], and `styled`, bool [V], for the V images that
-`training.view` makes of it.
+`label`, `domain` and `order`, int32 [V], `permutation`, int32 [V, T], `styled`, bool
+[V], and `for_class` and `for_puzzle`, float32 [V], for the V images that
+`training.view` makes of it; and `twin`, int32 [B], where the first B of them have a
+natural twin, the next B.
 """
 
 import dataclasses
@@ -13,10 +15,11 @@ from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from jigsaw_shape.models.multitask import Head
+from jigsaw_shape.models.multitask import Head, jigsaw_head
 
 Outputs = Mapping[str, jax.Array]
 Batch = Mapping[str, jax.Array]
@@ -41,7 +44,7 @@ def classification(config: ConfigDict) -> LossFn:
             values = (1 - smoothing) * values + smoothing * even
         ordered = batch["order"] == 0
         counts = ordered | config.jigsaw.classify_shuffled
-        return values, counts.astype(jnp.float32)
+        return values, counts.astype(jnp.float32) * batch["for_class"]
 
     return term
 
@@ -49,17 +52,34 @@ def classification(config: ConfigDict) -> LossFn:
 def jigsaw(config: ConfigDict) -> LossFn:
     """Returns the term of the jigsaw head: cross-entropy with the order (JiGen, eq. 1).
 
-    Every image counts; an unshuffled one has order 0.
+    Every image counts, an unshuffled one as order 0; or, where puzzles come beside the
+    images, every puzzle. With `config.jigsaw.answer` positions it is the cross-entropy
+    with the tile at each place, a mean over places.
     """
-    del config
 
-    def term(outputs, batch):
+    def order_term(outputs, batch):
         values = optax.softmax_cross_entropy_with_integer_labels(
             outputs["jigsaw"], batch["order"]
         )
-        return values, jnp.ones_like(values)
+        return values, batch["for_puzzle"]
 
-    return term
+    def positions_term(outputs, batch):
+        log_p = outputs["jigsaw_positions"]
+        right = jnp.take_along_axis(log_p, batch["permutation"][..., None], -1)
+        return -right[..., 0].mean(-1), batch["for_puzzle"]
+
+    return positions_term if config.jigsaw.answer == "positions" else order_term
+
+
+def jigsaw_hits(config: ConfigDict, outputs: Outputs, batch: Batch) -> jax.Array:
+    """Returns whether each puzzle is solved: bool [V].
+
+    The order is named; or each place's most probable tile is the right one.
+    """
+    if config.jigsaw.answer == "positions":
+        placed = outputs["jigsaw_positions"].argmax(-1)
+        return (placed == batch["permutation"]).all(-1)
+    return outputs["jigsaw"].argmax(-1) == batch["order"]
 
 
 def domain(config: ConfigDict) -> LossFn:
@@ -97,10 +117,11 @@ def consistency(config: ConfigDict) -> LossFn:
     del config
 
     def term(outputs, batch):
-        first, second = jnp.split(jax.nn.log_softmax(outputs["classification"]), 2)
+        n = len(batch["twin"])
+        log_p = jax.nn.log_softmax(outputs["classification"])
+        first, second = log_p[:n], log_p[n : 2 * n]
         values = ((jnp.exp(first) - jnp.exp(second)) * (first - second)).sum(-1) / 2
-        differs, _ = jnp.split(batch["styled"], 2)
-        return values, differs.astype(jnp.float32)
+        return values, batch["styled"][:n].astype(jnp.float32)
 
     return term
 
@@ -111,12 +132,12 @@ class Sizes:
 
     Attributes:
       classes: Of the data set.
-      orders: K + 1.
+      permutations: int32 [K + 1, T].
       domains: Of the data set, the target among them: its images are in no batch.
     """
 
     classes: int
-    orders: int
+    permutations: np.ndarray
     domains: int
 
 
@@ -127,7 +148,7 @@ class Loss:
     Attributes:
       make: `make(config)` returns the loss.
       head: `head(config, sizes)` returns the head; None where there is none.
-      label: `label(config, batch)` returns what the head should answer: int32 [V].
+      hits: `hits(config, outputs, batch)` returns whether the head is right: bool [V].
       by_order: Whether the head's accuracy is counted apart for ordered images and for
         shuffled ones.
       both_styles: Whether it compares each image with its form before its style
@@ -136,7 +157,7 @@ class Loss:
 
     make: Callable[[ConfigDict], LossFn]
     head: Callable[[ConfigDict, Sizes], Head] | None = None
-    label: Callable[[ConfigDict, Batch], jax.Array] | None = None
+    hits: Callable[[ConfigDict, Outputs, Batch], jax.Array] | None = None
     by_order: bool = False
     both_styles: bool = False
 
@@ -148,13 +169,13 @@ class Term:
     Attributes:
       weight: Above 0.
       loss: Its values and what counts of them.
-      label: What the head of its name should answer; None where it has no head.
+      hits: Whether the head of its name is right; None where it has no head.
       by_order: See `Loss`.
     """
 
     weight: float
     loss: LossFn
-    label: Callable[[Batch], jax.Array] | None
+    hits: Callable[[Outputs, Batch], jax.Array] | None
     by_order: bool
 
 
@@ -167,15 +188,23 @@ LOSSES: dict[str, Loss] = {
     "classification": Loss(
         classification,
         head=lambda config, sizes: Head(sizes.classes),
-        label=lambda config, batch: batch["label"],
+        hits=lambda config, outputs, batch: (
+            outputs["classification"].argmax(-1) == batch["label"]
+        ),
     ),
     "jigsaw": Loss(
         jigsaw,
-        head=lambda config, sizes: Head(sizes.orders),
-        label=lambda config, batch: batch["order"],
+        head=lambda config, sizes: jigsaw_head(config.jigsaw, sizes.permutations),
+        hits=jigsaw_hits,
         by_order=True,
     ),
-    "domain": Loss(domain, head=_domain_head, label=domain_labels),
+    "domain": Loss(
+        domain,
+        head=_domain_head,
+        hits=lambda config, outputs, batch: (
+            outputs["domain"].argmax(-1) == domain_labels(config, batch)
+        ),
+    ),
     "consistency": Loss(consistency, both_styles=True),
 }
 
@@ -194,8 +223,8 @@ def make_losses(config: ConfigDict) -> dict[str, Term]:
 
     def make(name, weight):
         loss = LOSSES[name]
-        label = loss.label and functools.partial(loss.label, config)
-        return Term(weight, loss.make(config), label, loss.by_order)
+        hits = loss.hits and functools.partial(loss.hits, config)
+        return Term(weight, loss.make(config), hits, loss.by_order)
 
     return {
         name: make(name, weight) for name, weight in config.losses.items() if weight > 0

@@ -58,7 +58,8 @@ class Progress:
         names = {
             "val": "val/accuracy",
             "target": "target/accuracy",
-            "jigsaw": "puzzle/shuffled_accuracy",
+            "solved": "puzzle/shuffled_accuracy",
+            "placed": "puzzle/placed_tiles",
             "shape bias": "cue_conflict/shape_bias",
         }
         parts = [

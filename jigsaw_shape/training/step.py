@@ -16,7 +16,7 @@ from clu import metrics
 from flax import struct
 
 from jigsaw_shape.models.multitask import Multitask
-from jigsaw_shape.pixels import augment, puzzle
+from jigsaw_shape.pixels import augment, shortcuts
 from jigsaw_shape.system.devices import AXIS, replicate
 from jigsaw_shape.training.losses import Term
 from jigsaw_shape.training.view import View
@@ -132,12 +132,15 @@ def make_update(
             batch["domain"],
             styling,
         )
-        n_views = len(seen.images) // n_local
         batch = {
-            "label": jnp.tile(batch["label"], n_views),
-            "domain": jnp.tile(batch["domain"], n_views),
+            "label": batch["label"][seen.stored],
+            "domain": batch["domain"][seen.stored],
             "order": seen.orders,
+            "permutation": seen.permutations,
             "styled": seen.styled,
+            "for_class": seen.for_class,
+            "for_puzzle": seen.for_puzzle,
+            "twin": n_local + jnp.arange(n_local),
         }
         dropout_rng = jax.random.fold_in(step_rng, _DROPOUT)
         rngs = {"dropout": jax.random.fold_in(dropout_rng, device)}
@@ -209,12 +212,13 @@ def _accuracies(losses, outputs, batch) -> dict[str, tuple[jax.Array, jax.Array]
     ordered = (batch["order"] == 0).astype(jnp.float32)
     sums = {}
     for name, term in losses.items():
-        if term.label is None:
+        if term.hits is None:
             continue
-        hits = (outputs[name].argmax(-1) == term.label(batch)).astype(jnp.float32)
-        kinds = {"": jnp.ones_like(ordered)}
+        hits = term.hits(outputs, batch).astype(jnp.float32)
+        kinds = {"": batch["for_class"]}
         if term.by_order:
-            kinds = {"_ordered": ordered, "_shuffled": 1 - ordered}
+            asked = batch["for_puzzle"]
+            kinds = {"_ordered": ordered * asked, "_shuffled": (1 - ordered) * asked}
         for kind, mask in kinds.items():
             sums[f"accuracy/{name}{kind}"] = ((hits * mask).sum(), mask.sum())
     return sums
@@ -225,6 +229,7 @@ def make_predict(
     size_px: int,
     grid: int = 0,
     permutations: np.ndarray | None = None,
+    close_shortcuts: Callable[[jax.Array], jax.Array] | None = None,
 ) -> Callable[..., dict[str, jax.Array]]:
     """Returns the pmapped prediction of whole, resized, perhaps shuffled images.
 
@@ -232,15 +237,16 @@ def make_predict(
     every device: `features` [B, F] and each head's logits [B, n], float32. `batch`
     holds `index` or `image` as in `make_update`, where images may be float32 in [0, 1]
     too, and perhaps `order`, int32 [D, B / D]: without it nothing is cut or shuffled,
-    and `grid` and `permutations` are not needed.
+    and `grid` and `permutations` are not needed. `close_shortcuts` changes the tiles
+    [B, T, h, w, 3] of shuffled images, as in training.
     """
 
     def predict(variables, bank, batch):
         images = augment.resize(_stored_images(bank, batch), size_px)
         if "order" in batch:
-            tiles = puzzle.cut_tiles(images, grid)
-            tiles = puzzle.shuffle_tiles(tiles, batch["order"], permutations)
-            images = puzzle.join_tiles(tiles)
+            images = shortcuts.as_puzzles(
+                images, grid, batch["order"], permutations, close_shortcuts
+            )
         outputs = model.apply(variables, images, train=False)
         return jax.lax.all_gather(outputs, AXIS, tiled=True)
 

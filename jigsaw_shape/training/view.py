@@ -8,26 +8,36 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from jigsaw_shape.diversify.schedule import make_schedule
-from jigsaw_shape.pixels import augment, puzzle
+from jigsaw_shape.diversify.schedule import make_schedule, moved
+from jigsaw_shape.pixels import augment, puzzle, shortcuts
 
 # A compiler may round the same image differently in two places.
 _ROUNDING = 1e-5
 
 
 class Seen(NamedTuple):
-    """What the network sees of B stored images: V = B images, or V = 2 B of them.
+    """What the network sees of B stored images: V of them, B at least.
+
+    First the B images; then, with `both_styles`, the same without their change of
+    style: the same crop, colours, tiles and order; then the puzzles beside them.
 
     Attributes:
-      images: float32 [V, S, S, 3] in [0, 1]. Where V = 2 B, image i + B is image i
-        without its change of style: the same crop, colours, tiles and order.
+      images: float32 [V, S, S, 3] in [0, 1].
       orders: int32 [V], 0 for unshuffled.
       styled: bool [V], whether its style was changed.
+      permutations: int32 [V, T], the original tile at each place.
+      stored: int32 [V], which of the B stored images it is.
+      for_class: float32 [V], 0 for puzzles that come beside the images, else 1.
+      for_puzzle: float32 [V], 1 for all, or for the puzzles that come beside.
     """
 
     images: jax.Array
     orders: jax.Array
     styled: jax.Array
+    permutations: jax.Array
+    stored: jax.Array
+    for_class: jax.Array
+    for_puzzle: jax.Array
 
 
 # (step_rng, progress, slots int32 [B], uint8 [B, H, W, 3], domain int32 [B], styling)
@@ -41,23 +51,47 @@ def make_view(
     """Returns the training view: crop, flip, jitter, style, cut, grey, shuffle.
 
     `view(step_rng, progress, slots, images, domain, styling)` maps uint8 [B, H, W, 3]
-    to what is `Seen` of them: each image once, or, with `both_styles`, in its changed
-    style and in its own. `slots` are the images' positions in the whole
-    batch: an image's randomness comes from the step's key and its slot, so it is the
-    same on one device and on many. Only its style partners, which are on its own
-    device, differ with the number of devices.
+    to what is `Seen` of them. `slots` are the images' positions in the whole batch: an
+    image's randomness comes from the step's key and its slot, so it is the same on one
+    device and on many. Only its style partners, which are on its own device, differ
+    with the number of devices. (So does which images come as puzzles beside, where that
+    is a share of them whose inverse is no whole number.)
     `progress`, float32 [], is the share of the run that is over; `styling` is a
     `diversify.schedule.Styling`.
+
+    Args:
+      config: The run's.
+      permutations: int32 [K + 1, T].
+      both_styles: Whether images are seen with and without their change of style.
 
     Raises:
       ValueError: There is no such diversifier.
     """
-    grid = config.jigsaw.grid
-    diversify = None
-    if config.diversify.name:
-        diversify = make_schedule(
-            config.diversify, grid, bias_whole_image=config.jigsaw.bias_whole_image
+    jigsaw = config.jigsaw
+    beside = jigsaw.view == "beside"
+    bias = 1.0 if beside else jigsaw.bias_whole_image
+    style_images = _make_styler(config, bias)
+    style_puzzles = _make_styler(config, 0.0) if beside else None
+
+    def as_tiles(images, orders, rngs, progress):
+        """Returns images cut, perhaps shuffled, and joined; and the permutations."""
+        grey_rngs, permutation_rngs, gap_rngs = rngs
+        tiles = puzzle.cut_tiles(images, jigsaw.grid)
+        tiles = augment.random_grayscale(
+            grey_rngs, tiles, config.augment.tile_grayscale
         )
+        closed = tiles
+        if any(jigsaw.gap):
+            closed = shortcuts.crop_tiles(closed, moved(jigsaw.gap, progress), gap_rngs)
+        if jigsaw.normalize_tiles:
+            closed = shortcuts.normalize_tiles(closed)
+        if closed is not tiles:
+            tiles = jnp.where(orders[:, None, None, None, None] > 0, closed, tiles)
+        chosen = jnp.asarray(permutations)[orders]
+        if jigsaw.all_permutations:
+            drawn = puzzle.sample_permutations(permutation_rngs, jigsaw.grid**2)
+            chosen = jnp.where(orders[:, None] > 0, drawn, chosen)
+        return puzzle.join_tiles(puzzle.permute_tiles(tiles, chosen)), chosen
 
     def view(step_rng, progress, slots, images, domain, styling):
         image_rng, batch_rng, style_rng = jax.random.split(step_rng, 3)
@@ -72,7 +106,7 @@ def make_view(
             ratio=config.augment.crop_ratio,
             flip=config.augment.flip,
         )
-        images = augment.color_jitter(
+        natural = augment.color_jitter(
             jitter_rngs,
             batch_rng,
             images,
@@ -81,32 +115,64 @@ def make_view(
             saturation=config.augment.saturation,
             hue=config.augment.hue,
         )
-        orders = puzzle.sample_orders(
-            order_rngs, len(permutations), config.jigsaw.bias_whole_image
-        )
-        styled = jnp.zeros(len(images), bool)
-        natural = images
-        if diversify is not None:
-            shard_rng = jax.random.fold_in(style_rng, slots[0])
-            images = diversify(
-                progress, shard_rng, style_rngs, images, orders, domain, styling
-            )
-            styled = jnp.abs(images - natural).max((1, 2, 3)) > _ROUNDING
+        shard_rng = jax.random.fold_in(style_rng, slots[0])
+        more = jax.vmap(jax.random.fold_in, (0, None))  # keys beside those five
+        tile_rngs = grey_rngs, more(order_rngs, 1), more(order_rngs, 2)
+        n = len(natural)
 
-        def as_puzzle(images):
-            tiles = puzzle.cut_tiles(images, grid)
-            tiles = augment.random_grayscale(
-                grey_rngs, tiles, config.augment.tile_grayscale
-            )
-            tiles = puzzle.shuffle_tiles(tiles, orders, permutations)
-            return puzzle.join_tiles(tiles)
+        def see(images, orders, styled, tile_rngs, stored, is_beside):
+            shown, chosen = as_tiles(images, orders, tile_rngs, progress)
+            ones = jnp.ones(len(shown))
+            for_class = 1 - ones if is_beside else ones
+            for_puzzle = ones if is_beside or not beside else 1 - ones
+            return Seen(shown, orders, styled, chosen, stored, for_class, for_puzzle)
 
-        if not both_styles:
-            return Seen(as_puzzle(images), orders, styled)
-        return Seen(
-            jnp.concatenate([as_puzzle(images), as_puzzle(natural)]),
-            jnp.concatenate([orders, orders]),
-            jnp.concatenate([styled, jnp.zeros_like(styled)]),
+        orders = puzzle.sample_orders(order_rngs, len(permutations), bias)
+        images, styled = style_images(
+            progress, shard_rng, style_rngs, natural, orders, domain, styling
         )
+        everyone = jnp.arange(n)
+        seen = [see(images, orders, styled, tile_rngs, everyone, False)]
+        if both_styles:
+            plain = jnp.zeros(n, bool)
+            seen.append(see(natural, orders, plain, tile_rngs, everyone, False))
+        if beside:
+            share = 1 - jigsaw.bias_whole_image
+            stored = (np.arange(round(share * n)) / share).astype(np.int32)
+            order_rngs = more(order_rngs, 3)
+            orders = puzzle.sample_orders(order_rngs, len(permutations), 0.0)
+            images, styled = style_puzzles(
+                progress,
+                jax.random.fold_in(shard_rng, 1),
+                more(style_rngs, 1),
+                natural,
+                orders,
+                domain,
+                styling,
+            )
+            tile_rngs = [more(rngs, 4)[stored] for rngs in tile_rngs]
+            part = images[stored], orders[stored], styled[stored]
+            seen.append(see(*part, tile_rngs, jnp.asarray(stored), True))
+        if len(seen) == 1:
+            return seen[0]
+        return jax.tree.map(lambda *parts: jnp.concatenate(parts), *seen)
 
     return view
+
+
+def _make_styler(config: ConfigDict, bias_whole_image: float):
+    """Returns what changes images' styles and says whose were changed.
+
+    `(progress, shard_rng, rngs, images, orders, domain, styling)` -> images, bool [B].
+    """
+    if not config.diversify.name:
+        return lambda _, __, ___, images, *____: (images, jnp.zeros(len(images), bool))
+    diversify = make_schedule(
+        config.diversify, config.jigsaw.grid, bias_whole_image=bias_whole_image
+    )
+
+    def style(progress, shard_rng, rngs, images, orders, domain, styling):
+        changed = diversify(progress, shard_rng, rngs, images, orders, domain, styling)
+        return changed, jnp.abs(changed - images).max((1, 2, 3)) > _ROUNDING
+
+    return style
