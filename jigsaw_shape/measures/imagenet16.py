@@ -5,6 +5,7 @@ classes are of which category), and "ImageNet-trained CNNs are biased towards te
 ICLR 2019 (the mean of their probabilities). 207 of the classes are of a category.
 """
 
+from collections.abc import Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -50,10 +51,25 @@ def category_scores(scores: np.ndarray) -> np.ndarray:
     Args:
       scores: float [n, 1000], logits or probabilities (see `log_probabilities`).
     """
+    return mean_log_probabilities(scores, tuple(INDICES.values()))
+
+
+def mean_log_probabilities(
+    scores: np.ndarray, groups: Sequence[Sequence[int]]
+) -> np.ndarray:
+    """Returns the logarithm of the mean probability of groups of classes.
+
+    Args:
+      scores: float [n, classes], logits or probabilities (see `log_probabilities`).
+      groups: The classes of each group, at least one.
+
+    Returns:
+      float32 [n, groups].
+    """
     logs = log_probabilities(scores)
     columns = [
         np.logaddexp.reduce(logs[:, list(indices)], 1) - np.log(len(indices))
-        for indices in INDICES.values()
+        for indices in groups
     ]
     return np.stack(columns, 1).astype(np.float32)
 

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from scipy import stats
 
 N_RESAMPLES = 2000
 LEVEL = 0.95
@@ -76,20 +77,21 @@ def interval(
 ) -> tuple[float, float]:
     """Returns the 95 % interval of a share, `numerator.sum() / denominator.sum()`.
 
-    Where all images agree on 0 or 1, of which the bootstrap makes an interval without
-    width however few they are, it is the exact one of as many images (Clopper and
-    Pearson, 1934).
+    Where all images agree on 0 or on 1, a bootstrap interval has no width however few
+    images there are. The exact binomial interval (Clopper and Pearson, 1934) of as many
+    images is returned instead.
 
     Args:
-      numerator: [n], what each image adds above, such as its right answers.
-      denominator: [n], and below, such as its answers: no less than above.
+      numerator: [n], such as each image's number of right answers.
+      denominator: [n], such as each image's number of answers; at least the numerator.
       seed: Of the drawing.
     """
     top, bottom = (np.asarray(part, np.float64) for part in (numerator, denominator))
     n_counted = int((bottom > 0).sum())
     if n_counted and top.sum() in (0, bottom.sum()):
-        furthest = ((1 - LEVEL) / 2) ** (1 / n_counted)
-        return (0.0, 1 - furthest) if top.sum() == 0 else (furthest, 1.0)
+        n_right = 0 if top.sum() == 0 else n_counted
+        exact = stats.binomtest(n_right, n_counted).proportion_ci(LEVEL, "exact")
+        return float(exact.low), float(exact.high)
     return of_statistic(lambda w: _ratio(w, top, bottom), len(top), seed=seed)
 
 

@@ -1,16 +1,16 @@
-"""Do features of one domain find their class in another? Do they have their length?
+"""Retrieval across domains, and the lengths of features.
 
-Similarity search is what features for drawings are wanted for: a sketch is to find
-photographs of its class. And networks trained on photographs answer flat pictures with
-shorter features, which thresholds and sums of features then overlook.
-
-Every function is of arrays alone; ties never depend on the order of the images.
+Features for drawings are wanted for similarity search: a sketch should find photographs
+of its class. Networks trained on photographs also give flat pictures shorter features,
+which thresholds and sums of features then overlook. The order of the images never
+decides a tie.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from jigsaw_shape.measures import intervals
 
@@ -74,7 +74,11 @@ def retrieve(
       gallery: int [G], indices, no image twice.
       ks: k of the precisions, each at least 1.
     """
-    vectors, labels = unit(features), np.asarray(labels)
+    return _search(unit(features), np.asarray(labels), queries, gallery, ks)
+
+
+def _search(vectors, labels, queries, gallery, ks) -> Retrieval:
+    """Returns what `retrieve` does, of features at length 1."""
     own = np.full(len(labels), -1)
     own[gallery] = np.arange(len(gallery))  # a query's column, if it is in the gallery
     found, precisions, chances = [], {k: [] for k in ks}, []
@@ -153,12 +157,9 @@ def shorter(one: np.ndarray, other: np.ndarray) -> float:
       one: float [n], n at least 1.
       other: float [m], m at least 1.
     """
-    values = np.sort(other)
-    below = len(values) - np.searchsorted(values, one, side="right")
-    equal = np.searchsorted(values, one, side="right") - np.searchsorted(
-        values, one, side="left"
-    )
-    return float((below + equal / 2).mean() / len(values))
+    n, m = len(one), len(other)
+    ranks = stats.rankdata(np.concatenate([other, one]))
+    return float((ranks[:m].sum() - m * (m + 1) / 2) / (n * m))
 
 
 def check(labels: np.ndarray, domains: np.ndarray, name: str) -> None:
@@ -211,8 +212,9 @@ def between(
     """
     _refuse_misfits(features, labels, domains)
     members = _members(domains, names)
+    vectors, labels = unit(features), np.asarray(labels)
     return {
-        (query, searched): retrieve(features, labels, queries, gallery, ks)
+        (query, searched): _search(vectors, labels, queries, gallery, ks)
         for query, queries in members.items()
         for searched, gallery in members.items()
     }
