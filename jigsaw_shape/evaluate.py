@@ -1,21 +1,22 @@
 r"""Measures what models look at: shape bias, robustness, puzzles, beside humans.
 
-    python -m jigsaw_shape.evaluate --pretrained efficientnet_lite0 \
+    python -m jigsaw_shape.evaluate --model pretrained:efficientnet_lite0 \
         --suite shape_bias --data cue-conflict --observers human-decisions --out DIR
-    python -m jigsaw_shape.evaluate --workdir runs/pacs/erm --workdir runs/pacs/jigen \
+    python -m jigsaw_shape.evaluate --model runs/pacs/erm --model runs/pacs/jigen \
         --suite all --out DIR
     python -m jigsaw_shape.evaluate --predictions FILE --suite shape_bias --data DIR
-    python -m jigsaw_shape.evaluate --workdir runs/pacs/erm --suite retrieval \
+    python -m jigsaw_shape.evaluate --model runs/pacs/erm --suite retrieval \
         --data domains=DIR --out DIR
     python -m jigsaw_shape.evaluate make-cue-conflict --help
 
-Models may be given several times and together: they share every pass over the images.
-MODEL is a path or name, or LABEL=MODEL to say what rows and figures call it. DIR of
---data has a folder a category; its name says which experiment it is (cue-conflict,
-silhouettes, edges, greyscale, original, texture), or EXPERIMENT=DIR does; a folder of
-such folders is each of them. Any other is labelled images. domains=DIR has
-DOMAIN/CLASS/IMAGE, for retrieval. Without --data a run is evaluated on its own held-out
-domain. docs/evaluating.md says what each measure means.
+Models can be given several times and together: they share every pass over the images.
+LABEL=MODEL instead of MODEL sets the name in rows and figures. DIR of --data has a
+folder a category; its name says which experiment it is (cue-conflict, silhouettes,
+edges, greyscale, original, texture), or EXPERIMENT=DIR does. A folder of such folders
+is each of them. Any other folder is labelled images. domains=DIR has
+DOMAIN/CLASS/IMAGE, for retrieval. Without --data a run is evaluated on the domain that
+it held out.
+docs/evaluating.md says what each measure means.
 
 Exit codes: 0 done; 2 refused, with one line that says why; 130 Ctrl-C.
 """
@@ -24,19 +25,17 @@ import argparse
 import contextlib
 import pathlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 import jax
-import rich.progress
-from rich.console import Console
-from rich.markup import escape
 
-from jigsaw_shape.reports.evaluation import files
+from jigsaw_shape.reports import evaluation_folder as files
 from jigsaw_shape.runs import rows
-from jigsaw_shape.suites import facts, inputs, plan, sections, session
+from jigsaw_shape.suites import SUITES, opened, plan
+from jigsaw_shape.suites.evaluator import Evaluator, NonFiniteError
+from jigsaw_shape.suites.report import make_report
+from jigsaw_shape.suites.results import circumstances
 from jigsaw_shape.system import command_line, whole_files
-
-_SUITES = (*session.SUITES, "all")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -48,25 +47,26 @@ def main(argv: Sequence[str]) -> int:
     args = _parser().parse_args(argv[1:])
     console = command_line.make_console()
     with command_line.refusals("evaluate"):
-        suites = inputs.suites_of(args.suite)
+        whole = "all" in args.suite
+        suites = [name for name in SUITES if whole or name in args.suite]
         out = pathlib.Path(args.out)
         files.refuse_others(out)
-        opened = inputs.open_all(args, jax.device_count())
-        jobs, notes = plan.plan(opened, suites, explicit="all" not in args.suite)
+        found = opened.open_all(args, jax.device_count())
+        jobs, notes = plan.plan(found, suites, explicit=not whole)
         whole_files.make_folder(out)
-    with _passes(console) as on_pass:
-        keeps = any("retrieval" in job.suites for job in jobs)
-        run = session.Session(args.seed, args.n_images, on_pass, keep_features=keeps)
-        run.findings.notes += [*opened.notes, *notes]
-        for job in jobs:
-            try:
-                plan.run(run, job, opened)
-            except (OSError, session.NonFiniteError) as error:  # of an image, a model
-                command_line.refuse("evaluate", error)
-    about = facts.collect(argv, opened, run.findings)
-    report = sections.make_report(run.findings, opened.names)
+    evaluator = Evaluator(found, args.seed, args.n_images, _bars(console))
+    evaluator.keep_features = any(SUITES[name].by_features for name in suites)
+    evaluator.results.notes += [*found.notes, *notes]
+    for job in jobs:
+        try:
+            evaluator.run(job)
+        except (OSError, NonFiniteError) as error:  # of an image, a model
+            command_line.refuse("evaluate", error)
+    results = evaluator.results
+    about = circumstances(argv, found, results)
+    report = make_report(results, found.names)
     try:
-        files.write(out, run.findings.rows, run.findings.decisions, report, about)
+        files.write(out, results.rows, results.decisions, report, about)
     except OSError as error:  # the disk is full
         command_line.refuse("evaluate", error)
     files.print_summary(report.tables, about, console)
@@ -75,76 +75,73 @@ def main(argv: Sequence[str]) -> int:
     return command_line.OK
 
 
-@contextlib.contextmanager
-def _passes(console: Console) -> Iterator[Callable[[str, int], Callable[[int], None]]]:
-    """Yields `session.Session.on_pass`: a bar a pass, or a line where none can be."""
-    with rich.progress.Progress(
-        console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
+def _bars(console):
+    """Returns `Evaluator.on_pass`: a bar a pass, or a line where none can be shown."""
 
-        def on_pass(title, n_images):
-            if not console.is_terminal:
-                console.print(f"{title}: {n_images} images")
-            task = bar.add_task(escape(title), total=n_images)
-            return lambda n_done: bar.update(task, completed=n_done)
+    @contextlib.contextmanager
+    def on_pass(title, n_images):
+        if not console.is_terminal:
+            console.print(f"{title}: {n_images} images")
+        with command_line.progress_bar(title, n_images, console=console) as update:
+            yield update
 
-        yield on_pass
+    return on_pass
 
 
 def _parser() -> argparse.ArgumentParser:
-    summary, _, details = __doc__.partition("\n\n")
-    parser = argparse.ArgumentParser(
-        "evaluate",
-        description=summary,
-        epilog=details,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = command_line.make_parser("evaluate", __doc__)
+    add = parser.add_argument_group("models").add_argument
+    add(
+        "--model",
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help="a run's directory, which is only read; an export's folder or file; any "
+        "framework's classifier as ONNX; or published weights, such as "
+        "pretrained:efficientnet_lite0 or torchvision:resnet50.IMAGENET1K_V1",
     )
-    models = parser.add_argument_group("models, any number of each")
-
-    def model(flag, metavar, what):
-        models.add_argument(
-            flag, action="append", default=[], metavar=metavar, help=what
-        )
-
-    model("--workdir", "RUN", "a training run's directory, which is only read")
-    models.add_argument(
-        "--checkpoint",
+    add(
+        "--predictions",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="scores or decisions of any model, npz or CSV, on one --data",
+    )
+    add(
+        "--selection",
         choices=rows.RULES,
-        default="last",
-        help="which of its checkpoints (default last)",
+        default="val",
+        help="which checkpoint of a run",
     )
-    model(
-        "--pretrained",
-        "NAME",
-        "ImageNet weights with their own classifier: efficientnet_lite0, "
-        "torchvision:resnet50.IMAGENET1K_V1, ...",
-    )
-    model("--onnx", "FILE", "any framework's classifier; needs the extra [onnx]")
-    models.add_argument(
+    add(
         "--mean",
         metavar="R,G,B",
-        help="subtracted from the --onnx files' pixels, else their metadata's",
+        help="subtracted from ONNX files' pixels, in place of what their metadata says",
     )
-    models.add_argument("--std", metavar="R,G,B", help="the difference is divided by")
-    models.add_argument(
+    add("--std", metavar="R,G,B", help="by which the pixels are then divided")
+    add(
         "--pixels",
         type=float,
         choices=(1, 255),
         help="the largest pixel, before --mean (default 1)",
     )
-    models.add_argument(
+    add(
         "--classes",
         metavar="FILE",
-        help="names of the --onnx files' scores, one a line (default: metadata, or "
-        "ImageNet's 1,000)",
+        help="names of the scores of ONNX files and published weights, one a line "
+        "(default: their metadata's, or ImageNet's 1,000)",
     )
-    model("--predictions", "FILE", "scores or decisions, npz or CSV, on one --data")
+    add(
+        "--mapping",
+        metavar="FILE",
+        help="CSV of CLASS,CATEGORY: which category of the images a model's class is, "
+        "where its name is another",
+    )
     add = parser.add_argument
     add(
         "--suite",
         action="append",
-        choices=_SUITES,
+        choices=(*SUITES, "all"),
         required=True,
         help="what to measure; several times for several",
     )
@@ -154,17 +151,17 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="published decisions of humans and networks, a folder an experiment",
     )
-    add("--out", default="evaluation", metavar="DIR", help="default evaluation")
-    add("--batch_size", type=int, default=64, metavar="N", help="default 64")
+    add("--out", default="evaluation", metavar="DIR", help="where results are written")
+    add("--batch-size", type=int, default=64, metavar="N", help="over all devices")
     add(
-        "--n_images",
+        "--n-images",
         type=int,
         default=1280,
         metavar="N",
-        help="labelled images that distortions, puzzles and experiments are made of, "
-        "at most; 0: all (default 1280)",
+        help="the most labelled images that distortions, puzzles and experiments are "
+        "made of; 0: all",
     )
-    add("--seed", type=int, default=0, help="of every choice (default 0)")
+    add("--seed", type=int, default=0, help="of every choice")
     return parser
 
 

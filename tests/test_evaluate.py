@@ -14,7 +14,7 @@ from test_flax_models import write_run
 from jigsaw_shape import evaluate
 from jigsaw_shape.data import decisions as decisions_lib
 from jigsaw_shape.data.embedded import shapes
-from jigsaw_shape.reports.evaluation import files
+from jigsaw_shape.reports import evaluation_folder as files
 
 CATEGORIES = ("cat", "dog", "oven")
 
@@ -211,9 +211,9 @@ def test_runs_share_their_own_images(tmp_path, runs, capsys):
     out = tmp_path / "out"
     code, printed = _run(
         capsys,
-        "--workdir",
+        "--model",
         runs / "erm",
-        "--workdir",
+        "--model",
         runs / "jigen",
         "--suite",
         "target",
@@ -221,7 +221,7 @@ def test_runs_share_their_own_images(tmp_path, runs, capsys):
         "shape_bias",
         "--suite",
         "puzzle",
-        "--n_images",
+        "--n-images",
         24,
         "--out",
         out,
@@ -238,7 +238,7 @@ def test_runs_share_their_own_images(tmp_path, runs, capsys):
             for r in found(suite="target", model=model)
             if "accuracy" in r and "category" not in r
         ]
-        assert target["n"] == 6 * len(shapes.CLASSES)  # all, not only --n_images
+        assert target["n"] == 6 * len(shapes.CLASSES)  # all, not only --n-images
         assert target["model/preset"] == model
         levels = found(suite="puzzle", model=model, condition="shuffled")
         assert [r["n"] for r in levels if "accuracy" in r] == [24] * 3
@@ -259,15 +259,15 @@ def test_runs_share_their_own_images(tmp_path, runs, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--suite", "shape_bias"), "no model: give --workdir"),
-        (("--suite", "target", "--batch_size", 3), "--batch_size is 3"),
+        (("--suite", "shape_bias"), "no model: give --model"),
+        (("--suite", "target", "--batch-size", 3), "--batch-size is 3"),
         (("--suite", "target", "--data", "absent"), "absent is not a folder"),
         (("--suite", "target", "--data", "nonsense=x"), "nonsense is no experiment"),
-        (("--suite", "target", "--mean", "1,2,3"), "are of --onnx"),
-        (("--suite", "target", "--workdir", "absent"), "'absent': no such run"),
+        (("--suite", "target", "--mean", "1,2,3"), "need an ONNX file"),
+        (("--suite", "target", "--model", "absent"), "'absent': no such run"),
         (("--suite", "target", "--predictions", "x.csv"), "--data names 0"),
         (("--suite", "target", "--observers", "absent"), "absent is not a folder"),
-        (("--suite", "target", "--pretrained", "x"), "--pretrained is 'pretrained:x'"),
+        (("--suite", "target", "--model", "timm:x"), "--model is 'timm:x'"),
     ],
 )
 def test_refusals_are_one_line_and_code_2(tmp_path, capsys, arguments, message):
@@ -282,18 +282,18 @@ def test_refusals_are_one_line_and_code_2(tmp_path, capsys, arguments, message):
 def test_images_that_a_model_cannot_answer_are_refused(
     tmp_path, runs, conflicts, capsys
 ):
-    common = ("--workdir", runs / "erm", "--out", tmp_path / "out")
+    common = ("--model", runs / "erm", "--out", tmp_path / "out")
     code, printed = _run(capsys, *common, "--suite", "shape_bias", "--data", conflicts)
     assert code == 2
-    assert "shows dog, oven, which erm cannot answer" in printed.err
+    assert "shows cat, dog, oven: erm can answer cat; two are needed" in printed.err
     code, printed = _run(
         capsys,
         *common,
         "--suite",
         "target",
-        "--checkpoint",
+        "--selection",
         "oracle",
-        "--workdir",
+        "--model",
         f"erm={runs / 'jigen'}",
     )
     assert code == 2
@@ -356,8 +356,8 @@ def test_labels_in_brackets_are_printed_as_they_are(tmp_path, conflicts, capsys)
 
 def test_a_bar_takes_a_name_in_brackets():
     console = Console(file=io.StringIO(), force_terminal=True)
-    with evaluate._passes(console) as on_pass:
-        on_pass("a[/b]", 3)(2)
+    with evaluate._bars(console)("a[/b]", 3) as update:
+        update(2)
     assert "a[/b]" in console.file.getvalue()
 
 

@@ -5,10 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jigsaw_shape.classifiers.classifier import PLAIN, Model, Probe
+from jigsaw_shape.classifiers.classifier import Classifier
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.image_store import ImageStore
 from jigsaw_shape.suites import one_pass
+from jigsaw_shape.suites.suite import PLAIN, Probe
 
 N = 13
 
@@ -37,7 +38,7 @@ def _model(name="m", batch_size=4, permutations=None, seen=None):
             seen.append(len(means))
         return {"classification": np.stack([means, shown], 1), "features": means}
 
-    return Model(name, ("a", "b"), 3, batch_size, predict, permutations, 3)
+    return Classifier(name, ("a", "b"), 3, batch_size, predict, 0, permutations, 3)
 
 
 def _noise(rngs, images):

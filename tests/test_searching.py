@@ -1,5 +1,6 @@
 """The suite `retrieval` from images to files: rows, passes, figure, refusals."""
 
+import contextlib
 import dataclasses
 import json
 
@@ -7,20 +8,24 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
-from small_stimuli import make_stimuli
+from small_stimuli import evaluate, make_stimuli
 from test_evaluate import _run
 from test_flax_models import _growth, write_run
 
-from jigsaw_shape.classifiers.classifier import Model
+from jigsaw_shape.classifiers.classifier import Classifier
 from jigsaw_shape.data.embedded import shapes
 from jigsaw_shape.measures import retrieval
 from jigsaw_shape.pixels import augment
-from jigsaw_shape.reports.evaluation import files
-from jigsaw_shape.reports.evaluation import parts as parts_lib
-from jigsaw_shape.suites import inputs, retrieval_parts
-from jigsaw_shape.suites.session import NonFiniteError, Session
+from jigsaw_shape.reports import evaluation_folder as files
+from jigsaw_shape.reports import look
+from jigsaw_shape.reports import table as table_lib
+from jigsaw_shape.suites import classes, opened, plan
+from jigsaw_shape.suites import retrieval as retrieval_suite
+from jigsaw_shape.suites.evaluator import Evaluator, NonFiniteError
+from jigsaw_shape.suites.opened import Opened
 
 CLASSES = ("cat", "dog")
+MATCHES = {"m": classes.match(CLASSES, CLASSES)}
 DOMAINS = ("photo", "sketch")
 N = 12
 
@@ -41,6 +46,11 @@ def _stimuli():
     return make_stimuli(names, category, read, experiment="domains", domain=domain)
 
 
+@contextlib.contextmanager
+def _no_bar(title, n_images):
+    yield lambda n_done: None
+
+
 def _model(name="m", scale=1.0, shown=None, classes=CLASSES):
     """A model whose features are its image's mean colours, times `scale`."""
 
@@ -51,11 +61,11 @@ def _model(name="m", scale=1.0, shown=None, classes=CLASSES):
         scores = np.stack([0.4 - means[:, 0], means[:, 0] - 0.4], 1)
         return {"classification": scores, "features": np.float32(scale * means)}
 
-    return Model(name, classes, 8, 4, predict, has_features=True)
+    return Classifier(name, classes, 8, 4, predict, has_features=True)
 
 
-def _session(**fields):
-    return Session(0, 0, lambda title, n: lambda n_done: None, True, **fields)
+def _search(models, stimuli, **fields):
+    return evaluate(("retrieval",), models, stimuli, **fields)
 
 
 def _expected(stimuli):
@@ -67,12 +77,12 @@ def _expected(stimuli):
 
 
 def test_rows_are_those_of_the_images_features():
-    session, stimuli = _session(), _stimuli()
+    stimuli = _stimuli()
     models = [_model(), _model("double", 2, classes=("other", "names"))]
-    session.retrieve(models, stimuli)
+    results = _search(models, stimuli)
     features, labels, domains = _expected(stimuli)
     found = retrieval.between(features, labels, domains, DOMAINS)
-    rows = [r for r in session.findings.rows if r.get("measure") == "retrieval"]
+    rows = [r for r in results.rows if r.get("measure") == "retrieval"]
     assert len(rows) == 2 * 4
     for row in rows:
         cell = found[row["query"], row["gallery"]]
@@ -84,15 +94,13 @@ def test_rows_are_those_of_the_images_features():
             "model",
         )
     norms = {
-        (r["model"], r["domain"]): r
-        for r in session.findings.rows
-        if r.get("measure") == "norm"
+        (r["model"], r["domain"]): r for r in results.rows if r.get("measure") == "norm"
     }
     for domain in DOMAINS:
         one, other = norms["m", domain], norms["double", domain]
         assert other["mean"] == pytest.approx(2 * one["mean"], rel=1e-5)
         assert other["ratio"] == pytest.approx(one["ratio"], rel=1e-5)
-    gaps = [r for r in session.findings.rows if "difference" in r]
+    gaps = [r for r in results.rows if "difference" in r]
     pairs = [f"{query} → {gallery}" for query in DOMAINS for gallery in DOMAINS]
     assert [r["condition"] for r in gaps] == pairs
     assert [r["difference"] for r in gaps] == pytest.approx([0] * 4, abs=1e-6)
@@ -100,29 +108,30 @@ def test_rows_are_those_of_the_images_features():
 
 def test_each_image_is_shown_once_and_not_again_after_another_suite():
     shown, stimuli = [], _stimuli()
-    alone = _session()
-    alone.retrieve([_model()], stimuli)
-    session = _session()
-    target = dataclasses.replace(stimuli, experiment="images").subset(np.arange(6, N))
-    model = _model(shown=shown)
-    session.decide([model], target)
+    target = dataclasses.replace(stimuli, experiment="images", name="target")
+    target = target.subset(np.arange(6, N))
+    models = (_model(shown=shown), _model("new"))
+    opened = Opened(models, (stimuli, target))
+    evaluator = Evaluator(opened, 0, 0, _no_bar, keep_features=True)
+    evaluator.run(plan.Job(target, models[:1], False, ("target",), MATCHES))
     assert set(shown) == set(range(6, N))
     shown.clear()
-    session.retrieve([model, _model("new")], stimuli)
+    evaluator.run(plan.Job(stimuli, models, False, ("retrieval",)))
     assert set(shown) == set(range(6))
-    n = [passed["n_answers"] for passed in session.findings.speed]
+    n = [passed["n_answers"] for passed in evaluator.results.speed]
     assert n == [6, 6, 12]
-    rows = [r for r in session.findings.rows if r.get("model") == "m"]
-    assert [r for r in rows if "measure" in r] == alone.findings.rows
+    alone = _search(models[:1], stimuli).rows
+    rows = [r for r in evaluator.results.rows if r.get("model") == "m"]
+    assert [r for r in rows if "measure" in r] == alone
 
 
 def test_features_from_files_stand_beside():
-    session, stimuli = _session(), _stimuli()
+    stimuli = _stimuli()
     features, _, _ = _expected(stimuli)
-    session.retrieve([_model()], stimuli, {"theirs": features})
+    results = _search([_model()], stimuli, features={"theirs": features})
     rows = {
         (r["model"], r["query"], r["gallery"]): r["map"]
-        for r in session.findings.rows
+        for r in results.rows
         if r.get("measure") == "retrieval"
     }
     for query in DOMAINS:
@@ -136,20 +145,22 @@ def test_features_that_are_no_numbers_name_model_and_image():
         features[1] = np.nan
         return {"classification": features, "features": features}
 
-    model = Model("bad", CLASSES, 8, 4, predict, has_features=True)
-    with pytest.raises(NonFiniteError, match="bad gives photo/dog/1 features that"):
-        _session().retrieve([model], _stimuli())
+    model = Classifier("bad", CLASSES, 8, 4, predict, has_features=True)
+    with pytest.raises(
+        NonFiniteError, match="bad answers photo/dog/1 with features that"
+    ):
+        _search([model], _stimuli())
 
 
 def _rows(n_models=2, names=DOMAINS):
-    session = _session()
-    session.retrieve([_model(f"m{n}", 1 + n) for n in range(n_models)], _stimuli())
-    return [r for r in session.findings.rows if "measure" in r]
+    models = [_model(f"m{n}", 1 + n) for n in range(n_models)]
+    return [r for r in _search(models, _stimuli()).rows if "measure" in r]
 
 
 def test_a_figure_shows_every_model_and_number(tmp_path):
     rows = _rows()
-    figure = retrieval_parts.figure(rows, "remark")
+    with look.look():
+        figure = retrieval_suite.figure(rows, "remark")
     figure.savefig(tmp_path / "retrieval.png")
     titles = [axes.get_title("left") for axes in figure.axes]
     for model in ("m0", "m1"):
@@ -169,17 +180,21 @@ def _texts(table):
     return [[cell.text for cell in row] for row in table.body]
 
 
+def _texts(table):
+    return [[cell.text for cell in row] for row in table.body]
+
+
 def test_tables_have_every_pair_and_domain():
     rows = _rows()
-    precisions, early, lengths = retrieval_parts.tables(rows, "mine")
+    precisions, early, lengths = retrieval_suite.SUITE.tables(rows, "mine")
     assert [row[0] for row in _texts(precisions)] == [
         *(f"{a} → {b}" for a in DOMAINS for b in DOMAINS),
         *("between two, mean", "within one, mean"),
     ]
     assert len(precisions.header) == len(_texts(precisions)[0]) == 5
     first = next(r for r in rows if r["measure"] == "retrieval")
-    assert _texts(precisions)[0][3].startswith(parts_lib.percent(first["map"]))
-    assert _texts(early)[0][1].endswith(f"/ {parts_lib.NONE}")  # fewer than ten
+    assert _texts(precisions)[0][3].startswith(table_lib.percent(first["map"]))
+    assert _texts(early)[0][1].endswith(f"/ {table_lib.NONE}")  # fewer than ten
     assert [row[:2] for row in _texts(lengths)] == [
         [m, d] for m in ("m0", "m1") for d in DOMAINS
     ]
@@ -188,18 +203,18 @@ def test_tables_have_every_pair_and_domain():
 def test_domains_without_a_class_in_common_are_left_blank():
     stimuli = _stimuli()
     apart = np.char.add(stimuli.domain, stimuli.category)
-    session = _session()
-    session.retrieve([_model()], dataclasses.replace(stimuli, category=apart))
-    rows = [r for r in session.findings.rows if "measure" in r]
+    results = _search([_model()], dataclasses.replace(stimuli, category=apart))
+    rows = [r for r in results.rows if "measure" in r]
     blank = [r for r in rows if r.get("query") not in (None, r.get("gallery"))]
     assert [(r["map"], r["n_queries"]) for r in blank] == [(None, 0)] * 2
     json.dumps(rows, allow_nan=False)
-    axes = retrieval_parts.figure(rows).axes[0]
-    assert [text.get_text() for text in axes.texts].count(parts_lib.NONE) == 2
-    precisions, *_ = retrieval_parts.tables(rows, "mine")
-    assert _texts(precisions)[1][1:] == ["0", parts_lib.NONE, parts_lib.NONE]
-    assert "mAP within a domain (mean over 2 pairs" in retrieval_parts.lead(rows)
-    ((number, what, share), *_) = retrieval_parts.facts(rows)
+    axes = retrieval_suite.figure(rows).axes[0]
+    assert [text.get_text() for text in axes.texts].count(table_lib.NONE) == 2
+    precisions, *_ = retrieval_suite.SUITE.tables(rows, "mine")
+    assert _texts(precisions)[1][1:] == ["0", table_lib.NONE, table_lib.NONE]
+    lead = retrieval_suite.SUITE.section(rows, "mine", results, {}).lead
+    assert "mAP within a domain (mean over 2 pairs" in lead
+    ((number, what, share), *_) = retrieval_suite.SUITE.facts(rows)
     assert number == f"{100 * share:.1f} %"
     assert what.endswith("mine")
 
@@ -236,7 +251,7 @@ def test_the_command_writes_rows_tables_figure_and_page(tmp_path, folder, run, c
     out = tmp_path / "out"
     code, printed = _run(
         capsys,
-        *("--workdir", run[0], "--workdir", f"again={run[0]}", "--batch_size", 8),
+        *("--model", run[0], "--model", f"again={run[0]}", "--batch-size", 8),
         *("--suite", "retrieval", "--data", f"domains={folder}", "--out", out),
     )
     assert code == 0, printed.err
@@ -270,11 +285,11 @@ def test_a_run_is_searched_in_what_it_was_not_trained_on(tmp_path, run, capsys):
     out = tmp_path / "out"
     code, printed = _run(
         capsys,
-        *("--workdir", run[0], "--suite", "retrieval", "--suite", "target"),
+        *("--model", run[0], "--suite", "retrieval", "--suite", "target"),
         *("--out", out),
     )
     assert code == 0, printed.err
-    assert "none that the run was trained on" in printed.out
+    assert "the run was trained on none of them" in printed.out
     rows = [json.loads(line) for line in (out / files.ROWS).open()]
     norms = {r["domain"]: r["n"] for r in rows if r.get("measure") == "norm"}
     n_target = 6 * len(shapes.CLASSES)
@@ -320,13 +335,13 @@ def test_what_cannot_be_searched_is_refused_in_one_line(
     (alone / "photo" / "cat").symlink_to(folder / "photo" / "cat")
     common = ("--suite", "retrieval", "--out", tmp_path / "out")
     data = ("--data", f"domains={alone}")
-    code, printed = _run(capsys, "--workdir", run[0], *data, *common)
+    code, printed = _run(capsys, "--model", run[0], *data, *common)
     assert code == 2
     assert "alone shows one class, cat: retrieval needs" in printed.err
     model = dataclasses.replace(_model("bare"), has_features=False)
-    monkeypatch.setattr(inputs, "open_classifier", lambda path, **fields: model)
+    monkeypatch.setattr(opened, "open_classifier", lambda path, **fields: model)
     code, printed = _run(
-        capsys, "--onnx", "bare.onnx", *common, "--data", f"domains={folder}"
+        capsys, "--model", "bare.onnx", *common, "--data", f"domains={folder}"
     )
     assert code == 2
     assert "bare gives no features to compare: an ONNX file needs" in printed.err

@@ -11,6 +11,7 @@ import skimage
 import skimage.color
 import skimage.feature
 import skimage.filters
+from small_stimuli import make_answers
 
 from jigsaw_shape.suites import experiments
 
@@ -25,8 +26,7 @@ def _disc(radius=14, inside=(0.8, 0.7, 0.2), ground=(0.3, 0.4, 0.6)):
 
 
 def _made(name, images):
-    suite = experiments.make_suite()
-    (make,) = [probe.make for probe in suite.probes if probe.name == name]
+    make = experiments.VERSIONS[name].make
     rngs = jax.random.split(jax.random.key(0), len(images))
     return np.asarray(make(rngs, jnp.asarray(images)))
 
@@ -101,16 +101,18 @@ def test_constant_images_make_no_exception():
 
 
 def test_rows_count_right_answers_for_each_condition():
-    suite = experiments.make_suite()
     label = np.array([0, 1, 1, 0])
     right = np.eye(2, dtype=np.float32)[label]
-    outputs = {probe.name: {"classification": right} for probe in suite.probes}
+    names = [probe.name for probe in experiments.VERSIONS.values()]
+    outputs = {name: {"classification": right} for name in names}
     outputs["edges"] = {"classification": np.float32([[1, 0]] * 4)}
-    rows = {row["condition"]: row for row in suite.rows(outputs, label, 0)}
+    rows = {
+        row["condition"]: row
+        for row in experiments.SUITE.rows(make_answers(outputs, label))
+    }
     assert set(rows) == {
         "original", "greyscale", "black_and_white", "silhouette", "edges", "texture",
     }  # fmt: skip
     assert rows["silhouette"]["accuracy"] == 1
     assert rows["edges"]["accuracy"] == 0.5
     assert 0 <= rows["edges"]["low"] < 0.5 < rows["edges"]["high"] <= 1
-    assert suite.scores(outputs, label)["edges"].sum() == 2

@@ -1,1 +1,20 @@
-"""The suites of `evaluate`: one file each, and one pass over images for all."""
+"""The suites of `evaluate`, by name, in the order in which they are shown."""
+
+from jigsaw_shape.suites import (
+    distortions,
+    experiments,
+    puzzle,
+    retrieval,
+    shape_bias,
+    target,
+)
+from jigsaw_shape.suites.suite import Suite
+
+SUITES: dict[str, Suite] = {
+    "shape_bias": shape_bias.SUITE,
+    "experiments": experiments.SUITE,
+    "target": target.SUITE,
+    "distortions": distortions.SUITE,
+    "puzzle": puzzle.SUITE,
+    "retrieval": retrieval.SUITE,
+}

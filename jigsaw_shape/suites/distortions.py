@@ -8,49 +8,120 @@ at the published levels, whose steps are no physical unit.
 
 import functools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from matplotlib.figure import Figure
 
-from jigsaw_shape.classifiers.classifier import PLAIN, Outputs, Probe, Suite
+from jigsaw_shape.classifiers.classifier import Classifier
+from jigsaw_shape.data.image_store import ImageStore
+from jigsaw_shape.data.stimuli import Stimuli
 from jigsaw_shape.measures import distortions as distortions_lib
 from jigsaw_shape.measures import eidolons, intervals
 from jigsaw_shape.measures.distortions import Distortion
+from jigsaw_shape.pixels import augment
+from jigsaw_shape.reports import look
+from jigsaw_shape.reports.look import Looks
+from jigsaw_shape.reports.page import Section, Tile
+from jigsaw_shape.reports.table import Table, interval, percent
+from jigsaw_shape.suites import accuracy, drawing, labelled
+from jigsaw_shape.suites.differences import (
+    difference_figures,
+    difference_rows,
+    difference_table,
+)
+from jigsaw_shape.suites.suite import PLAIN, Answers, Fact, Probe, Suite
 
 GREY = Probe("grey", jax.jit(lambda rngs, images: distortions_lib.grey(images)))
 
+# What a distortion's level is; its name is written with spaces.
+_UNITS = {
+    "contrast": "share of the contrast",
+    "low_pass": "blur, px at 224",
+    "high_pass": "blur, px at 224",
+    "uniform_noise": "half-width",
+    "phase_scrambling": "phase noise, degrees",
+    "power_equalisation": "spectrum: 0 own, 1 the mean",
+    "false_colour": "colours: 0 own, 1 opposite",
+    "rotation": "turn, degrees",
+    "eidolon_1": "reach, px at 224",
+    "eidolon_2": "reach, px at 224",
+    "eidolon_3": "reach, px at 224",
+}
+_TITLES = {"eidolon_1": "Eidolon I", "eidolon_2": "Eidolon II"}
+_TITLES |= {"eidolon_3": "Eidolon III"}
 
-def make_suite(amplitude: np.ndarray | None = None) -> Suite:
-    """Returns the suite of the published distortions at the published levels.
 
-    Its rows are of two kinds. One a distortion and level: `condition`, the distortion's
-    name; `level`, a number or `"inf"`; `probe`, the name of the version that was shown;
-    `accuracy`, with `low` and `high`, the ends of its 95 % bootstrap interval; `n`
-    images. One a distortion: `condition`, `area`, see the module, with `low` and
-    `high`; `n`. The levels of no distortion share the probes `plain` and `grey`.
-    `scores` are each image's own areas, so that the differences between two models'
-    areas are paired.
+def probes(stimuli: Stimuli, group: Sequence[Classifier]) -> list[Probe]:
+    """Returns every distortion at each of its published levels.
+
+    The levels of no distortion share the probes `plain` and `grey`. The images are read
+    once before, for the mean amplitude spectrum that one of the distortions needs.
 
     Args:
-      amplitude: `distortions.mean_amplitude` of all images that are measured, at the
-        size in which the model sees them; None leaves power equalisation out.
+      stimuli: All images that are measured.
+      group: Models of one size.
     """
-    table = distortions_lib.distortions(amplitude)
-    probes = {}
-    memory = _Memory()
-    for name, distortion in table.items():
+    return list(make_probes(_amplitude(stimuli, group)).values())
+
+
+def make_probes(amplitude: np.ndarray) -> dict[str, Probe]:
+    """Returns the probes by name.
+
+    Args:
+      amplitude: `measures.distortions.mean_amplitude` of the images, at the size in
+        which the model sees them.
+    """
+    found, memory = {}, _Memory()
+    for name, distortion in distortions_lib.distortions(amplitude).items():
         make = _maker(distortion, memory)
         for level in distortion.levels:
             probe = _probe(name, distortion, level, make)
-            probes[probe.name] = probe
-    return Suite(
-        "distortions",
-        tuple(probes.values()),
-        functools.partial(_rows, table),
-        functools.partial(_scores, table),
-    )
+            found[probe.name] = probe
+    return found
+
+
+def _amplitude(stimuli: Stimuli, group: Sequence[Classifier]) -> np.ndarray:
+    """Returns the images' mean amplitude spectrum: a pass of reading."""
+    size_px, n_batch = group[0].size_px, min(model.batch_size for model in group)
+    stored_px = stimuli.side_px or size_px
+    store = ImageStore(stimuli.dataset(stored_px), cache="none", stored_px=stored_px)
+    everything = np.arange(len(stimuli.images))
+    chunks = [everything[i : i + n_batch] for i in range(0, len(everything), n_batch)]
+    resize = jax.jit(augment.resize, static_argnums=1)
+    batches = (resize(batch["image"], size_px) for batch in store.batches(chunks))
+    return distortions_lib.mean_amplitude(batches)
+
+
+def rows(answers: Answers) -> Iterator[dict]:
+    """Yields accuracies and areas of each model, then differences of areas.
+
+    One row a distortion and level: `condition`, the distortion's name; `level`, a
+    number or `"inf"`; `probe`, the name of the version that was shown; `accuracy`. One
+    a distortion: `condition`, `area`. Differences are of each image's own area, so that
+    they are paired.
+    """
+    table = distortions_lib.distortions(np.zeros((1, 1), np.float32))
+    scores = {}
+    for model in answers.models:
+        base = {"model": model.name, "group": "model"}
+        base |= {"n_classes": len(answers.matches[model.name].names)}
+        own = scores.setdefault(model.name, {})
+        for name, distortion in table.items():
+            names = [_probe_name(name, distortion, v) for v in distortion.levels]
+            right = {n: answers.correct(model.name, n) for n in names}
+            for level, probe in zip(distortion.levels, names, strict=True):
+                row = {"condition": name, "level": level_name(level), "probe": probe}
+                yield base | row | accuracy.share(right[probe], seed=answers.seed)
+            area = areas(np.stack([right[n] for n in names], axis=1))
+            n = len(area)
+            low, high = intervals.interval(area, np.ones(n), seed=answers.seed)
+            row = {"condition": name, "area": float(area.mean())}
+            yield base | row | {"low": low, "high": high, "n": n}
+            own[name] = np.float32(area)
+    yield from difference_rows(scores, seed=answers.seed)
 
 
 def areas(correct: np.ndarray) -> np.ndarray:
@@ -125,55 +196,111 @@ class _Memory:
         return self._compose(self._parts, level, jnp.float32(coherence))
 
 
-def _correct(
-    name: str,
-    distortion: Distortion,
-    outputs: Mapping[str, Outputs],
-    label: np.ndarray,
-) -> np.ndarray:
-    """Returns which answers were right: bool [n, L]."""
-    names = [_probe_name(name, distortion, level) for level in distortion.levels]
-    answers = [outputs[n]["classification"].argmax(-1) for n in names]
-    return np.stack(answers, axis=1) == label[:, None]
+def title_of(condition: str) -> str:
+    """Returns how tables and figures write a distortion."""
+    return _TITLES.get(condition, condition.replace("_", " ").capitalize())
 
 
-def _scores(
-    table: Mapping[str, Distortion],
-    outputs: Mapping[str, Outputs],
-    label: np.ndarray,
-) -> dict[str, np.ndarray]:
-    return {
-        name: np.float32(areas(_correct(name, distortion, outputs, label)))
-        for name, distortion in table.items()
-    }
+def level_text(level: float | str) -> str:
+    """Returns how tables and figures write a level."""
+    return "∞" if level == "inf" else f"{level:g}"
 
 
-def _rows(
-    table: Mapping[str, Distortion],
-    outputs: Mapping[str, Outputs],
-    label: np.ndarray,
-    seed: int,
-) -> Iterator[dict]:
-    everyone = np.ones(len(label))
-    for name, distortion in table.items():
-        correct = _correct(name, distortion, outputs, label)
-        for level, right in zip(distortion.levels, correct.T, strict=True):
-            low, high = intervals.interval(right, everyone, seed=seed)
-            yield {
-                "condition": name,
-                "level": level_name(level),
-                "probe": _probe_name(name, distortion, level),
-                "accuracy": float(right.mean()),
-                "low": low,
-                "high": high,
-                "n": len(label),
-            }
-        own = areas(correct)
-        low, high = intervals.interval(own, everyone, seed=seed)
-        yield {
-            "condition": name,
-            "area": float(own.mean()),
-            "low": low,
-            "high": high,
-            "n": len(label),
-        }
+def _tables(rows, data) -> Iterator[Table]:
+    found = [r for r in rows if "area" in r]
+    models = list(dict.fromkeys(r["model"] for r in found))
+    cells = {(r["model"], r["condition"]): r for r in found}
+
+    def text(row):
+        return f"{percent(row['area'])} ({interval(row)})"
+
+    yield Table(
+        f"Area under the curve of accuracy on {data}, in % (95 % interval)",
+        ("", *models),
+        tuple(
+            (title_of(condition), *(text(cells[m, condition]) for m in models))
+            for condition in dict.fromkeys(r["condition"] for r in found)
+        ),
+    )
+    yield from difference_table(rows, data, title_of)
+
+
+def _facts(rows) -> Iterator[Fact]:
+    areas_of = [row["area"] for row in rows if "area" in row]
+    if areas_of:
+        mean = float(np.mean(areas_of))
+        what = f"right under distortions, mean over {len(areas_of)}"
+        yield f"{percent(mean)} %", what, mean
+
+
+def _section(rows, data, results, looks) -> Section:
+    drawn = {f"distortions_{data}": curves(rows, looks)}
+    drawn |= difference_figures(rows, data, title_of)
+    lead = (
+        "Accuracy as each distortion grows, from undistorted images on the left. The "
+        "broken line is chance; shades are 95 % intervals over images."
+    )
+    shown = tuple(_levels(results.samples.get(data, {}), rows))
+    return Section("distortions", f"Distortions: {data}", lead, drawn, shown)
+
+
+def _levels(samples, rows) -> Iterator[tuple[str, tuple[Tile, ...]]]:
+    """Yields one image at each level of each distortion, with the accuracies."""
+    rows = [row for row in rows if "level" in row]
+    for condition in dict.fromkeys(row["condition"] for row in rows):
+        here = [row for row in rows if row["condition"] == condition]
+        tiles = []
+        for level in dict.fromkeys(row["level"] for row in here):
+            of_level = [row for row in here if row["level"] == level]
+            answers = tuple(
+                (row["model"], f"{percent(row['accuracy'], 0)} %", "other")
+                for row in of_level
+            )
+            images = samples.get(of_level[0]["probe"])
+            if images is not None:
+                tiles.append(Tile(images[0], level_text(level), answers))
+        if tiles:
+            yield f"{title_of(condition)} ({_UNITS[condition]})", tuple(tiles)
+
+
+def curves(rows: Sequence[dict], looks: Looks) -> Figure:
+    """Returns accuracy against each distortion's levels, a panel each.
+
+    Args:
+      rows: Of one data set.
+      looks: Of the models.
+    """
+    rows = [row for row in rows if "level" in row]
+    conditions = list(dict.fromkeys(row["condition"] for row in rows))
+    n_columns = min(4, len(conditions))
+    n_rows = math.ceil(len(conditions) / n_columns)
+    size = 2.7 * n_columns + 0.6, 2.35 * n_rows + 0.6
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(n_rows, n_columns, sharey=True, squeeze=False)
+    for axes, condition in zip(grid.flat, conditions, strict=False):
+        here = [row for row in rows if row["condition"] == condition]
+        levels = list(dict.fromkeys(row["level"] for row in here))
+        drawing.level_curves(axes, here, levels, looks)
+        axes.set_title(title_of(condition))
+        axes.set_xlabel(_UNITS[condition], fontsize=8.5)
+        axes.set_xticks(range(len(levels)), [level_text(v) for v in levels])
+        rotation = 0 if len(levels) < 7 else 45
+        axes.tick_params(axis="x", labelsize=8, rotation=rotation)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("accuracy")
+    for axes in list(grid.flat)[len(conditions) :]:
+        axes.set_axis_off()
+    look.legend_above(figure, grid[0, 0])
+    return figure
+
+
+SUITE = Suite(
+    name="distortions",
+    find=labelled.find_probed,
+    wanted=labelled.WANTED,
+    probes=probes,
+    rows=rows,
+    tables=_tables,
+    section=_section,
+    facts=_facts,
+)

@@ -1,4 +1,4 @@
-"""The suite `experiments`: one cue at a time, made from any labelled images.
+"""The suite `experiments`: one cue at a time, published or made from labelled images.
 
 Geirhos et al., "ImageNet-trained CNNs are biased towards texture; increasing shape bias
 improves accuracy and robustness", ICLR 2019, showed observers 160 images of 16
@@ -24,65 +24,144 @@ was; these are made by program from whatever images there are:
 scikit-image does what it knows, on the host. It is installed by the extra `evaluate`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
 from scipy import ndimage
 
-from jigsaw_shape.classifiers.classifier import PLAIN, Probe, Suite
-from jigsaw_shape.measures import intervals
-from jigsaw_shape.suites import puzzle
+from jigsaw_shape.classifiers.classifier import Classifier
+from jigsaw_shape.data import domain_folders
+from jigsaw_shape.data.stimuli import Stimuli
+from jigsaw_shape.reports.page import Section, Tile
+from jigsaw_shape.reports.table import Table
+from jigsaw_shape.suites import accuracy, labelled, puzzle
+from jigsaw_shape.suites.consistency import (
+    consistency_figure,
+    consistency_rows,
+    consistency_tables,
+)
+from jigsaw_shape.suites.differences import (
+    difference_rows,
+    difference_table,
+    title_of,
+)
 from jigsaw_shape.suites.distortions import GREY
+from jigsaw_shape.suites.opened import Opened
+from jigsaw_shape.suites.suite import PLAIN, Answers, Asked, Found, Probe, Suite
 
 TEXTURE_GRID = 6
 _CANNY_STD_PX = 2**0.5
 _CANNY_QUANTILE, _CANNY_LOW = 0.7, 0.4
 _FAINTEST = 1 / 255  # a gradient that no image of 8 bits has but by rounding
+_NOT_PUBLISHED = ("cue_conflict", "images", domain_folders.EXPERIMENT)
+_N_SHOWN = 8  # images of a published set
+_THUMB_PX = 224
 
 
-def make_suite() -> Suite:
-    """Returns the suite of the five experiments, and of binarized images.
+def find(opened: Opened, suites: Sequence[str]) -> Found:
+    """Returns published stimuli; where there are none, images to make them of."""
+    published = [
+        Asked(stimuli, opened.models)
+        for stimuli in opened.data
+        if stimuli.experiment not in _NOT_PUBLISHED
+    ]
+    if published:
+        return Found(published)
+    if not opened.models:
+        return Found(
+            left_out=[
+                "files of predictions answer experiments' own images, and cannot be "
+                "asked about versions of others: give --data with a folder whose name "
+                "says an experiment, such as edges, or EXPERIMENT=DIR"
+            ]
+        )
+    found = labelled.find_probed(opened, suites)
+    if found.asked:
+        try:
+            skimage()
+        except ValueError as error:
+            return Found(left_out=[str(error)])
+    return found
 
-    Its rows: `condition`, a name of the module's list; `accuracy`, with `low` and
-    `high`, the ends of its 95 % bootstrap interval; `n` images. `scores` are right
-    answers by condition.
 
-    Raises:
-      ValueError: scikit-image is not installed.
+def probes(stimuli: Stimuli, group: Sequence[Classifier]) -> list[Probe]:
+    """Returns the versions of the module's list; neither argument matters."""
+    del stimuli, group
+    return list(VERSIONS.values())
+
+
+def rows(answers: Answers) -> Iterator[dict]:
+    """Yields accuracies: of published stimuli beside observers, or of each version.
+
+    `condition` is the experiment, a name of the module's list.
     """
-    skimage()
-    probes = {
-        "original": PLAIN,
-        "greyscale": GREY,
-        "black_and_white": Probe("black_and_white", _on_host(black_and_white)),
-        "silhouette": Probe("silhouette", _on_host(silhouette)),
-        "edges": Probe("edges", _on_host(edges)),
-        "texture": Probe(
-            "texture",
-            jax.jit(lambda rngs, x: puzzle.shuffle(rngs, x, TEXTURE_GRID)),
-        ),
-    }
+    if any(GREY.name in outputs for outputs in answers.outputs.values()):
+        yield from _made_rows(answers)
+        return
+    yield from accuracy.accuracy_rows(answers)
+    if answers.observers:
+        everyone = answers.decisions, answers.observers
+        for row in consistency_rows(*everyone, seed=answers.seed):
+            yield {"condition": answers.stimuli.experiment, **row}
 
-    def scores(outputs, label):
-        return {
-            name: np.float32(outputs[probe.name]["classification"].argmax(-1) == label)
-            for name, probe in probes.items()
-        }
 
-    def rows(outputs, label, seed) -> Iterator[dict]:
-        for name, right in scores(outputs, label).items():
-            low, high = intervals.interval(right, np.ones(len(label)), seed=seed)
-            yield {
-                "condition": name,
-                "accuracy": float(right.mean()),
-                "low": low,
-                "high": high,
-                "n": len(label),
-            }
+def _made_rows(answers: Answers) -> Iterator[dict]:
+    scores = {}
+    for model in answers.models:
+        base = {"model": model.name, "group": "model"}
+        base |= {"n_classes": len(answers.matches[model.name].names)}
+        own = scores.setdefault(model.name, {})
+        for name, probe in VERSIONS.items():
+            right = answers.correct(model.name, probe.name)
+            own[name] = np.float32(right)
+            share = accuracy.share(right, seed=answers.seed)
+            yield base | {"condition": name} | share
+    yield from difference_rows(scores, seed=answers.seed)
 
-    return Suite("experiments", tuple(probes.values()), rows, scores)
+
+def _tables(rows, data) -> Iterator[Table]:
+    yield from consistency_tables(rows, data)
+    yield from accuracy.accuracy_table(rows, data)
+    yield from difference_table(rows, data)
+
+
+def _section(rows, data, results, looks) -> Section:
+    del data  # of all sets
+    sets = list(dict.fromkeys(row["data"] for row in rows))
+    drawn = {"experiments": accuracy.by_condition(rows, looks, ", ".join(sets))}
+    for name in sets:
+        here = [row for row in rows if row["data"] == name]
+        kappas = consistency_figure(here, looks, name)
+        if kappas is not None:
+            drawn[f"error_consistency_{name}"] = kappas
+    lead = (
+        "One cue at a time: what is still recognized when colour, texture or inner "
+        "detail is gone."
+    )
+    shown = tuple(_strips(results, rows))
+    return Section("experiments", "One cue at a time", lead, drawn, shown)
+
+
+def _strips(results, rows) -> Iterator[tuple[str, tuple[Tile, ...]]]:
+    """Yields some images of each published set, or one in each version made of it."""
+    for data in dict.fromkeys(row["data"] for row in rows):
+        stimuli, samples = results.stimuli[data], results.samples.get(data, {})
+        if GREY.name in samples and stimuli.experiment == "images":
+            tiles = [
+                Tile(samples[probe.name][0], title_of(condition))
+                for condition, probe in VERSIONS.items()
+                if probe.name in samples
+            ]
+        else:
+            spread = np.linspace(0, len(stimuli.images) - 1, _N_SHOWN).astype(int)
+            side_px = stimuli.side_px or _THUMB_PX
+            tiles = [
+                Tile(stimuli.read(int(i), side_px), str(stimuli.category[i]))
+                for i in dict.fromkeys(spread)
+            ]
+        yield data, tuple(tiles)
 
 
 def skimage():
@@ -146,3 +225,27 @@ def _on_host(
         return np.repeat(np.stack(planes)[..., None], 3, axis=-1)
 
     return make
+
+
+VERSIONS = {
+    "original": PLAIN,
+    "greyscale": GREY,
+    "black_and_white": Probe("black_and_white", _on_host(black_and_white)),
+    "silhouette": Probe("silhouette", _on_host(silhouette)),
+    "edges": Probe("edges", _on_host(edges)),
+    "texture": Probe(
+        "texture", jax.jit(lambda rngs, x: puzzle.shuffle(rngs, x, TEXTURE_GRID))
+    ),
+}
+
+SUITE = Suite(
+    name="experiments",
+    find=find,
+    wanted=labelled.WANTED,
+    probes=probes,
+    rows=rows,
+    tables=_tables,
+    section=_section,
+    facts=accuracy.accuracy_facts,
+    one_section=True,
+)

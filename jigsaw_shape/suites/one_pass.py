@@ -7,9 +7,10 @@ from collections.abc import Callable, Collection, Sequence
 import jax
 import numpy as np
 
-from jigsaw_shape.classifiers.classifier import Model, Probe
+from jigsaw_shape.classifiers.classifier import Classifier
 from jigsaw_shape.data.image_store import ImageStore
 from jigsaw_shape.pixels import augment
+from jigsaw_shape.suites.suite import Probe
 
 _HEADS, _FEATURES = ("classification", "jigsaw"), "features"
 
@@ -40,7 +41,7 @@ _fold_in = jax.jit(jax.vmap(jax.random.fold_in, (None, 0)))
 
 
 def run(
-    models: Sequence[Model],
+    models: Sequence[Classifier],
     store: ImageStore,
     probes: Sequence[Probe],
     *,

@@ -1,137 +1,125 @@
-"""Which suite is run on which images."""
+"""Which suites are measured on which images, by which models."""
 
 import dataclasses
 from collections.abc import Sequence
 
-import numpy as np
-
-from jigsaw_shape.classifiers.classifier import Model
-from jigsaw_shape.data import domain_folders, sources
-from jigsaw_shape.data.stimuli import Stimuli, of_dataset
-from jigsaw_shape.suites import experiments as made_stimuli
-from jigsaw_shape.suites import searched
-from jigsaw_shape.suites.inputs import Opened
-from jigsaw_shape.suites.session import Session
-from jigsaw_shape.training import learner
-
-_MADE = ("target", "experiments", "distortions", "puzzle")  # from labelled images
+from jigsaw_shape.classifiers.classifier import Classifier
+from jigsaw_shape.data.shared_classes import some
+from jigsaw_shape.data.stimuli import Stimuli
+from jigsaw_shape.suites import SUITES
+from jigsaw_shape.suites.classes import Match
+from jigsaw_shape.suites.opened import Opened
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A pass: what is asked of which models about which images.
+    """Images that some suites ask the same models about, in the same way.
 
     Attributes:
-      suites: `("shape_bias",)` and `("experiments",)` of published images,
-        `("retrieval",)`, or those that are made from labelled images.
       stimuli: The images.
-      models: Who is shown them; perhaps nobody.
-      published: Whether the images are scored as they are, beside observers.
+      models: Perhaps none, where files of predictions answer.
+      probed: See `suite.Asked`.
+      suites: Their names.
+      matches: How each model's classes answer the images; none for features.
     """
 
-    suites: tuple[str, ...]
     stimuli: Stimuli
-    models: tuple[Model, ...]
-    published: bool
+    models: tuple[Classifier, ...]
+    probed: bool
+    suites: tuple[str, ...]
+    matches: dict[str, Match] = dataclasses.field(default_factory=dict)
 
 
 def plan(
     opened: Opened, suites: Sequence[str], *, explicit: bool
 ) -> tuple[list[Job], list[str]]:
-    """Returns the passes that the suites need, and notes on what they leave out.
+    """Returns what is to be shown to whom, and notes for the reader of the results.
+
+    Jobs with probes come first: what they show as it is needs no showing again.
 
     Args:
       opened: The models and images.
-      suites: Of `session.SUITES`.
-      explicit: Whether each suite was asked for by name: one without images to run on
-        is then refused, else left out with a note.
+      suites: Keys of `SUITES`, in their order.
+      explicit: Whether each suite was asked for by name. What cannot be measured is
+        then refused, else noted.
 
     Raises:
       ValueError: There are no images for a suite, or a model cannot answer them.
     """
-    conflicts = _conflicts(opened) if "shape_bias" in suites else []
-    published = [
-        (stimuli, opened.models)
-        for stimuli in opened.data
-        if stimuli.experiment
-        not in ("cue_conflict", "images", domain_folders.EXPERIMENT)
-        and "experiments" in suites
-    ]
-    made = [suite for suite in _MADE if suite in suites]
-    # Published stimuli are not made once more, and a file cannot be asked again.
-    if published:
-        made.remove("experiments")
-    if not opened.models:
-        made = [suite for suite in made if suite == "target"]
-    labelled = _labelled(opened, suites) if made else []
-    notes, noted = [], set()
-    if labelled and "experiments" in made:
-        try:
-            made_stimuli.skimage()
-        except ValueError as error:
-            if explicit:
-                raise
-            made.remove("experiments")
-            notes.append(str(error))
-            noted.add("experiments")
-    jobs = [Job(("shape_bias",), s, tuple(m), True) for s, m in conflicts]
-    jobs += [Job(("experiments",), s, tuple(m), True) for s, m in published]
-    jobs += [Job(tuple(made), s, tuple(m), False) for s, m in labelled]
-    if "retrieval" in suites:  # last: features that passes before it kept are there
-        found, left_out = searched.find(opened, explicit=explicit)
-        jobs += [Job(("retrieval",), s, tuple(m), False) for s, m in found]
-        notes += left_out
-        noted |= {"retrieval"} if left_out and not found else set()
-    for suite in suites:
-        if suite not in noted and not any(suite in job.suites for job in jobs):
-            text = f"{suite} has no images: {_wanted(suite, opened)}"
-            if explicit:
-                raise ValueError(text)
-            notes.append(text)
-    unused = [s.name for s in opened.data if not any(s is j.stimuli for j in jobs)]
-    if unused:
-        notes.append(
-            f"--data {', '.join(unused)}: no suite here looks at it; a folder of other "
-            "images than experiments' is given as images=DIR"
-        )
-    notes += _trained_on(opened, jobs)
-    for job in jobs:
-        if job.suites == ("retrieval",):  # of features, whatever the classes
+    jobs: dict[tuple, Job] = {}
+    notes: list[str] = []
+    for name in suites:
+        suite = SUITES[name]
+        found = suite.find(opened, suites)
+        left_out = list(found.left_out)
+        if not (found.asked or left_out):
+            left_out = [f"{name} has no images: {suite.wanted}"]
+        if left_out and explicit:
+            raise ValueError(left_out[0])
+        notes += [*left_out, *found.notes]
+        for asked in found.asked:
+            members = tuple(model.name for model in asked.models)
+            key = (asked.stimuli.name, members, asked.probed, suite.by_features)
+            job = jobs.setdefault(
+                key, Job(asked.stimuli, asked.models, asked.probed, ())
+            )
+            jobs[key] = dataclasses.replace(job, suites=(*job.suites, name))
+    ordered = sorted(jobs.values(), key=lambda job: not job.probed)
+    for number, job in enumerate(ordered):
+        if SUITES[job.suites[0]].by_features:
             continue
         if not (job.models or opened.predicted):
             raise ValueError(
                 f"{', '.join(job.suites)}: --predictions holds features and no answers"
             )
-        for model in job.models:
-            job.stimuli.labels(model.classes, model.name)
-    return jobs, notes
+        matches = {m.name: opened.match(m, job.stimuli) for m in job.models}
+        ordered[number] = dataclasses.replace(job, matches=matches)
+        notes += _class_notes(ordered[number])
+    used = {job.stimuli.digest for job in ordered}
+    unused = [s.name for s in opened.data if s.digest not in used]
+    if unused:
+        notes.append(
+            f"--data {', '.join(unused)}: no suite here uses it; give labelled images "
+            "that belong to no experiment as images=DIR"
+        )
+    return ordered, list(dict.fromkeys([*notes, *_trained_on(opened, ordered)]))
 
 
-def run(session: Session, job: Job, opened: Opened) -> None:
-    """Does a job; what it finds is in `session.findings`.
+def _class_notes(job: Job) -> list[str]:
+    """Returns notes on classes that only the images or only a model have.
 
     Raises:
-      OSError: An image cannot be read.
-      session.NonFiniteError: A model's scores are no numbers.
+      ValueError: Images and a model have no class in common.
     """
-    given = any(job.stimuli is stimuli for stimuli in opened.data)
-    predicted = opened.predicted if given else ()  # a file answers what is given alone
-    if job.published:
-        decided = [*session.decide(job.models, job.stimuli), *predicted]
-        session.score(job.suites[0], job.stimuli, decided, opened.observers)
-        return
-    if job.suites == ("retrieval",):
-        features = opened.features if given else {}
-        session.retrieve(job.models, job.stimuli, features)
-        return
-    if job.models:
-        session.probe(job.suites, job.models, job.stimuli, predicted)
-    elif predicted:
-        session.score("target", job.stimuli, predicted, ())
+    notes, categories = [], job.stimuli.categories
+    if len(categories) == 1:
+        notes.append(
+            f"{job.stimuli.name} shows one class, {categories[0]}: accuracy on it says "
+            "nothing about telling classes apart"
+        )
+    for model, match in job.matches.items():
+        if len(match.missing) == len(categories):
+            raise ValueError(
+                f"{job.stimuli.name} shows {some(categories)}, and {model} knows none "
+                f"of them: its classes are {some(match.names)}"
+            )
+        if match.missing:
+            n = int(sum(name in match.missing for name in job.stimuli.category))
+            notes.append(
+                f"{model} has no class for {some(match.missing)} of "
+                f"{job.stimuli.name}: {n} images cannot be right; accuracy on the "
+                "shared classes stands beside"
+            )
+        if match.unseen:
+            notes.append(
+                f"{model} can also answer {some(match.unseen)}, which "
+                f"{job.stimuli.name} does not show"
+            )
+    return notes
 
 
 def _trained_on(opened: Opened, jobs: Sequence[Job]) -> list[str]:
-    """Returns notes on runs that were trained on what a set was made of."""
+    """Returns notes on runs that were trained on the images that a set was made of."""
     notes = []
     for job in jobs:
         made_of = job.stimuli.held_out
@@ -140,94 +128,14 @@ def _trained_on(opened: Opened, jobs: Sequence[Job]) -> list[str]:
         names = []
         for model in job.models:
             if model.about.get("images") == made_of.images:
-                data = opened.configs[model.name].data
+                data = model.config.data
                 if (data.split, data.split_seed) != made_of[1:]:
                     names.append(model.name)
         if names:
             notes.append(
                 f"{job.stimuli.name} is made of images that split {made_of.split} "
-                f"(seed {made_of.split_seed}) holds out: {', '.join(names)}, of "
-                "another split, may have been trained on some of them. Make a set with "
+                f"(seed {made_of.split_seed}) holds out. {', '.join(names)}, trained "
+                "with another split, may have seen some of them. Make a set with "
                 "--config.data.split and --config.data.split_seed of the run"
             )
-    return list(dict.fromkeys(notes))
-
-
-def _wanted(suite: str, opened: Opened) -> str:
-    if suite == "shape_bias":
-        return "give --data with a folder whose name says cue-conflict"
-    if suite == "retrieval":
-        return (
-            f"give --data {domain_folders.EXPERIMENT}=DIR with folders "
-            "DOMAIN/CLASS/IMAGE, or --workdir with a run's own"
-        )
-    if opened.predicted and not opened.models:
-        if suite == "experiments":
-            return (
-                "files of predictions answer experiments' own images, and cannot be "
-                "asked about versions of others: give --data with a folder whose name "
-                "says an experiment, such as edges, or EXPERIMENT=DIR"
-            )
-        if suite != "target":
-            return (
-                "files of predictions answer shape_bias, experiments and target alone"
-            )
-    return "give --data with a folder CATEGORY/IMAGE, or --workdir with a run's own"
-
-
-def _conflicts(opened: Opened) -> list[tuple[Stimuli, Sequence[Model]]]:
-    """Returns cue conflicts and who is asked; where none is given, the runs' own."""
-    found = [
-        (stimuli, opened.models)
-        for stimuli in opened.data
-        if stimuli.experiment == "cue_conflict"
-    ]
-    return found or opened.of_runs(_own_conflict)
-
-
-def _labelled(
-    opened: Opened, suites: Sequence[str]
-) -> list[tuple[Stimuli, Sequence[Model]]]:
-    """Returns labelled images and who is asked.
-
-    Those that are given; else the runs' targets, and for other models the published
-    originals, or any published stimuli where no experiment is asked for.
-    """
-    given = [s for s in opened.data if s.experiment == "images"]
-    if given:
-        return [(stimuli, opened.models) for stimuli in given]
-    others = [model for model in opened.models if model.name not in opened.configs]
-    published = [
-        (stimuli, others)
-        for stimuli in opened.data
-        if stimuli.experiment == "original"
-        or (
-            "experiments" not in suites
-            and stimuli.experiment not in ("cue_conflict", domain_folders.EXPERIMENT)
-        )
-    ]
-    found = opened.of_runs(_own_target)
-    return found + (published if others or opened.predicted else [])
-
-
-def _own_target(config) -> Stimuli:
-    dataset, splits = learner.load_data(config)
-    return of_dataset(
-        dataset,
-        splits.target,
-        name=f"{dataset.name}/{config.data.target}",
-        side_px=config.data.stored_px,
-    )
-
-
-def _own_conflict(config) -> Stimuli | None:
-    dataset = sources.load_cue_conflict(config.data)
-    if dataset is None:
-        return None
-    return of_dataset(
-        dataset,
-        np.arange(len(dataset)),
-        name=f"{config.data.name}/cue conflict",
-        side_px=config.data.stored_px,
-        conflict=True,
-    )
+    return notes

@@ -1,4 +1,4 @@
-"""The suite `puzzle`: what is left of a model's answers when the parts move.
+"""The suite `puzzle`: what is left of a model's answers when the tiles move.
 
 Cut into a grid of tiles that trade places, an image keeps its textures and loses its
 shape: a model that keeps its accuracy reads texture (Brendel & Bethge, "Approximating
@@ -7,15 +7,30 @@ for the puzzle, it is asked for the order of shuffled images apart from ordered 
 one that always says "ordered" is right on most of a mixed stream.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+import math
+from collections.abc import Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from matplotlib.figure import Figure
 
-from jigsaw_shape.classifiers.classifier import PLAIN, Outputs, Probe, Suite
+from jigsaw_shape.classifiers.classifier import Classifier
+from jigsaw_shape.data.stimuli import Stimuli
 from jigsaw_shape.measures import intervals
 from jigsaw_shape.pixels import puzzle
+from jigsaw_shape.reports import look
+from jigsaw_shape.reports.look import Looks
+from jigsaw_shape.reports.page import Section, Tile
+from jigsaw_shape.reports.table import NONE, Table, interval, percent
+from jigsaw_shape.suites import accuracy, drawing, labelled
+from jigsaw_shape.suites.differences import (
+    difference_figures,
+    difference_rows,
+    difference_table,
+)
+from jigsaw_shape.suites.suite import PLAIN, Answers, Fact, Outputs, Probe, Suite
 from jigsaw_shape.training import predict
 
 _GRIDS = (2, 3, 4, 5, 6, 8)
@@ -25,69 +40,59 @@ _ORDER_SEED = 0
 _HEAD_PROBE = "puzzle/head"
 
 
-def make_suite(size_px: int, permutations: np.ndarray | None = None) -> Suite:
-    """Returns the suite of shuffled images, and of the puzzle's own head.
-
-    Rows of condition `shuffled`: `level`, tiles a side, 1 for whole images; `accuracy`
-    with `low` and `high`, the ends of its 95 % interval; `n`. No tile stays in its
-    place, and an image's arrangement follows from its key and the grid alone.
-
-    With `permutations` also, of condition `jigsaw`: `ordered_accuracy` on whole images;
-    `shuffled_accuracy`, with `low` and `high`, on images in one order each of 1 to K,
-    decided by the image's index; `chance`, 1 / (K + 1); `share_ordered`, how often
-    shuffled images are called ordered; `wrong_distance`, the mean Hamming distance
-    between the true and the answered order where that is wrong, beside
-    `pair_distance`, its mean over all pairs: the lower of the two says whether near
-    orders are taken for each other; `confusion`, counts [K + 1][K + 1], true orders
-    down, of the whole images and the shuffled ones. And, one a row of condition
-    `jigsaw_pair`, the most confused pairs: `orders`, both; `count`, of wrong answers
-    in both directions; `distance`, theirs.
-
-    `scores` are right answers: by `shuffled/GRID`, and by `jigsaw` the shuffled orders.
+def probes(stimuli: Stimuli, group: Sequence[Classifier]) -> list[Probe]:
+    """Returns an image shuffled in each grid, and one for the puzzle's own head.
 
     Args:
-      size_px: The side of the squares that the model sees; it decides the grids.
-      permutations: int32 [K + 1, T] of a model with a head for the puzzle; else None.
+      stimuli: Not looked at.
+      group: Models of one size, which decides the grids, and of one puzzle if any.
     """
-    sizes = grids(size_px)
-    probes = [PLAIN, *(Probe(f"puzzle/{g}", _shuffler(g)) for g in sizes)]
-    if permutations is not None:
-        n_orders = len(permutations)
-        probes.append(Probe(_HEAD_PROBE, orders=lambda i: orders_of(i, n_orders)))
+    del stimuli
+    found = [Probe(f"puzzle/{g}", _shuffler(g)) for g in grids(group[0].size_px)]
+    tables = [m.permutations for m in group if m.permutations is not None]
+    if tables:
+        n_orders = len(tables[0])
+        found.append(Probe(_HEAD_PROBE, orders=lambda i: orders_of(i, n_orders)))
+    return found
 
-    def right(outputs, label):
-        names = {1: PLAIN.name} | {g: f"puzzle/{g}" for g in sizes}
-        return {
-            g: outputs[name]["classification"].argmax(-1) == label
-            for g, name in names.items()
-        }
 
-    def rows(outputs, label, seed):
-        for g, correct in right(outputs, label).items():
-            low, high = intervals.interval(correct, np.ones(len(label)), seed=seed)
-            yield {
-                "condition": "shuffled",
-                "level": g,
-                "accuracy": float(correct.mean()),
-                "low": low,
-                "high": high,
-                "n": len(label),
-            }
-        if permutations is not None:
-            yield from _head_rows(outputs, permutations, seed)
+def rows(answers: Answers) -> Iterator[dict]:
+    """Yields accuracies by grid of each model, its jigsaw head's, then differences.
 
-    def scores(outputs, label):
-        found = {
-            f"shuffled/{g}": np.float32(correct)
-            for g, correct in right(outputs, label).items()
-        }
-        if permutations is not None:
+    Rows of condition `shuffled`: `level`, tiles a side, 1 for whole images; `accuracy`.
+    No tile stays in its place, and an image's arrangement follows from its key and the
+    grid alone.
+
+    Of models with a head for the puzzle also, of condition `jigsaw`:
+    `ordered_accuracy` on whole images; `shuffled_accuracy`, with `low` and `high`, on
+    images in one order each of 1 to K, decided by the image's index; `chance`,
+    1 / (K + 1); `share_ordered`, how often shuffled images are called ordered;
+    `wrong_distance`, the mean Hamming distance between the true and the answered order
+    where that is wrong, beside `pair_distance`, its mean over all pairs: the lower of
+    the two says whether near orders are taken for each other; `confusion`, counts
+    [K + 1][K + 1], true orders down, of the whole images and the shuffled ones. And,
+    one a row of condition `jigsaw_pair`, the most confused pairs: `orders`, both;
+    `count`, of wrong answers in both directions; `distance`, theirs.
+    """
+    scores = {}
+    for model in answers.models:
+        outputs = answers.outputs[model.name]
+        base = {"model": model.name, "group": "model"}
+        base |= {"n_classes": len(answers.matches[model.name].names)}
+        own = scores.setdefault(model.name, {})
+        for g in (1, *grids(model.size_px)):
+            name = PLAIN.name if g == 1 else f"puzzle/{g}"
+            right = answers.correct(model.name, name)
+            own[f"shuffled/{g}"] = np.float32(right)
+            row = {"condition": "shuffled", "level": g}
+            yield base | row | accuracy.share(right, seed=answers.seed)
+        if model.permutations is not None:
+            for row in head_rows(outputs, model.permutations, answers.seed):
+                yield base | row
             answered = outputs[_HEAD_PROBE]["jigsaw"].argmax(-1)
-            truth = orders_of(np.arange(len(label)), len(permutations))
-            found["jigsaw"] = np.float32(answered == truth)
-        return found
-
-    return Suite("puzzle", tuple(probes), rows, scores)
+            truth = orders_of(np.arange(len(answered)), len(model.permutations))
+            own["jigsaw"] = np.float32(answered == truth)
+    yield from difference_rows(scores, seed=answers.seed)
 
 
 def grids(size_px: int) -> tuple[int, ...]:
@@ -136,13 +141,21 @@ def shuffle(rngs: jax.Array, images: jax.Array, grid: int) -> jax.Array:
     return images.at[:, :side, :side].set(puzzle.join_tiles(shuffled))
 
 
+@functools.cache
 def _shuffler(grid: int):
     return jax.jit(lambda rngs, images: shuffle(rngs, images, grid))
 
 
-def _head_rows(
-    outputs: Mapping[str, Outputs], permutations: np.ndarray, seed: int
+def head_rows(
+    outputs: dict[str, Outputs], permutations: np.ndarray, seed: int
 ) -> Iterator[dict]:
+    """Yields the rows of a jigsaw head, see `rows`.
+
+    Args:
+      outputs: Of the probes `plain` and `puzzle/head`, with `jigsaw`.
+      permutations: int32 [K + 1, T].
+      seed: Of the bootstrap.
+    """
     whole = outputs[PLAIN.name]["jigsaw"].argmax(-1)
     answered = outputs[_HEAD_PROBE]["jigsaw"].argmax(-1)
     n, n_orders = len(answered), len(permutations)
@@ -190,3 +203,143 @@ def most_confused(confusion: np.ndarray, n_most: int) -> Sequence[tuple[int, int
     both = np.triu(confusion + confusion.T, k=1)
     found = sorted(zip(*np.nonzero(both), strict=True), key=lambda ij: -both[ij])
     return [(int(i), int(j), int(both[i, j])) for i, j in found[:n_most]]
+
+
+def title_of(condition: str) -> str:
+    """Returns how tables and figures write a condition."""
+    kind, _, grid = condition.partition("/")
+    if kind != "shuffled":
+        return condition
+    return "whole" if grid == "1" else f"{grid} × {grid} tiles"
+
+
+def _heads(rows) -> list[dict]:
+    return [r for r in rows if r.get("condition") == "jigsaw" and "chance" in r]
+
+
+def _tables(rows, data) -> Iterator[Table]:
+    found = [r for r in rows if "level" in r]
+    levels = sorted({r["level"] for r in found})
+    cells = {(r["model"], r["level"]): r["accuracy"] for r in found}
+    yield Table(
+        f"Accuracy on {data} with all tiles moved, in %",
+        ("", *(_grid_text(level) for level in levels)),
+        tuple(
+            (model, *(percent(cells.get((model, level))) for level in levels))
+            for model in dict.fromkeys(r["model"] for r in found)
+        ),
+    )
+    columns = ("", "shuffled", "95 % interval", "chance", "ordered", "said “ordered”")
+    columns += ("distance of wrong answers", "of any two orders")
+    heads = _heads(rows)
+    if heads:
+        yield Table(
+            f"The jigsaw head on {data}, in % (distances in tiles)",
+            columns,
+            tuple(
+                (
+                    r["model"],
+                    percent(r["shuffled_accuracy"]),
+                    interval(r),
+                    percent(r["chance"]),
+                    percent(r["ordered_accuracy"]),
+                    percent(r["share_ordered"]),
+                    NONE
+                    if math.isnan(r["wrong_distance"])
+                    else f"{r['wrong_distance']:.2f}",
+                    f"{r['pair_distance']:.2f}",
+                )
+                for r in heads
+            ),
+        )
+    yield from difference_table(rows, data, title_of)
+
+
+def _grid_text(level: int) -> str:
+    return "whole" if level == 1 else f"{level} × {level}"
+
+
+def _facts(rows) -> Iterator[Fact]:
+    for row in _heads(rows):
+        what = f"of shuffled puzzles solved (chance {percent(row['chance'])} %)"
+        solved = row["shuffled_accuracy"]
+        yield f"{percent(solved)} %", what, solved
+
+
+def _section(rows, data, results, looks) -> Section:
+    drawn = {f"shuffled_{data}": shuffled(rows, looks)}
+    lead = (
+        "Images cut into tiles that all change places keep their textures and lose "
+        "their shapes: a model that keeps its accuracy reads texture."
+    )
+    for row in _heads(rows):
+        drawn[f"jigsaw_{row['model']}_{data}"] = confusion(row)
+        lead += (
+            f" {row['model']}'s jigsaw head names the order of "
+            f"{percent(row['shuffled_accuracy'])} % of shuffled images (chance "
+            f"{percent(row['chance'])} %)."
+        )
+    drawn |= difference_figures(rows, data, title_of)
+    samples = results.samples.get(data, {})
+    names = [n for n in samples if n.startswith("puzzle/") and n != _HEAD_PROBE]
+    tiles = tuple(
+        Tile(samples[name][0], name.removeprefix("puzzle/"))
+        for name in ([PLAIN.name, *names] if names else [])
+    )
+    shown = (("What was shown (tiles a side)", tiles),) if tiles else ()
+    return Section("puzzle", f"Puzzles: {data}", lead, drawn, shown)
+
+
+def shuffled(rows: Sequence[dict], looks: Looks) -> Figure:
+    """Returns accuracy on images whose tiles trade places, for growing grids.
+
+    Args:
+      rows: Of one data set.
+      looks: Of the models.
+    """
+    rows = [row for row in rows if "level" in row]
+    levels = sorted({row["level"] for row in rows})
+    figure, axes = drawing.new_axes(5.6, 3.8)
+    drawing.level_curves(axes, rows, levels, looks)
+    for chance in {1 / row["n_classes"] for row in rows}:
+        style = {"textcoords": "offset points", "fontsize": 8, "ha": "center"}
+        axes.annotate("chance", (0, chance), (0, -11), color="#666666", **style)
+    axes.set_xticks(range(len(levels)), [_grid_text(n) for n in levels])
+    axes.set_xlabel("grid of tiles, all of which change places")
+    axes.set_ylabel("accuracy (95 % interval over images)")
+    look.legend_above(figure, axes)
+    return figure
+
+
+def confusion(row: dict) -> Figure:
+    """Returns which orders a model's jigsaw head takes for which.
+
+    Args:
+      row: Of condition `jigsaw`.
+    """
+    counts = np.asarray(row["confusion"], float)
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    figure, axes = drawing.new_axes(5.6, 4.9)
+    picture = axes.imshow(shares, cmap="Blues", vmin=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel("answered order (0: not shuffled)")
+    axes.set_ylabel("true order")
+    axes.set_title(
+        f"{row['model']}: right on {percent(row['shuffled_accuracy'])} % of shuffled "
+        f"images (chance {percent(row['chance'])} %),\n"
+        f"on {percent(row['ordered_accuracy'])} % of ordered ones"
+    )
+    figure.colorbar(picture, ax=axes, shrink=0.8, label="share of the true order")
+    return figure
+
+
+SUITE = Suite(
+    name="puzzle",
+    find=labelled.find_probed,
+    wanted=labelled.WANTED,
+    probes=probes,
+    rows=rows,
+    tables=_tables,
+    section=_section,
+    facts=_facts,
+)

@@ -1,11 +1,14 @@
 """Suites run over a model that reads one pixel."""
 
+import dataclasses
+
 import numpy as np
 import pytest
-from small_stimuli import make_stimuli
+from small_stimuli import evaluate, make_stimuli
 
-from jigsaw_shape.classifiers.classifier import Model
-from jigsaw_shape.suites.session import NonFiniteError, Session
+from jigsaw_shape.classifiers.classifier import Classifier
+from jigsaw_shape.suites.evaluator import NonFiniteError, choice
+from jigsaw_shape.suites.report import make_report
 
 CLASSES = ("cat", "dog", "emu")
 COUNTS = (20, 8, 4)
@@ -36,31 +39,25 @@ def _model(name="m", size_px=8, wrong=None, classes=CLASSES):
         ] = 1
         return {"classification": scores}
 
-    return Model(name, classes, size_px, 5, predict)
-
-
-def _session(n_images=0):
-    return Session(0, n_images, lambda title, n: lambda n_done: None)
+    return Classifier(name, classes, size_px, 5, predict)
 
 
 def test_a_choice_of_images_holds_each_class_by_its_share():
-    part = _session(n_images=16)._part(_stimuli())
+    part = choice(_stimuli(), 16, 0)
     n = [int((part.category == name).sum()) for name in CLASSES]
     assert sum(n) == 16
     assert np.abs(np.array(n) - np.array(COUNTS) / 2).max() <= 1
     assert len(set(part.images)) == 16
-    assert part.images == _session(n_images=16)._part(_stimuli()).images
+    assert part.images == choice(_stimuli(), 16, 0).images
     for i in range(16):
         assert (part.read(i, 4) == 50 * CLASSES.index(part.category[i])).all()
-    assert _session(n_images=99)._part(_stimuli()).images == _stimuli().images
+    assert choice(_stimuli(), 99, 0).images == _stimuli().images
 
 
 def test_target_is_measured_on_all_and_the_rest_on_the_choice():
-    session = _session(n_images=16)
-    session.probe(
-        ("target", "puzzle"), [_model(), _model("k", wrong="dog")], _stimuli()
-    )
-    rows = session.findings.rows
+    models = [_model(), _model("k", wrong="dog")]
+    results = evaluate(("target", "puzzle"), models, _stimuli(), n_images=16)
+    rows = results.rows
     overall = {
         r["model"]: r
         for r in rows
@@ -72,13 +69,13 @@ def test_target_is_measured_on_all_and_the_rest_on_the_choice():
     assert gap["difference"] == pytest.approx(8 / 32)
     whole = [r for r in rows if r["suite"] == "puzzle" and r.get("level") == 1]
     assert [r["n"] for r in whole] == [16, 16]
-    assert any("seeded choice of 16" in note for note in session.findings.notes)
+    assert any("seeded choice of 16" in note for note in results.notes)
 
 
 def test_versions_that_are_kept_to_be_looked_at_are_of_one_image():
-    session = _session(n_images=3)
-    session.probe(("target", "puzzle"), [_model(size_px=16)], _stimuli((1, 1, 30)))
-    kept = session.findings.samples["mine"]
+    stimuli, models = _stimuli((1, 1, 30)), [_model(size_px=16)]
+    results = evaluate(("target", "puzzle"), models, stimuli, n_images=3)
+    kept = results.samples["mine"]
     assert {"plain", "puzzle/2"} <= set(kept)
     first = [int(images[0].mean()) for images in kept.values()]
     assert len(set(first)) == 1
@@ -86,32 +83,35 @@ def test_versions_that_are_kept_to_be_looked_at_are_of_one_image():
 
 
 def test_files_of_predictions_are_compared_with_models():
-    stimuli, session = _stimuli(), _session()
-    (wrong,) = session.decide([_model("file", wrong="emu")], stimuli)
+    stimuli = _stimuli()
+    (wrong,) = evaluate(("target",), [_model("file", wrong="emu")], stimuli).decisions
     for n_images in (0, 16):  # in a pass with the rest, and in one of its own
-        session = _session(n_images)
-        session.probe(("target", "puzzle"), [_model()], stimuli, [wrong])
-        (gap,) = [r for r in session.findings.rows if r.get("versus") == "file"]
+        results = evaluate(
+            ("target", "puzzle"),
+            [_model()],
+            stimuli,
+            n_images=n_images,
+            predicted=(wrong,),
+        )
+        (gap,) = [r for r in results.rows if r.get("versus") == "file"]
         assert gap["suite"] == "target"
         assert gap["difference"] == pytest.approx(4 / 32)
 
 
 def test_one_pass_serves_target_and_the_rest_where_all_are_chosen():
-    session = _session()
-    session.probe(("target", "puzzle"), [_model()], _stimuli())
-    assert len(session.findings.speed) == 1
-    assert session.findings.samples["mine"]["plain"].shape == (4, 8, 8, 3)
+    results = evaluate(("target", "puzzle"), [_model()], _stimuli())
+    assert len(results.speed) == 1
+    assert results.samples["mine"]["plain"].shape == (4, 8, 8, 3)
 
 
 def test_models_of_several_sizes_and_label_orders_are_scored_alike():
-    session = _session()
     backwards = CLASSES[::-1]
     models = [_model("a", wrong="emu"), _model("b", 16, "emu", backwards)]
-    first, second = session.decide(models, _stimuli())
+    results = evaluate(("target", "puzzle"), models, _stimuli())
+    first, second = results.decisions
     assert (first.response == second.response).all()
-    assert len(session.findings.speed) == 2
-    session.probe(("puzzle",), models, _stimuli())
-    accuracies = {r["accuracy"] for r in session.findings.rows if r.get("level") == 1}
+    assert len(results.speed) == 2
+    accuracies = {r["accuracy"] for r in results.rows if r.get("level") == 1}
     assert accuracies == {28 / 32}
 
 
@@ -119,6 +119,25 @@ def test_scores_that_are_no_numbers_name_model_and_image():
     def predict(images, orders=None):
         return {"classification": np.full((len(images), 3), np.nan, np.float32)}
 
-    model = Model("bad", CLASSES, 8, 5, predict)
+    model = Classifier("bad", CLASSES, 8, 5, predict)
     with pytest.raises(NonFiniteError, match=r"bad answers cat/0\.png with scores"):
-        _session().decide([model], _stimuli())
+        evaluate(("target",), [model], _stimuli())
+
+
+def test_accuracy_on_the_shared_classes_stands_beside():
+    model = _model(classes=("cat", "dog"))
+    model = dataclasses.replace(model, predict=_cats)
+    results = evaluate(("target", "puzzle"), [model], _stimuli())
+    (row,) = [r for r in results.rows if "shared_accuracy" in r]
+    assert row["accuracy"] == pytest.approx(20 / 32)
+    assert row["shared_accuracy"] == pytest.approx(20 / 28)
+    assert row["shared_n"] == 28
+    (emus,) = [r for r in results.rows if r.get("category") == "emu"]
+    assert emus["accuracy"] == 0
+    (table, *_) = make_report(results, ["m"]).tables
+    assert "on shared classes" in table.header
+    assert table.body[0][-1].text == "71.4 of 28"
+
+
+def _cats(images, orders=None):
+    return {"classification": np.float32([[1, 0]] * len(images))}

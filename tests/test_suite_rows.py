@@ -7,7 +7,8 @@ import pytest
 
 from jigsaw_shape.data.decisions import Decisions
 from jigsaw_shape.data.stimuli import Stimuli
-from jigsaw_shape.suites import scoring
+from jigsaw_shape.suites import accuracy, differences, observers, shape_bias
+from jigsaw_shape.suites.suite import Answers
 
 NAMES = ("cat1-dog2.png", "cat2-dog1.png", "dog1-cat1.png", "dog2-dog2.png")
 CATEGORY = np.array(["cat", "cat", "dog", "dog"])
@@ -39,8 +40,13 @@ HUMANS = [
 NETWORK = _decisions("net", "network", "dog", "dog", "cat", "cat")
 
 
+def _answers(models, others):
+    """Decisions as those of files, which are scored as models' are."""
+    return Answers(STIMULI, [], {}, predicted=models, observers=others)
+
+
 def _rows(**wanted):
-    rows = scoring.cue_conflict_rows(STIMULI, [MODEL], [*HUMANS, NETWORK])
+    rows = shape_bias.SUITE.rows(_answers([MODEL], [*HUMANS, NETWORK]))
     return [r for r in rows if wanted.items() <= r.items()]
 
 
@@ -73,7 +79,7 @@ def test_consistency_counts_all_images_and_right_answers():
 
 
 def test_accuracies_with_intervals_and_categories():
-    rows = list(scoring.accuracy_rows(STIMULI, [MODEL], HUMANS, suite="experiments"))
+    rows = list(accuracy.accuracy_rows(_answers([MODEL], HUMANS)))
     overall = {r["model"]: r for r in rows if "accuracy" in r and "category" not in r}
     assert overall["m"]["accuracy"] == 0.5
     assert overall["humans"]["accuracy"] == 5 / 8
@@ -90,22 +96,22 @@ def test_accuracies_with_intervals_and_categories():
 
 def test_models_are_compared_on_the_same_images():
     other = _decisions("other", "model", "cat", "cat", "dog", "dog")
-    rows = scoring.cue_conflict_rows(STIMULI, [MODEL, other], HUMANS)
+    rows = shape_bias.SUITE.rows(_answers([MODEL, other], HUMANS))
     (bias,) = [row for row in rows if "difference" in row]
     assert (bias["model"], bias["versus"]) == ("m", "other")
     assert bias["difference"] == pytest.approx(1 / 3 - 1)
     assert bias["low"] <= bias["difference"] <= bias["high"] <= 0
-    rows = scoring.accuracy_rows(STIMULI, [MODEL, other], (), suite="experiments")
-    (accuracy,) = [row for row in rows if "difference" in row]
-    assert accuracy["difference"] == pytest.approx(2 / 4 - 1)
-    assert accuracy["condition"] == "cue_conflict"
+    rows = accuracy.accuracy_rows(_answers([MODEL, other], []))
+    (gap,) = [row for row in rows if "difference" in row]
+    assert gap["difference"] == pytest.approx(2 / 4 - 1)
+    assert gap["condition"] == "cue_conflict"
 
 
 def test_observers_of_other_images_are_left_out():
     more = _decisions("more", "network", "cat", "dog", "cat", "dog")
     part = _decisions("part", "network", *MODEL.response, images=("x", *NAMES[1:]))
     backwards = more.on(NAMES[::-1])
-    known, left_out = scoring.beside([backwards, part], STIMULI)
+    known, left_out = observers.on_these([backwards, part], STIMULI)
     assert [one.observer for one in known] == ["more"]
     assert known[0].images == NAMES
     assert left_out == ["part"]
@@ -117,7 +123,7 @@ def test_paired_differences_are_of_shared_conditions():
         "b": {"x": np.array([0.0, 1, 0, 1])},
         "c": {"x": np.array([0.0, 0, 0, 0])},
     }
-    rows = list(scoring.paired_rows(scores, {"suite": "s", "data": "d"}))
+    rows = list(differences.difference_rows(scores))
     found = {(r["model"], r["versus"]): r["difference"] for r in rows}
     assert found == {("a", "b"): 0.25, ("a", "c"): 0.75, ("b", "c"): 0.5}
     assert all(r["low"] <= r["difference"] <= r["high"] for r in rows)

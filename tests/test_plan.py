@@ -7,15 +7,20 @@ import numpy as np
 import pytest
 
 from jigsaw_shape import config as config_lib
-from jigsaw_shape.classifiers.classifier import Model
+from jigsaw_shape.classifiers.classifier import Classifier
 from jigsaw_shape.data.decisions import Decisions
 from jigsaw_shape.data.stimuli import HeldOut, Stimuli
-from jigsaw_shape.suites import experiments as made_stimuli
-from jigsaw_shape.suites import plan, searched
-from jigsaw_shape.suites.inputs import Opened
-from jigsaw_shape.suites.session import SUITES
+from jigsaw_shape.suites import (
+    SUITES,
+    experiments,
+    labelled,
+    plan,
+    retrieval,
+    shape_bias,
+)
+from jigsaw_shape.suites.opened import Opened
 
-MADE = ("target", "experiments", "distortions", "puzzle")
+PROBED = ("experiments", "distortions", "puzzle")
 
 
 def _stimuli(name, experiment):
@@ -47,53 +52,59 @@ DOMAINS = dataclasses.replace(
     domain=np.array(["photo", "sketch", "sketch"]),
 )
 OWN_DOMAINS = dataclasses.replace(DOMAINS, name="own", made_by="None that trained")
-MODEL = Model("m", ("cat", "dog"), 8, 4, None)
-RUN = Model("run", ("cat", "dog"), 8, 4, None, has_features=True)
-LITE = Model("lite", ("cat", "dog"), 8, 4, None, has_features=True)
+MODEL = Classifier("m", ("cat", "dog"), 8, 4, None)
+RUN = Classifier("run", ("cat", "dog"), 8, 4, None, has_features=True, config={})
+LITE = Classifier("lite", ("cat", "dog"), 8, 4, None, has_features=True)
 
 
 @pytest.fixture(autouse=True)
 def _stand_ins(monkeypatch):
     """A run's own images, and scikit-image whether installed or not."""
-    monkeypatch.setattr(plan, "_own_target", lambda config: OWN)
-    monkeypatch.setattr(plan, "_own_conflict", lambda config: None)
-    monkeypatch.setattr(searched, "own_images", lambda config: OWN_DOMAINS)
-    monkeypatch.setattr(made_stimuli, "skimage", lambda: None)
+    monkeypatch.setattr(labelled, "own_target", lambda config: OWN)
+    monkeypatch.setattr(shape_bias, "own_conflict", lambda config: None)
+    monkeypatch.setattr(retrieval, "own_images", lambda config: OWN_DOMAINS)
+    monkeypatch.setattr(experiments, "skimage", lambda: None)
 
 
 def _plan(
-    *data, models=(MODEL,), suites=SUITES, explicit=False, predicted=(), features=None
+    *data,
+    models=(MODEL,),
+    suites=tuple(SUITES),
+    explicit=False,
+    predicted=(),
+    features=None,
 ):
-    configs = {m.name: {} for m in models if m is RUN}
-    opened = Opened(models, configs, predicted, data, (), features or {})
+    opened = Opened(models, data, predicted, features or {})
     jobs, notes = plan.plan(opened, suites, explicit=explicit)
     return [(j.stimuli.name, j.suites, [m.name for m in j.models]) for j in jobs], notes
 
 
 def test_labelled_images_serve_every_suite_that_is_made_of_them():
     jobs, notes = _plan(IMAGES, models=(MODEL, RUN))
-    assert jobs == [("mine", MADE, ["m", "run"]), ("own", ("retrieval",), ["run"])]
-    assert ["shape_bias has no images" in note for note in notes] == [False] * 2 + [
-        True
+    assert jobs == [
+        ("mine", PROBED, ["m", "run"]),
+        ("mine", ("target",), ["m", "run"]),
+        ("own", ("retrieval",), ["run"]),
     ]
+    assert [note for note in notes if "shape_bias has no images" in note]
 
 
 def test_published_sets_are_scored_as_they_are_and_not_made_again():
     jobs, _ = _plan(CONFLICT, EDGES, ORIGINAL)
-    rest = ("target", "distortions", "puzzle")
     assert jobs == [
+        ("original", ("distortions", "puzzle"), ["m"]),
         ("conflict", ("shape_bias",), ["m"]),
         ("edges", ("experiments",), ["m"]),
-        ("original", ("experiments",), ["m"]),
-        ("original", rest, ["m"]),
+        ("original", ("experiments", "target"), ["m"]),
     ]
 
 
 def test_a_run_without_labelled_images_takes_its_own():
     jobs, _ = _plan(CONFLICT, models=(RUN,))
     assert jobs == [
+        ("own target", PROBED, ["run"]),
         ("conflict", ("shape_bias",), ["run"]),
-        ("own target", MADE, ["run"]),
+        ("own target", ("target",), ["run"]),
         ("own", ("retrieval",), ["run"]),
     ]
     jobs, _ = _plan(models=(RUN,), suites=("target",), explicit=True)
@@ -102,7 +113,7 @@ def test_a_run_without_labelled_images_takes_its_own():
 
 def test_any_published_set_will_do_where_no_experiment_is_asked_for():
     jobs, _ = _plan(EDGES, suites=("target", "puzzle"), explicit=True)
-    assert jobs == [("edges", ("target", "puzzle"), ["m"])]
+    assert jobs == [("edges", ("puzzle",), ["m"]), ("edges", ("target",), ["m"])]
 
 
 def test_a_suite_by_name_needs_images():
@@ -117,7 +128,7 @@ def test_a_file_of_predictions_cannot_be_asked_again():
     predicted = (object(),)
     jobs, _ = _plan(IMAGES, models=(), predicted=predicted, suites=("target",))
     assert jobs == [("mine", ("target",), [])]
-    with pytest.raises(ValueError, match="predictions answer shape_bias"):
+    with pytest.raises(ValueError, match="predictions cannot be asked"):
         _plan(IMAGES, models=(), predicted=predicted, suites=("puzzle",), explicit=True)
     for data, suite, message in (
         (
@@ -138,14 +149,14 @@ def test_a_set_made_of_training_images_is_noted():
 
     def notes(images, **split):
         config.data.update(split)
-        model = dataclasses.replace(RUN, about={"images": images})
-        opened = Opened((model,), {"run": config}, (), (made,), ())
+        model = dataclasses.replace(RUN, about={"images": images}, config=config)
+        opened = Opened((model,), (made,))
         return plan.plan(opened, ("shape_bias",), explicit=True)[1]
 
     assert notes("digest", split="jigen", split_seed=0) == []
     assert notes("of other images", split_seed=1) == []
     (note,) = notes("digest", split_seed=1)
-    assert "run, of another split, may have been trained on some" in note
+    assert "run, trained with another split, may have seen some" in note
     assert len(notes("digest", split="domainbed", split_seed=0)) == 1
 
 
@@ -153,9 +164,9 @@ def test_without_scikit_image_all_goes_on_and_experiments_do_not(monkeypatch):
     def absent():
         raise ValueError("--suite experiments needs scikit-image")
 
-    monkeypatch.setattr(made_stimuli, "skimage", absent)
+    monkeypatch.setattr(experiments, "skimage", absent)
     jobs, notes = _plan(IMAGES)
-    assert jobs == [("mine", ("target", "distortions", "puzzle"), ["m"])]
+    assert [suites for _, suites, _ in jobs] == [("distortions", "puzzle"), ("target",)]
     assert any("scikit-image" in note for note in notes)
     assert not any("experiments has no images" in note for note in notes)
     with pytest.raises(ValueError, match="scikit-image"):
@@ -181,7 +192,7 @@ def test_what_has_no_features_is_refused_by_name_and_left_out_of_all():
         _plan(DOMAINS, models=(MODEL, LITE), suites=("retrieval",), explicit=True)
     jobs, notes = _plan(DOMAINS, models=(MODEL, LITE))
     assert jobs == [("many", ("retrieval",), ["lite"])]
-    assert any("leaves out what cannot be searched: m gives no" in n for n in notes)
+    assert any("retrieval: m gives no features" in n for n in notes)
     jobs, notes = _plan(DOMAINS)
     assert jobs == []
     assert not any("retrieval has no images" in note for note in notes)
@@ -208,8 +219,68 @@ def test_domains_in_which_nothing_can_be_found_are_refused():
 
 def test_own_sets_of_one_name_and_other_images_are_numbered(monkeypatch):
     other = dataclasses.replace(OWN_DOMAINS, images=("x", "y", "z"))
-    monkeypatch.setattr(searched, "own_images", lambda config: config)
-    configs = {RUN.name: OWN_DOMAINS, LITE.name: other}
-    opened = Opened((RUN, LITE), configs, (), (), ())
-    found, _ = searched.find(opened, explicit=True)
-    assert [stimuli.name for stimuli, _ in found] == ["own", "own (2)"]
+    monkeypatch.setattr(retrieval, "own_images", lambda config: config)
+    models = (
+        dataclasses.replace(RUN, config=OWN_DOMAINS),
+        dataclasses.replace(LITE, config=other),
+    )
+    opened = Opened(models)
+    found = retrieval.find(opened, ("retrieval",))
+    assert [one.stimuli.name for one in found.asked] == ["own", "own (2)"]
+
+
+def _pairs(model_classes, stimuli, suites, mapping=None):
+    model = Classifier("odd", model_classes, 8, 4, None)
+    opened = Opened((model,), (stimuli,), mapping=mapping or {})
+    return plan.plan(opened, suites, explicit=True)
+
+
+def test_class_folders_are_matched_by_plain_names():
+    odd = dataclasses.replace(IMAGES, category=np.array(["Alarm_Clock", "back pack"]))
+    ((job,), notes) = _pairs(("alarm clock", "Back-Pack"), odd, ("target",))
+    assert job.matches["odd"].names == ("Alarm_Clock", "back pack")
+    assert notes == []
+
+
+def test_classes_that_only_one_side_has_are_counted_and_three_are_named():
+    classes = ("cat", "a", "b", "c", "d")
+    (_, notes) = _pairs(classes, IMAGES, ("target",))
+    assert len(notes) == 2
+    assert "odd has no class for dog of mine: 1 images cannot be right" in notes[0]
+    assert "4 classes, such as a, b, c" in notes[1]
+    with pytest.raises(ValueError, match="mine shows cat, dog, and odd knows none"):
+        _pairs(("x", "y"), IMAGES, ("target",))
+    alone = dataclasses.replace(IMAGES, category=np.array(["cat", "cat"]))
+    (_, notes) = _pairs(("cat", "dog"), alone, ("target",))
+    assert any("mine shows one class, cat" in note for note in notes)
+
+
+FOUR = dataclasses.replace(
+    CONFLICT,
+    images=("a", "b", "c", "d"),
+    paths=tuple(map(pathlib.Path, "abcd")),
+    category=np.array(["cat", "dog", "cat", "oven"]),
+    texture=np.array(["dog", "cat", "oven", "dog"]),
+)
+
+
+def test_shape_bias_is_of_the_shared_classes_where_there_are_two():
+    ((job,), notes) = _pairs(("cat", "dog", "yak"), FOUR, ("shape_bias",))
+    assert job.stimuli.images == ("a", "b")
+    assert job.stimuli.name == "conflict, 2 shared classes"
+    assert "the 2 classes that all models share: cat, dog" in job.stimuli.made_by
+    assert any("odd cannot answer the others; --mapping FILE" in n for n in notes)
+    with pytest.raises(ValueError, match=r"odd can answer cat; two are .*--mapping"):
+        _pairs(("cat", "yak"), FOUR, ("shape_bias",))
+
+
+def test_a_mapping_makes_classes_answer_categories():
+    mapping = {"tabby": "cat", "poodle": "dog", "pug": "dog"}
+    classes = ("poodle", "Tabby", "yak", "pug", "oven")
+    ((job,), notes) = _pairs(classes, FOUR, ("shape_bias",), mapping)
+    assert job.stimuli is FOUR
+    match = job.matches["odd"]
+    probabilities = np.array([[0.3, 0.25, 0.4, 0.01, 0.04], [0.5, 0.2, 0, 0.25, 0.05]])
+    # The mean of dog's two classes is below cat's one; yak is never answered.
+    assert match.responses(probabilities).tolist() == ["cat", "dog"]
+    assert not any("shared" in note for note in notes)

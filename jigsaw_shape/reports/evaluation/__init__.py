@@ -1,1 +1,0 @@
-"""An evaluation's tables, figures and page."""

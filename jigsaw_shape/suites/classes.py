@@ -1,0 +1,101 @@
+"""How a model's classes answer the categories of images, matched by plain names."""
+
+import csv
+import dataclasses
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from jigsaw_shape.data.names import plain
+from jigsaw_shape.measures import imagenet16
+
+
+@dataclasses.dataclass(frozen=True)
+class Match:
+    """The answers that a model can give about some images.
+
+    Attributes:
+      names: What its answers are called, in the images' spelling where they show them.
+      members: The classes behind each answer; None: each answer is the class itself.
+      missing: Categories of the images that are no answer: never right.
+      unseen: Answers that no image shows.
+    """
+
+    names: tuple[str, ...]
+    members: tuple[tuple[int, ...], ...] | None
+    missing: tuple[str, ...]
+    unseen: tuple[str, ...]
+
+    def responses(self, scores: np.ndarray) -> np.ndarray:
+        """Returns the answers, str [n], of scores float32 [n, classes]."""
+        if self.members is not None:
+            scores = imagenet16.mean_log_probabilities(scores, self.members)
+        return np.array(self.names)[scores.argmax(-1)]
+
+
+def match(
+    classes: Sequence[str],
+    categories: Sequence[str],
+    mapping: Mapping[str, str] | None = None,
+) -> Match:
+    """Returns how classes answer categories.
+
+    `Alarm_Clock` and `alarm clock` are one name (`data.names.plain`). Where a
+    category is none of the classes and `mapping` names some of the classes, the answers
+    are the mapping's categories, each with the mean probability of its classes. Classes
+    that neither it names nor the images show are never answered then.
+
+    Args:
+      classes: Of the model, in the order of its scores.
+      categories: That the images show.
+      mapping: Category by the plain name of a class.
+    """
+    spelled = {plain(name): name for name in categories}
+    names = [c if c in categories else spelled.get(plain(c), c) for c in classes]
+    members = None
+    mapped = [(mapping or {}).get(plain(name)) for name in classes]
+    if any(mapped) and not set(categories) <= set(names):
+        groups: dict[str, list[int]] = {}
+        for number, (name, category) in enumerate(zip(names, mapped, strict=True)):
+            category = category or (name if name in categories else None)
+            if category is not None:
+                category = spelled.get(plain(category), category)
+                groups.setdefault(category, []).append(number)
+        names, members = list(groups), tuple(map(tuple, groups.values()))
+    return Match(
+        names=tuple(names),
+        members=members,
+        missing=tuple(name for name in categories if name not in names),
+        unseen=tuple(name for name in names if name not in categories),
+    )
+
+
+def read_mapping(path: pathlib.Path) -> dict[str, str]:
+    """Returns the category by the plain name of each class in a CSV: `class,category`.
+
+    A first line that says `class,category` is a header.
+
+    Raises:
+      ValueError: A line has not two names, or a class is there twice.
+      OSError: The file cannot be read.
+    """
+    found: dict[str, str] = {}
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        for number, line in enumerate(csv.reader(file), 1):
+            cells = [cell.strip() for cell in line]
+            if not any(cells) or (number == 1 and cells == ["class", "category"]):
+                continue
+            if len(cells) != 2 or not all(cells):
+                raise ValueError(
+                    f"--mapping {path}, line {number}: {','.join(line)!r} is not "
+                    "CLASS,CATEGORY"
+                )
+            if plain(cells[0]) in found:
+                raise ValueError(
+                    f"--mapping {path}, line {number}: {cells[0]} is there twice"
+                )
+            found[plain(cells[0])] = cells[1]
+    if not found:
+        raise ValueError(f"--mapping {path} is empty: expected lines CLASS,CATEGORY")
+    return found

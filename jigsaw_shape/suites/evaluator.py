@@ -1,0 +1,235 @@
+"""Shows images to models and collects every suite's rows."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+import numpy as np
+
+from jigsaw_shape.classifiers.classifier import Classifier
+from jigsaw_shape.data.image_store import ImageStore
+from jigsaw_shape.data.stimuli import Stimuli
+from jigsaw_shape.suites import SUITES, one_pass
+from jigsaw_shape.suites.observers import on_these
+from jigsaw_shape.suites.opened import Opened
+from jigsaw_shape.suites.plan import Job
+from jigsaw_shape.suites.results import Results
+from jigsaw_shape.suites.suite import PLAIN, Answers
+
+_N_SAMPLES = 4  # images whose probes are kept to be looked at
+
+
+class NonFiniteError(RuntimeError):
+    """A model's scores or features of an image are not finite numbers."""
+
+
+@dataclasses.dataclass
+class Evaluator:
+    """Does jobs, one after the other.
+
+    Answers to images as they are, are kept: no model is shown one of them twice.
+
+    Attributes:
+      opened: The models and images.
+      seed: Decides probes, choices of images and resamples.
+      n_images: The most images that probes are made of; 0 for all.
+      on_pass: `on_pass(title, n_images)` is a context that yields what is called with
+        the number of images that are done.
+      keep_features: Whether a suite will read features.
+      results: What has been found so far.
+    """
+
+    opened: Opened
+    seed: int
+    n_images: int
+    on_pass: Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+    keep_features: bool = False
+    results: Results = dataclasses.field(default_factory=Results)
+    # (model, digest of the images, path) -> {"classification": [n], "features": [F]}
+    _kept: dict[tuple[str, str, str], dict[str, np.ndarray]] = dataclasses.field(
+        default_factory=dict, repr=False
+    )
+
+    def run(self, job: Job) -> None:
+        """Adds what a job finds to `results`.
+
+        Raises:
+          OSError: An image cannot be read.
+          NonFiniteError: A model's scores or features are not numbers.
+        """
+        answers = self._probed(job) if job.probed else self._plain(job)
+        self.results.stimuli.setdefault(job.stimuli.name, job.stimuli)
+        for name in job.suites:
+            for row in SUITES[name].rows(answers):
+                self.results.rows.append(
+                    {"suite": name, "data": job.stimuli.name, **row}
+                )
+
+    def _probed(self, job: Job) -> Answers:
+        stimuli = job.stimuli
+        part = choice(stimuli, self.n_images, self.seed)
+        if len(part.images) < len(stimuli.images):
+            self.results.notes.append(
+                f"{stimuli.name}: {', '.join(job.suites)} are measured on a seeded "
+                f"choice of {len(part.images)} of its {len(stimuli.images)} images, "
+                "each class in proportion (--n-images)"
+            )
+        outputs = {}
+        for group in _groups(job.models):
+            probes = [PLAIN]
+            for name in job.suites:
+                probes += SUITES[name].probes(part, group)
+            outputs |= self._show(group, part, probes, n_samples=_N_SAMPLES)
+        self._refuse_non_finite(job.models, part, outputs, "classification")
+        return Answers(part, job.models, outputs, job.matches, seed=self.seed)
+
+    def _plain(self, job: Job) -> Answers:
+        stimuli, by_features = job.stimuli, SUITES[job.suites[0]].by_features
+        needed = "features" if by_features else "classification"
+        outputs = self._answers_to_plain(job.models, stimuli, needed)
+        self._refuse_non_finite(job.models, stimuli, outputs, needed)
+        answers = Answers(stimuli, job.models, outputs, job.matches, seed=self.seed)
+        given = self.opened.is_given(stimuli)  # files answer the given images alone
+        if by_features:
+            features = self.opened.features if given else {}
+            return dataclasses.replace(answers, features=features)
+        predicted = self.opened.predicted if given else ()
+        observers, left_out = on_these(self.opened.observers, stimuli)
+        if left_out:
+            more = ", ..." if len(left_out) > 3 else ""
+            self.results.notes.append(
+                f"{stimuli.name}: {len(left_out)} observers of {stimuli.experiment} "
+                f"saw other images and are left out: {', '.join(left_out[:3])}{more}"
+            )
+        answers = dataclasses.replace(
+            answers,
+            predicted=[one.on(stimuli.images) for one in predicted],
+            observers=observers,
+        )
+        self.results.decisions += answers.decisions
+        self.results.observers += observers
+        return answers
+
+    def _answers_to_plain(self, models, stimuli, needed: str):
+        """Returns `{model: {"plain": Outputs}}`; only images without are shown."""
+
+        def keys(model):
+            return [(model.name, stimuli.digest, str(path)) for path in stimuli.paths]
+
+        alike: dict[bytes, tuple[np.ndarray, list[Classifier]]] = {}
+        for model in models:
+            absent = np.array([key not in self._kept for key in keys(model)])
+            alike.setdefault(absent.tobytes(), (absent, []))[1].append(model)
+        for absent, members in alike.values():
+            if absent.any():
+                rest = stimuli
+                if not absent.all():
+                    rest = stimuli.subset(np.flatnonzero(absent))
+                for group in _groups(members):
+                    self._show(group, rest, [PLAIN])
+        return {
+            model.name: {
+                PLAIN.name: {
+                    needed: np.stack([self._kept[key][needed] for key in keys(model)])
+                }
+            }
+            for model in models
+        }
+
+    def _show(self, group: Sequence[Classifier], stimuli: Stimuli, probes, n_samples=0):
+        """Returns the outputs of one pass of models of one size."""
+        size_px, n = group[0].size_px, len(stimuli.images)
+        stored_px = stimuli.side_px or size_px
+        images = stimuli.dataset(stored_px, _background(group[0]))
+        store = ImageStore(images, cache="none", stored_px=stored_px)
+        title = f"{stimuli.name}: {', '.join(model.name for model in group)}"
+        with self.on_pass(title, n) as on_batch:
+            found = one_pass.run(
+                group,
+                store,
+                probes,
+                seed=self.seed,
+                n_samples=n_samples,
+                features_of=(PLAIN.name,) if self.keep_features else (),
+                on_batch=on_batch,
+            )
+        samples = self.results.samples.setdefault(stimuli.name, {})
+        for name, images in found.samples.items():
+            samples.setdefault(name, images)
+        self.results.speed.append(
+            {
+                "data": stimuli.name,
+                "models": [model.name for model in group],
+                "n_answers": found.n_answers,
+                "images_per_s": found.n_answers / found.total_s,
+                "forward_share": found.forward_s / found.total_s,
+                "total_s": found.total_s,
+            }
+        )
+        for name, outputs in found.outputs.items():
+            plain = {
+                head: array
+                for head, array in outputs[PLAIN.name].items()
+                if head in ("classification", "features")
+            }
+            for i, path in enumerate(stimuli.paths):
+                self._kept[name, stimuli.digest, str(path)] = {
+                    head: array[i] for head, array in plain.items()
+                }
+        return found.outputs
+
+    def _refuse_non_finite(self, models, stimuli, outputs, head: str) -> None:
+        what = "scores" if head == "classification" else head
+        for model in models:
+            array = outputs[model.name][PLAIN.name][head]
+            bad = np.flatnonzero(~np.isfinite(array).all(1))
+            if len(bad):
+                raise NonFiniteError(
+                    f"{model.name} answers {stimuli.paths[bad[0]]} with {what} that "
+                    "are not finite numbers"
+                )
+
+
+def choice(stimuli: Stimuli, n_images: int, seed: int) -> Stimuli:
+    """Returns at most `n_images` of the images, each class in proportion; 0: all."""
+    n = len(stimuli.images)
+    if not 0 < n_images < n:
+        return stimuli
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(n)
+    # Ranks within classes, as shares: any first part holds each class in proportion.
+    rank = np.empty(n)
+    for name in stimuli.categories:
+        members = order[stimuli.category[order] == name]
+        rank[members] = (np.arange(len(members)) + rng.random()) / len(members)
+    return stimuli.subset(np.sort(np.argsort(rank, kind="stable")[:n_images]))
+
+
+def _background(model: Classifier) -> str:
+    """Returns what a model is shown where images are transparent."""
+    if model.config is None:
+        return "white"
+    # A run from before the field saw what files store beneath transparency.
+    return model.config.data.get("background", "stored")
+
+
+def _groups(models: Sequence[Classifier]) -> list[list[Classifier]]:
+    """Returns models that can share a pass.
+
+    They are of one size, see transparent images alike, and have one puzzle if any.
+    """
+    groups: list[list[Classifier]] = []
+    for model in models:
+        for group in groups:
+            first = group[0]
+            puzzles = [m.permutations for m in (*group, model)]
+            if (
+                model.size_px == first.size_px
+                and _background(model) == _background(first)
+                and len({p.tobytes() for p in puzzles if p is not None}) <= 1
+            ):
+                group.append(model)
+                break
+        else:
+            groups.append([model])
+    return groups

@@ -1,0 +1,69 @@
+"""Labelled images of the suites that need nothing else, and of which models.
+
+Target, distortions, puzzle and experiments share them, and so the pass over them.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+from jigsaw_shape.data import domain_folders
+from jigsaw_shape.data.stimuli import Stimuli, of_dataset
+from jigsaw_shape.suites.opened import Opened
+from jigsaw_shape.suites.suite import Asked, Found
+from jigsaw_shape.training import learner
+
+WANTED = "give --data with a folder CATEGORY/IMAGE, or --model with a run, for its own"
+
+
+def find(opened: Opened, suites: Sequence[str]) -> Found:
+    """Returns labelled images, to be shown as they are.
+
+    Those that are given; else the runs' targets, and for other models the published
+    originals, or any published stimuli where the suite `experiments` is not asked for.
+    """
+    given = [s for s in opened.data if s.experiment == "images"]
+    if given:
+        return Found([Asked(stimuli, opened.models) for stimuli in given])
+    others = tuple(m for m in opened.models if m.config is None)
+    usable = [
+        stimuli
+        for stimuli in opened.data
+        if stimuli.experiment == "original"
+        or (
+            "experiments" not in suites
+            and stimuli.experiment not in ("cue_conflict", domain_folders.EXPERIMENT)
+        )
+    ]
+    found = [Asked(stimuli, runs) for stimuli, runs in opened.of_runs(own_target)]
+    if others or opened.predicted:
+        found += [Asked(stimuli, others) for stimuli in usable]
+    return Found(found)
+
+
+def find_probed(opened: Opened, suites: Sequence[str]) -> Found:
+    """Returns labelled images that probes are made of; files cannot answer these."""
+    if not opened.models:
+        return Found(
+            left_out=[
+                "files of predictions cannot be asked about distorted or shuffled "
+                "images: they answer shape_bias, experiments and target alone"
+            ]
+        )
+    return Found(
+        [
+            dataclasses.replace(one, probed=True)
+            for one in find(opened, suites).asked
+            if one.models
+        ]
+    )
+
+
+def own_target(config) -> Stimuli:
+    """Returns every image of the domain that a run held out."""
+    dataset, splits = learner.load_data(config)
+    return of_dataset(
+        dataset,
+        splits.target,
+        name=f"{dataset.name}/{config.data.target}",
+        side_px=config.data.stored_px,
+    )

@@ -1,0 +1,254 @@
+"""The models, images and observers that the command's flags name, opened."""
+
+import argparse
+import collections
+import dataclasses
+import pathlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from jigsaw_shape.classifiers import of_answers, of_onnx
+from jigsaw_shape.classifiers.classifier import Classifier
+from jigsaw_shape.classifiers.open import open_classifier
+from jigsaw_shape.data import decisions as decisions_lib
+from jigsaw_shape.data import domain_folders
+from jigsaw_shape.data.decisions import EXPERIMENTS, Decisions
+from jigsaw_shape.data.stimuli import Stimuli, read_folder
+from jigsaw_shape.suites import classes as classes_lib
+from jigsaw_shape.suites.classes import Match
+from jigsaw_shape.suites.observers import HUMANS
+
+_LABELS = (*EXPERIMENTS, "images", domain_folders.EXPERIMENT)  # of --data LABEL=DIR
+_PUBLISHED = "pretrained:"
+
+
+@dataclasses.dataclass(frozen=True)
+class Opened:
+    """What an evaluation is of.
+
+    Attributes:
+      models: Those that can be shown images.
+      data: Labelled images, each set once.
+      predicted: Decisions read from files, on `data`'s one set of images.
+      features: Read from files too: float32 [n, F] by name, of `data`'s one set.
+      observers: Published decisions.
+      mapping: Category by the plain name of a class, for models of other classes.
+      notes: What a reader should know of the images.
+    """
+
+    models: tuple[Classifier, ...] = ()
+    data: tuple[Stimuli, ...] = ()
+    predicted: tuple[Decisions, ...] = ()
+    features: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    observers: tuple[Decisions, ...] = ()
+    mapping: dict[str, str] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    _own: dict = dataclasses.field(default_factory=dict, repr=False)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every model's name, those of files of predictions last."""
+        predicted = [one.observer for one in self.predicted]
+        alone = [name for name in self.features if name not in predicted]
+        return (*(model.name for model in self.models), *predicted, *alone)
+
+    def match(self, model: Classifier, stimuli: Stimuli) -> Match:
+        """Returns how a model's classes answer the categories of images."""
+        return classes_lib.match(model.classes, stimuli.categories, self.mapping)
+
+    def is_given(self, stimuli: Stimuli) -> bool:
+        """Returns whether these are images of `data`, or some of them."""
+        return stimuli.digest in {one.digest for one in self.data}
+
+    def of_runs(
+        self, own: Callable[[ConfigDict], Stimuli | None]
+    ) -> list[tuple[Stimuli, tuple[Classifier, ...]]]:
+        """Returns each of the runs' own sets once, with the runs it belongs to.
+
+        Sets of one name, such as those of runs with other splits, are numbered. Suites
+        that ask for the same images share them.
+
+        Args:
+          own: Returns the images that a run's configuration names.
+        """
+        if own not in self._own:
+            self._own[own] = _read_own(self.models, own)
+        return self._own[own]
+
+
+def _read_own(models, own) -> list[tuple[Stimuli, tuple[Classifier, ...]]]:
+    found: dict[tuple, tuple[Stimuli, list[Classifier]]] = {}
+    for model in models:
+        stimuli = None if model.config is None else own(model.config)
+        if stimuli is not None:
+            key = (stimuli.name, stimuli.digest, stimuli.side_px, stimuli.images)
+            found.setdefault(key, (stimuli, []))[1].append(model)
+    seen, apart = collections.Counter(), []
+    for stimuli, members in found.values():
+        seen[stimuli.name] += 1
+        if seen[stimuli.name] > 1:
+            name = f"{stimuli.name} ({seen[stimuli.name]})"
+            stimuli = dataclasses.replace(stimuli, name=name)
+        apart.append((stimuli, tuple(members)))
+    return apart
+
+
+def open_all(args: argparse.Namespace, n_devices: int) -> Opened:
+    """Returns everything that the flags name, opened.
+
+    Raises:
+      ValueError: A flag's value cannot work; names it, and what is allowed.
+      OSError: A file cannot be read.
+    """
+    if args.batch_size < 1 or args.batch_size % n_devices:
+        raise ValueError(
+            f"--batch-size is {args.batch_size}: must be a multiple of the {n_devices} "
+            "devices"
+        )
+    if args.n_images < 0:
+        raise ValueError(f"--n-images is {args.n_images}: 0 or more allowed")
+    if not 0 <= args.seed < 2**32:
+        raise ValueError(f"--seed is {args.seed}: 0 to {2**32 - 1} allowed")
+    notes = []
+    data = [stimuli for named in args.data for stimuli in _read_data(named, notes)]
+    twice = _first_twice([stimuli.name for stimuli in data])
+    if twice:
+        raise ValueError(f"--data names two folders called {twice}: rename one")
+    observers = ()
+    if args.observers:
+        observers = decisions_lib.read_observers(pathlib.Path(args.observers))
+    mapping = {}
+    if args.mapping:
+        mapping = classes_lib.read_mapping(pathlib.Path(args.mapping))
+    models = _open_models(args)
+    predicted, features = _read_predicted(args.predictions, data)
+    opened = Opened(tuple(models), tuple(data), predicted, features)
+    names = opened.names
+    if not names:
+        raise ValueError("no model: give --model or --predictions")
+    twice = _first_twice(names)
+    if twice:
+        raise ValueError(f"two models are called {twice}: say LABEL={twice} for one")
+    if HUMANS in names:
+        raise ValueError(f"a model is called {HUMANS}: give it another name, as LABEL=")
+    observers = tuple(
+        dataclasses.replace(one, observer=f"{one.observer} (published)")
+        if one.observer in names
+        else one
+        for one in observers
+    )
+    return dataclasses.replace(
+        opened, observers=observers, mapping=mapping, notes=tuple(notes)
+    )
+
+
+def _open_models(args: argparse.Namespace) -> list[Classifier]:
+    classes = ()
+    if args.classes:
+        text = pathlib.Path(args.classes).read_text()
+        classes = tuple(line.strip() for line in text.splitlines() if line.strip())
+    pixels = of_onnx.Pixels(
+        _numbers("--mean", args.mean), _numbers("--std", args.std), args.pixels
+    )
+    found = []
+    for named in args.model:
+        label, what = _labelled(named)
+        path = pathlib.Path(what)
+        name = path.resolve().name if path.is_dir() else path.stem
+        if not path.exists():
+            name = what.removeprefix(_PUBLISHED)
+        found.append(
+            open_classifier(
+                what,
+                selection=args.selection,
+                name=label or name,
+                batch_size=args.batch_size,
+                classes=classes,
+                pixels=pixels,
+            )
+        )
+    if args.mean or args.std or args.pixels:
+        stated = [model.about.get("normalization") for model in found]
+        if not any(stated):
+            raise ValueError("--mean, --std and --pixels need an ONNX file as --model")
+        if set(stated) <= {None, of_onnx.INSIDE}:
+            raise ValueError(
+                f"--mean, --std and --pixels have no use: {', '.join(args.model)} "
+                "normalizes its pixels inside; leave them out"
+            )
+    return found
+
+
+def _numbers(flag: str, text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise ValueError(f"{flag} is {text!r}: expected R,G,B") from error
+
+
+def _read_predicted(
+    arguments: Sequence[str], data: Sequence[Stimuli]
+) -> tuple[tuple[Decisions, ...], dict[str, np.ndarray]]:
+    """Returns the decisions and the features in the files of predictions."""
+    if arguments and len(data) != 1:
+        raise ValueError(
+            f"--predictions answers one set of images, and --data names {len(data)}: "
+            "give the folder of those images and no other"
+        )
+    decided, features = [], {}
+    for named in arguments:
+        label, rest = _labelled(named)
+        path = pathlib.Path(rest)
+        name = label or path.stem
+        if name in features:
+            raise ValueError(f"two models are called {name}: say LABEL={rest} for one")
+        vectors = of_answers.read_features(path, data[0])
+        if vectors is not None:
+            features[name] = vectors
+        if vectors is None or of_answers.holds_answers(path):
+            decided.append(of_answers.read_predictions(path, data[0], name=name))
+    return tuple(decided), features
+
+
+def _first_twice(names: Sequence[str]) -> str | None:
+    return next((name for name in names if list(names).count(name) > 1), None)
+
+
+def _labelled(named: str) -> tuple[str, str]:
+    """Returns label and rest of `LABEL=REST`; the label is empty without."""
+    label, equals, rest = named.partition("=")
+    return (label, rest) if equals and rest and "/" not in label else ("", named)
+
+
+def _read_data(named: str, notes: list[str]) -> list[Stimuli]:
+    """Returns the images of `[EXPERIMENT=]DIR`, or of each folder of experiments in it.
+
+    Folders whose names say no experiment are left out there. What is left out of
+    `domains=DIR` is added to the notes.
+    """
+    label, path = _labelled(named)
+    folder = pathlib.Path(path)
+    if label and label not in _LABELS:
+        known = ", ".join(_LABELS)
+        raise ValueError(f"--data {named}: {label} is no experiment; {known} are")
+    if not folder.is_dir():
+        raise ValueError(f"--data {folder} is not a folder")
+    if label == domain_folders.EXPERIMENT:
+        stimuli, left_out = domain_folders.read_folder(folder)
+        notes += left_out
+        return [stimuli]
+    if not label and decisions_lib.experiment_of(folder.resolve().name) is None:
+        below = [
+            entry
+            for entry in sorted(folder.iterdir())
+            if entry.is_dir()
+            and decisions_lib.experiment_of(entry.name)
+            and not any(entry.rglob("*.csv"))
+        ]
+        if below:
+            return [read_folder(entry) for entry in below]
+    return [read_folder(folder, label)]

@@ -1,0 +1,365 @@
+"""The suite `shape_bias`: shape or texture, where the two disagree.
+
+Geirhos et al., "ImageNet-trained CNNs are biased towards texture", ICLR 2019, sec. 2.
+S / n and T / n, how often each cue was named at all, always stand beside the bias.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from jigsaw_shape.data import sources
+from jigsaw_shape.data.shared_classes import some
+from jigsaw_shape.data.stimuli import Stimuli, of_dataset
+from jigsaw_shape.measures.shape_bias import by_image, shape_bias_rows
+from jigsaw_shape.reports import look
+from jigsaw_shape.reports.look import Looks, number
+from jigsaw_shape.reports.page import Section, Tile
+from jigsaw_shape.reports.table import Table, interval, percent
+from jigsaw_shape.suites import drawing
+from jigsaw_shape.suites.consistency import (
+    consistency_figure,
+    consistency_rows,
+    consistency_tables,
+)
+from jigsaw_shape.suites.differences import difference_rows, difference_table
+from jigsaw_shape.suites.observers import HUMANS, as_listed, crowds
+from jigsaw_shape.suites.opened import Opened
+from jigsaw_shape.suites.suite import Answers, Asked, Fact, Found, Suite
+
+_N_TILES = 12
+_THUMB_PX = 224
+_SHAPE, _TEXTURE, _NEITHER = "#3B6FB6", "#E3A857", "#EEEEEE"
+
+
+def find(opened: Opened, suites: Sequence[str]) -> Found:
+    """Returns the cue conflicts that are given, else the runs' own.
+
+    Where a model lacks some of the categories, the images of the categories that all
+    models know remain.
+    """
+    del suites
+    given = [s for s in opened.data if s.experiment == "cue_conflict"]
+    pairs = [(stimuli, opened.models) for stimuli in given]
+    asked, left_out, notes = [], [], []
+    for stimuli, models in pairs or opened.of_runs(own_conflict):
+        known = set(stimuli.categories)
+        lacking = []
+        for model in models:
+            missing = opened.match(model, stimuli).missing
+            known -= set(missing)
+            lacking += [model.name] if missing else []
+        if not lacking:
+            asked.append(Asked(stimuli, models))
+            continue
+        part = _shared(stimuli, sorted(known))
+        if len(known) < 2 or part is None:
+            left_out.append(
+                f"{stimuli.name} shows {some(stimuli.categories)}: "
+                f"{', '.join(lacking)} can answer "
+                f"{some(sorted(known)) or 'none of them'}; two are needed. "
+                "Give --mapping FILE with lines CLASS,CATEGORY"
+            )
+            continue
+        asked.append(Asked(part, models))
+        notes.append(
+            f"{part.name}: {part.made_by} ({', '.join(lacking)} cannot answer the "
+            "others; --mapping FILE names classes that can)"
+        )
+    return Found(asked, left_out, notes)
+
+
+def _shared(stimuli: Stimuli, known: Sequence[str]) -> Stimuli | None:
+    """Returns the images of which shape and texture are known; None without any."""
+    chosen = np.isin(stimuli.category, known) & np.isin(stimuli.texture, known)
+    if not (chosen & (stimuli.category != stimuli.texture)).any():
+        return None
+    text = (
+        f"{stimuli.made_by} Only the {int(chosen.sum())} images whose shape and "
+        f"texture are of the {len(known)} classes that all models share: {some(known)}"
+    )
+    return dataclasses.replace(
+        stimuli.subset(np.flatnonzero(chosen)),
+        name=f"{stimuli.name}, {len(known)} shared classes",
+        made_by=text.strip(),
+    )
+
+
+def own_conflict(config) -> Stimuli | None:
+    """Returns the cue conflict of a run's data set, None where it has none."""
+    dataset = sources.load_cue_conflict(config.data)
+    if dataset is None:
+        return None
+    return of_dataset(
+        dataset,
+        np.arange(len(dataset)),
+        name=f"{config.data.name}/cue conflict",
+        side_px=config.data.stored_px,
+        conflict=True,
+    )
+
+
+def rows(answers: Answers) -> Iterator[dict]:
+    """Yields everyone's shape bias, overall and for each shape; then comparisons."""
+    stimuli, models = answers.stimuli, answers.decisions
+    shape, texture = stimuli.category, stimuli.texture
+    for name, group, crowd in crowds(models, answers.observers):
+        responses = np.stack([one.response for one in crowd])
+        for row in shape_bias_rows(responses, shape, texture, seed=answers.seed):
+            if len(crowd) > 1:
+                row["observers"] = len(crowd)
+            yield {"model": name, "group": group, **row}
+    biases = {
+        one.observer: {"shape_bias": by_image(one.response[None], shape, texture)}
+        for one in models
+    }
+    yield from difference_rows(biases, seed=answers.seed)
+    yield from consistency_rows(models, answers.observers, seed=answers.seed)
+
+
+def _tables(rows, data) -> Iterator[Table]:
+    biases = [r for r in rows if "shape_bias" in r]
+    overall = as_listed([r for r in biases if "category" not in r])
+    yield Table(
+        f"Shape bias on {data}, in %",
+        ("", "shape bias", "95 % interval", "shape S/n", "texture T/n", "trials n"),
+        tuple(
+            (
+                row["model"],
+                percent(row["shape_bias"]),
+                interval(row),
+                percent(row["shape_accuracy"]),
+                percent(row["texture_accuracy"]),
+                f"{row['n']:,}",
+            )
+            for row in overall
+        ),
+    )
+    names = [r["model"] for r in overall if r["group"] != "network"]
+    cells = {(r["model"], r.get("category")): r for r in biases}
+    categories = sorted({r["category"] for r in biases if "category" in r})
+    yield Table(
+        f"Shape bias by category of the shape on {data}, in % (S/n, T/n)",
+        ("", *names),
+        tuple(
+            (category, *(_with_parts(cells[name, category]) for name in names))
+            for category in categories
+        ),
+    )
+    yield from consistency_tables(rows, data)
+    yield from difference_table(rows, data)
+
+
+def _with_parts(row) -> str:
+    parts = percent(row["shape_accuracy"], 0), percent(row["texture_accuracy"], 0)
+    return f"{percent(row['shape_bias'])} ({', '.join(parts)})"
+
+
+def _facts(rows) -> Iterator[Fact]:
+    for row in rows:
+        if row.get("shape_bias", np.nan) == row.get("shape_bias"):
+            decided = row["shape_accuracy"] + row["texture_accuracy"]
+            what = (
+                f"shape bias on {row['data']} ({interval(row)}), over the "
+                f"{percent(decided, 0)} % that were decided"
+            )
+            yield f"{percent(row['shape_bias'])} %", what, row["shape_bias"]
+        elif row.get("versus") == HUMANS:
+            kappa = f"{row['error_consistency']:.3f}"
+            yield kappa, "error consistency with humans", None
+
+
+def _section(rows, data, results, looks) -> Section:
+    stimuli = results.stimuli[data]
+    conflict = stimuli.category != stimuli.texture
+    remark = f"{data}: {int(conflict.sum())} images with a conflict"
+    remark += f" (of {len(conflict)}). {stimuli.made_by}".rstrip()
+    if any(row["group"] != "model" for row in rows):
+        remark += " Humans and networks are scored on these same images."
+    drawn = {
+        f"shape_bias_{data}": by_category(rows, looks, remark),
+        f"shape_bias_ranking_{data}": ranking(rows, looks, remark),
+    }
+    kappas = consistency_figure(rows, looks, f"{data}: all {len(conflict)} images")
+    if kappas is not None:
+        drawn[f"error_consistency_{data}"] = kappas
+    overall = as_listed([r for r in rows if "shape_bias" in r and "category" not in r])
+    lead = " ".join(_said(row) for row in overall if row["group"] != "network")
+    lead += (
+        " The shape of each image is of one class and its texture of another; images "
+        "where both are one class are left out."
+    )
+    shown = ("What was shown, and the answers", tuple(_tiles(results, stimuli)))
+    return Section("shape_bias", f"Shape or texture: {data}", lead, drawn, (shown,))
+
+
+def _said(row) -> str:
+    who = "The humans" if row["model"] == HUMANS else row["model"]
+    return (
+        f"{who} followed the shape in {percent(row['shape_bias'])} % of the decisions "
+        f"for either cue (95 % interval {interval(row)}): "
+        f"{percent(row['shape_accuracy'])} % of all decisions named the shape, "
+        f"{percent(row['texture_accuracy'])} % the texture."
+    )
+
+
+def _tiles(results, stimuli) -> Iterator[Tile]:
+    """Yields some cue conflicts, of as many classes as there are, with the answers."""
+    order = np.random.default_rng(0).permutation(
+        np.flatnonzero(stimuli.category != stimuli.texture)
+    )
+    chosen, used = [], set()
+    for i in order:  # new shapes first, and new textures among those
+        cues = {("s", stimuli.category[i]), ("t", stimuli.texture[i])}
+        if not cues & used:
+            chosen.append(i)
+            used |= cues
+    chosen += [i for i in order if i not in set(chosen)]
+    decided = [d for d in results.decisions if _is_of(d, stimuli)]
+    humans = [d for d in results.observers if _is_of(d, stimuli) and d.kind == "human"]
+    for i in map(int, chosen[:_N_TILES]):
+        shape, texture = str(stimuli.category[i]), str(stimuli.texture[i])
+        kinds = {texture: "texture", shape: "shape"}
+        answers = []
+        for one in decided:
+            said = str(one.response[i])
+            answers.append((one.observer, said, kinds.get(said, "other")))
+        people = [str(one.response[i]) for one in humans]
+        if people:
+            said = max(sorted(set(people)), key=people.count)
+            text = f"{said} ({people.count(said)} of {len(people)})"
+            answers.append((HUMANS, text, kinds.get(said, "other")))
+        image = stimuli.read(i, stimuli.side_px or _THUMB_PX)
+        yield Tile(image, f"shape {shape}, texture {texture}", tuple(answers))
+
+
+def _is_of(decisions, stimuli) -> bool:
+    return decisions.experiment == "cue_conflict" and decisions.images == stimuli.images
+
+
+def by_category(rows: Sequence[dict], looks: Looks, remark: str = "") -> Figure:
+    """Returns the well-known figure: categories down, from shape to texture across.
+
+    Args:
+      rows: Of one data set, with `shape_bias`.
+      looks: Of the models.
+      remark: How the images were made.
+    """
+    rows = [row for row in rows if "shape_bias" in row]
+    categories = sorted({row["category"] for row in rows if "category" in row})
+    place = {name: n for n, name in enumerate(reversed(categories))}
+    figure, axes = drawing.new_axes(7.2, 1.9 + 0.34 * len(categories))
+    for y in place.values():
+        axes.axhline(y, color=look.FAINT, lw=0.8, zorder=0)
+    axes.axvline(0.5, color="#BBBBBB", lw=0.8, ls=(0, (2, 3)), zorder=0)
+    _lines(axes, [row for row in rows if "category" not in row], looks)
+    for row in rows:
+        if "category" in row and row["model"] != HUMANS:
+            _point(axes, row, place[row["category"]], looks)
+    axes.set_yticks(list(place.values()), list(place))
+    axes.set_ylim(-0.7, len(categories) - 0.3)
+    axes.set_xlim(-0.02, 1.02)
+    axes.tick_params(left=False)
+    axes.spines[["left"]].set_visible(False)
+    axes.set_xlabel("share of texture decisions (of those for shape or texture)")
+    axes.set_ylabel("category of the shape")
+    above = axes.secondary_xaxis("top", functions=(lambda x: 1 - x,) * 2)
+    above.set_xlabel("shape bias: share of shape decisions")
+    above.spines["top"].set_color("#666666")
+    look.legend_above(figure, axes)
+    look.caption(figure, remark, 95)
+    return figure
+
+
+def _lines(axes, overall, looks) -> None:
+    """Draws the overall biases of models and pooled humans, and the legend's marks."""
+    for row in overall:
+        colour, mark = look.of(row, looks)
+        if row["group"] == "model" or row["model"] == HUMANS:
+            bias = number(row["shape_bias"])
+            axes.axvline(1 - bias, color=colour, lw=1.6, zorder=1, alpha=0.8)
+            label = f"{row['model']}: shape bias {100 * bias:.1f} %"
+            style = {"s": 62 if row["group"] == "model" else 34, "edgecolor": "white"}
+            axes.scatter([], [], color=colour, marker=mark, label=label, **style)
+    networks = [row for row in overall if row["group"] == "network"]
+    if networks:
+        colour, mark = look.of(networks[0], looks)
+        label = "published networks, each"
+        axes.scatter([], [], s=16, color=colour, marker=mark, label=label)
+
+
+def _point(axes, row, y, looks) -> None:
+    size, alpha, offset, order = {
+        "model": (62, 1, 0, 4),
+        "human": (22, 0.45, 0.16, 3),
+        "network": (14, 0.45, -0.16, 2),
+    }[row["group"]]
+    colour, mark = look.of(row, looks)
+    style = {"edgecolor": "white", "lw": 0.6} if alpha == 1 else {"lw": 0}
+    axes.scatter(
+        [1 - number(row["shape_bias"])],
+        [y + offset],
+        size,
+        color=colour,
+        marker=mark,
+        alpha=alpha,
+        zorder=order,
+        clip_on=False,
+        **style,
+    )
+
+
+def ranking(rows: Sequence[dict], looks: Looks, remark: str = "") -> Figure:
+    """Returns everyone's shape bias with its interval, beside S / n and T / n.
+
+    Args:
+      rows: Of one data set, with `shape_bias`.
+      looks: Of the models.
+      remark: Written below.
+    """
+    rows = [row for row in rows if "shape_bias" in row and "category" not in row]
+    if any(row["model"] == HUMANS for row in rows):
+        rows = as_listed(rows)
+    rows = sorted(
+        rows, key=lambda row: np.nan_to_num(number(row["shape_bias"]), nan=-1)
+    )
+    names = [look.two_lines(row["model"]) for row in rows]
+    figure = Figure(figsize=drawing.size_of_list(9.2, names), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
+    drawing.interval_list(
+        left, rows, "shape_bias", names, looks, text="{:.1f}", scale=100
+    )
+    left.set_xlim(0, 1.08)
+    left.set_xticks(np.linspace(0, 1, 6))
+    left.set_xlabel("shape bias, with 95 % interval over images")
+    left.set_title("of the decided, % for the shape")
+    for y, row in enumerate(rows):
+        shape, texture = (
+            number(row[key]) for key in ("shape_accuracy", "texture_accuracy")
+        )
+        style = {"edgecolor": "white", "lw": 0.5}
+        right.barh(y, shape, 0.72, color=_SHAPE, **style)
+        right.barh(y, texture, 0.72, shape, color=_TEXTURE, hatch="//", **style)
+        rest = 1 - shape - texture
+        right.barh(y, rest, 0.72, shape + texture, color=_NEITHER, **style)
+    right.set_xlim(0, 1)
+    right.tick_params(left=False)
+    right.spines[["left"]].set_visible(False)
+    n = min(row["n"] // row.get("observers", 1) for row in rows)
+    right.set_xlabel(f"share of the {n:,} images with a conflict")
+    right.set_title("of all: shape, texture (hatched), neither", fontsize=8.5)
+    look.caption(figure, remark, 125)
+    return figure
+
+
+SUITE = Suite(
+    name="shape_bias",
+    find=find,
+    wanted="give --data with a folder whose name says cue-conflict",
+    rows=rows,
+    tables=_tables,
+    section=_section,
+    facts=_facts,
+)

@@ -1,0 +1,40 @@
+"""The suite `target`: accuracy on labelled images as they are, and on each class."""
+
+from jigsaw_shape.reports.page import Section
+from jigsaw_shape.reports.table import interval, percent
+from jigsaw_shape.suites import accuracy, labelled
+from jigsaw_shape.suites.differences import difference_table
+from jigsaw_shape.suites.suite import Suite
+
+
+def _tables(rows, data):
+    yield from accuracy.accuracy_table(rows, data)
+    yield from difference_table(rows, data)
+
+
+def _section(rows, data, results, looks) -> Section:
+    lead = " ".join(
+        f"{r['model']} is right on {percent(r['accuracy'])} % of {r['n']:,} images "
+        f"(95 % interval {interval(r)})."
+        for r in rows
+        if "accuracy" in r and "category" not in r
+    )
+    for r in rows:
+        if "shared_accuracy" in r:
+            lead += (
+                f" On the {r['shared_n']:,} images of classes that {r['model']} knows "
+                f"it is right on {percent(r['shared_accuracy'])} %."
+            )
+    drawn = {f"target_{data}": accuracy.by_class(rows, looks, data)}
+    return Section("target", f"Accuracy: {data}", lead, drawn)
+
+
+SUITE = Suite(
+    name="target",
+    find=labelled.find,
+    wanted=labelled.WANTED,
+    rows=accuracy.accuracy_rows,
+    tables=_tables,
+    section=_section,
+    facts=accuracy.accuracy_facts,
+)
