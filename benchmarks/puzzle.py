@@ -1,8 +1,11 @@
-r"""Can the puzzle be solved, and does solving it help? One table of the embedded set.
+r"""Can the puzzle be solved, and does solving it help? One table of all variants.
 
     python benchmarks/puzzle.py --out runs/puzzle --seeds 0
+    python benchmarks/puzzle.py --out runs/puzzle-pacs --config configs/pacs.py \
+        --only erm puzzle styled_puzzle --config.data.target=cartoon
 
-Each variant is a preset with some fields changed. Runs are trained one after the other;
+Each variant is a preset with some fields changed; flags that are not this script's go
+to every run. Runs are trained one after the other;
 the same command goes on where it was stopped, and ends with the table of what is
 finished. `--only` names variants, `--table` trains nothing. On two idle CPU cores a run
 of `puzzle` takes about three minutes.
@@ -56,12 +59,14 @@ _COLUMNS = {
 }
 
 
-def command(variant: str, seed: int, workdir: pathlib.Path, extra: list[str]) -> list:
+def command(
+    config: str, variant: str, seed: int, workdir: pathlib.Path, extra: list[str]
+) -> list:
     """Returns the command that trains one run."""
     preset, fields = VARIANTS[variant]
     return [
         *(sys.executable, "-m", "jigsaw_shape.train"),
-        *("--config", f"configs/shapes.py:{preset}", f"--workdir={workdir}"),
+        *("--config", f"{config}:{preset}", f"--workdir={workdir}"),
         f"--config.seed={seed}",
         *(f"--config.{name}={value}" for name, value in fields.items()),
         *extra,
@@ -78,6 +83,7 @@ def main() -> None:
     """Trains what is not finished, one run at a time, and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=pathlib.Path, required=True)
+    parser.add_argument("--config", default="configs/shapes.py")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--table", action="store_true", help="train nothing")
@@ -86,7 +92,9 @@ def main() -> None:
         for variant in () if arguments.table else arguments.only:
             workdir = arguments.out / f"{variant}-s{seed}"
             if last_row(workdir) is None:
-                subprocess.run(command(variant, seed, workdir, extra), check=True)
+                subprocess.run(
+                    command(arguments.config, variant, seed, workdir, extra), check=True
+                )
     print("| variant | seeds | " + " | ".join(_COLUMNS) + " |")
     print("| --- " * (len(_COLUMNS) + 2) + "|")
     for variant in arguments.only:

@@ -28,7 +28,9 @@ from jigsaw_shape.system import command_line, devices
 from jigsaw_shape.training import initial_weights, loop
 from jigsaw_shape.training import learner as learner_lib
 from jigsaw_shape.training.progress import Progress
+from jigsaw_shape.training.solved_puzzles import solved_puzzles
 
+_N_SOLVED = 8  # puzzles in the picture
 _CACHES = {"device": "device memory", "host": "host memory", "none": "files"}
 
 
@@ -94,7 +96,7 @@ def main(argv: list[str]) -> int:
                 figures.save(figure, directory / "preview.png")
         try:
             with Progress(console) as progress:
-                loop.run(
+                predict_fn = loop.run(
                     config,
                     directory,
                     learner=learner,
@@ -118,6 +120,15 @@ def main(argv: list[str]) -> int:
         except loop.InterruptedRunError as error:
             print(f"train: {error}; the same command goes on", file=sys.stderr)
             return command_line.INTERRUPTED
+        if learner.solves_puzzles and jax.process_count() == 1:
+            pictures = solved_puzzles(
+                predict_fn,
+                store,
+                splits.val[:_N_SOLVED],
+                config,
+                learner.permutations,
+            )
+            figures.save(figures.sheet(pictures), directory / "puzzle.png")
         if jax.process_index() == 0:
             finish(config, digest, directory, dataset, splits, console)
     return command_line.OK

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from jigsaw_shape.config import default_config
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.image_store import ImageStore
 from jigsaw_shape.data.splits import split
@@ -97,6 +98,7 @@ def _evaluate(
         splits,
         batch_size=batch_size,
         permutations=permutations,
+        jigsaw=default_config().jigsaw,
         cue_conflict=conflict,
     )
     return splits, dict(measures)

@@ -11,6 +11,8 @@ from flax import linen as nn
 from tiny_encoders import TINY, tiny
 
 from jigsaw_shape import config as config_lib
+from jigsaw_shape.data.dataset import Dataset
+from jigsaw_shape.data.image_store import ImageStore
 from jigsaw_shape.diversify.edges import draw_edges
 from jigsaw_shape.diversify.schedule import Styling
 from jigsaw_shape.models import assignment
@@ -23,6 +25,7 @@ from jigsaw_shape.system import devices
 from jigsaw_shape.training import learner
 from jigsaw_shape.training import step as step_lib
 from jigsaw_shape.training.losses import Sizes, make_heads, make_losses
+from jigsaw_shape.training.solved_puzzles import solved_puzzles
 from jigsaw_shape.training.view import make_view
 
 RNG = np.random.default_rng(0)
@@ -275,3 +278,33 @@ def test_four_devices_solve_puzzles_beside_images_like_one(answer):
         jax.device_get(state.params),
         jax.device_get(expected),
     )
+
+
+def test_the_picture_shows_puzzles_put_together_as_answered():
+    """Of a head that is right about the first image and calls the second ordered."""
+    n, config = 2, _config(augment__tile_grayscale=0.0)
+    images = RNG.integers(0, 256, (n, SIZE, SIZE, 3), np.uint8)
+    dataset = Dataset(
+        name="made-up",
+        classes=("a",),
+        domains=("x",),
+        label=np.zeros(n, np.int32),
+        domain=np.zeros(n, np.int32),
+        read=images.__getitem__,
+    )
+    store = ImageStore(dataset, cache="none", stored_px=SIZE)
+
+    def predict_fn(bank, batch):
+        assert batch["order"].tolist() == [1, 2]
+        return {"jigsaw": np.eye(31)[[1, 0]]}
+
+    shuffled, answered = solved_puzzles(
+        predict_fn, store, np.arange(n), config, PERMUTATIONS
+    )
+    tiles = puzzle.cut_tiles(jnp.asarray(images / np.float32(255)), 3)
+    expected = puzzle.shuffle_tiles(tiles, jnp.arange(1, 3), PERMUTATIONS)
+    np.testing.assert_allclose(shuffled[1], puzzle.join_tiles(expected), atol=1e-6)
+    np.testing.assert_allclose(answered[1][0], images[0] / 255, atol=1e-6)
+    np.testing.assert_allclose(answered[1][1], shuffled[1][1], atol=1e-6)
+    n_home = int((PERMUTATIONS[2] == np.arange(9)).sum())
+    assert list(answered[2]) == ["solved", f"{n_home} of 9"]

@@ -181,6 +181,7 @@ def test_a_run_leaves_what_a_reader_needs(finished):
         "run.json",
         "parameters.txt",
         "preview.png",
+        "puzzle.png",
         "confusion_last.png",
         "confusion_val.png",
         "confusion_oracle.png",

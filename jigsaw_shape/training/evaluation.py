@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from jigsaw_shape.data import shared_classes
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.image_store import ImageStore
 from jigsaw_shape.data.splits import Splits
 from jigsaw_shape.measures.shape_bias import shape_bias
-from jigsaw_shape.models.assignment import place_tiles
 from jigsaw_shape.training import predict
+from jigsaw_shape.training.solved_puzzles import answered_permutations
 
 Measure = tuple[str, float | list]
 
@@ -22,7 +23,7 @@ def evaluate_run(
     *,
     batch_size: int,
     permutations: np.ndarray | None = None,
-    all_permutations: bool = False,
+    jigsaw: ConfigDict | None = None,
     cue_conflict: ImageStore | None = None,
 ) -> Iterator[Measure]:
     """Yields `(name, value)` of everything that a training run reports.
@@ -41,8 +42,7 @@ def evaluate_run(
       splits: Indices into it.
       batch_size: Images a call of `predict_fn`.
       permutations: int32 [K + 1, T]; None where the model has no jigsaw head.
-      all_permutations: Whether the head may answer with every permutation, not with
-        these alone.
+      jigsaw: `config.jigsaw`, where it has one.
       cue_conflict: Images with `dataset.texture`.
     """
     dataset = store.dataset
@@ -66,7 +66,7 @@ def evaluate_run(
             predict_fn, store, splits.val, batch_size=batch_size, orders=orders
         )
         right = shuffled["classification"].argmax(-1) == dataset.label[splits.val]
-        yield from _puzzle(val, shuffled, permutations, orders, all_permutations)
+        yield from _puzzle(val, shuffled, permutations, orders, jigsaw)
         yield "puzzle/shuffled_class_accuracy", float(right.mean())
 
     target = answers(store, splits.target)
@@ -105,16 +105,10 @@ def _by_domain(dataset: Dataset, indices, decisions) -> Iterator[Measure]:
         yield f"val/{dataset.domains[d]}/accuracy", float(right[here].mean())
 
 
-def _puzzle(
-    ordered, shuffled, permutations, orders, all_permutations
-) -> Iterator[Measure]:
-    def answered(outputs):
-        if all_permutations:
-            return place_tiles(outputs["jigsaw_positions"])
-        return permutations[outputs["jigsaw"].argmax(-1)]
-
-    right = answered(ordered) == permutations[0]
+def _puzzle(ordered, shuffled, permutations, orders, jigsaw) -> Iterator[Measure]:
+    right = answered_permutations(ordered, permutations, jigsaw) == permutations[0]
     yield "puzzle/ordered_accuracy", float(right.all(-1).mean())
-    right = answered(shuffled) == permutations[orders]
+    answered = answered_permutations(shuffled, permutations, jigsaw)
+    right = answered == permutations[orders]
     yield "puzzle/shuffled_accuracy", float(right.all(-1).mean())
     yield "puzzle/placed_tiles", float(right.mean())

@@ -46,8 +46,10 @@ def run(
     cue_conflict: ImageStore | None,
     styling: Styling,
     progress: Progress,
-) -> None:
+) -> predict_lib.PredictFn:
     """Trains to the end of the run, going on from the latest checkpoint.
+
+    Returns the prediction of the last state, see `predict.make_predict_fn`.
 
     Args:
       config: The run's configuration.
@@ -81,18 +83,20 @@ def run(
     )
     predict = learner_lib.make_predict(config, learner)
 
-    def evaluate(state):
-        predict_fn = predict_lib.make_predict_fn(
+    def predict_with(state):
+        return predict_lib.make_predict_fn(
             predict, devices.shard, state.variables, config.eval.batch_size
         )
+
+    def evaluate(state):
         return dict(
             evaluate_run(
-                predict_fn,
+                predict_with(state),
                 store,
                 splits,
                 batch_size=config.eval.batch_size,
                 permutations=learner.permutations if learner.solves_puzzles else None,
-                all_permutations=config.jigsaw.all_permutations,
+                jigsaw=config.jigsaw,
                 cue_conflict=cue_conflict,
             )
         )
@@ -133,6 +137,7 @@ def run(
                     watch.flush()
                     checkpoints.save(state)
                 raise InterruptedRunError(f"stopped at step {step}, which is saved")
+    return predict_with(state)
 
 
 def training_chunks(
