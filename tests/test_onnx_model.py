@@ -163,6 +163,9 @@ def test_imagenets_thousand_scores_become_16_categories(tmp_path, images):
     logits[:, :3] = _expected(images)
     expected = imagenet16.category_scores(logits)
     assert model.predict(images)["classification"] == pytest.approx(expected, abs=1e-5)
+    model = _open(path, classes=(), categories=False)
+    assert model.classes[:2] == ("n01440764", "n01443537")  # tench, goldfish
+    assert model.predict(images)["classification"] == pytest.approx(logits, abs=1e-5)
 
 
 def test_logits_are_found_among_several_outputs(tmp_path, images):

@@ -47,8 +47,8 @@ def add_score_flags(parser: argparse.ArgumentParser) -> None:
     add(
         "--classes",
         metavar="FILE",
-        help="names of the scores of an ONNX file or of published weights, one a line; "
-        "without it ImageNet's 1,000 scores become 16 categories",
+        help="names of the scores of an ONNX file or of published weights, one a line "
+        "(default: its own; ImageNet's 1,000 become 16 categories)",
     )
     add(
         "--mean",
@@ -102,6 +102,7 @@ def open_named(args: argparse.Namespace) -> Classifier:
         size_px=args.size,
         batch_size=args.batch_size,
         classes=classes,
+        categories=not classes,
         pixels=pixels,
     )
 

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from jigsaw_shape.classifiers.classifier import Classifier
+from jigsaw_shape.classifiers.imagenet_labels import in_categories, wordnet_ids
 from jigsaw_shape.classifiers.of_program import file_digest, to_dtype
 from jigsaw_shape.measures import imagenet16
 from jigsaw_shape.pixels import augment
@@ -52,24 +53,26 @@ def open_onnx(
     name: str,
     batch_size: int,
     classes: Sequence[str] = (),
+    categories: bool = True,
     pixels: Pixels = AS_STATED,
     flag: str = "--model",
 ) -> Classifier:
     """Returns the classifier of an ONNX file.
 
-    Its input is [B, 3, H, W] or [B, H, W, 3]. Floats are normalized with `pixels`, or
-    with the file's metadata `mean`, `std` (JSON lists for pixels in [0, 1]), but where
-    that says `normalizes_inside`, as this project's does, they stay in [0, 1]. uint8
-    input is RGB in 0..255 as it is. Of several outputs `logits` or `classification` is
-    taken, else the only [B, n]: 1,000 scores are mapped to the 16 categories, others
-    need their `classes`. Logits and probabilities will both do. An output `features`,
-    [B, F], is kept beside them.
+    Its input is [B, 3, H, W] or [B, H, W, 3]. uint8 input is RGB in 0..255. Floats are
+    normalized with `pixels`, or with the file's metadata `mean` and `std` (JSON lists,
+    for pixels in [0, 1]); where the metadata say `normalizes_inside`, as this project's
+    do, they stay in [0, 1]. The scores, logits or probabilities, are the output `logits`
+    or `classification`, else the only output [B, n]. An output `features`, [B, F], is
+    kept beside them.
 
     Args:
       path: The file.
       name: For rows.
       batch_size: Images a call, where the file leaves that open.
-      classes: Names of its scores; none: the file's metadata `classes`, a JSON list.
+      classes: Names of its scores; empty: the file's metadata `classes`, a JSON list;
+        ImageNet's 1,000 and the 16 categories need no names.
+      categories: Whether 1,000 scores become the 16 categories.
       pixels: Overrides the file's metadata.
       flag: By which the user named it, for messages.
 
@@ -83,14 +86,14 @@ def open_onnx(
     session = onnx_session.open_session(path)
     facts = _metadata(path, session)
     entry = _Entry(path, session, facts, pixels)
-    names = {}
-    if set(_matrices(session)) == {_FEATURES}:  # an encoder without a classifier
-        classes, is_mapped = (), False
+    names, matrices = {}, _matrices(session)
+    if set(matrices) == {_FEATURES}:  # an encoder without a classifier
+        classes = ()
     else:
         output, n_scores = _output(path, session)
         names[output] = "classification"
-        classes, is_mapped = _label_space(path, n_scores, tuple(classes), facts)
-    if _FEATURES in _matrices(session):
+        classes = _classes(path, n_scores, tuple(classes), facts)
+    if _FEATURES in matrices:
         names.setdefault(_FEATURES, _FEATURES)
 
     def predict(images, orders=None):
@@ -100,16 +103,12 @@ def open_onnx(
             session.run(list(names), {entry.name: part}) for part in entry.parts(shown)
         ]
         joined = (np.concatenate(parts) for parts in zip(*answers, strict=True))
-        outputs = {
+        return {
             head: array[: len(images)].astype(np.float32)
             for head, array in zip(names.values(), joined, strict=True)
         }
-        if is_mapped:
-            scores = imagenet16.category_scores(outputs["classification"])
-            outputs["classification"] = scores
-        return outputs
 
-    return Classifier(
+    opened = Classifier(
         name=name,
         classes=classes,
         size_px=entry.size_px,
@@ -120,6 +119,8 @@ def open_onnx(
         digest=file_digest(path),
         about={"weights": path.name, "image_size": entry.size_px, **entry.about()},
     )
+    is_imagenet = len(classes) == imagenet16.N_CLASSES
+    return in_categories(opened) if is_imagenet and categories else opened
 
 
 class _Entry:
@@ -277,25 +278,21 @@ def _output(path, session) -> tuple[str, int | None]:
     return name, n_scores if isinstance(n_scores, int) else None
 
 
-def _label_space(path, n_scores, classes, facts) -> tuple[tuple[str, ...], bool]:
-    """Returns the classes, and whether 1,000 scores become the 16 categories."""
+def _classes(path, n_scores, named, facts) -> tuple[str, ...]:
+    """Returns the names of a file's scores."""
     stated = facts.get("classes") or []
     if not isinstance(stated, list) or not all(isinstance(c, str) for c in stated):
         raise ValueError(
             f"{path}: its metadata classes is {stated!r}, expected a list of names"
         )
-    classes = classes or tuple(stated)
-    if n_scores in (None, imagenet16.N_CLASSES) and not classes:
-        return imagenet16.CATEGORIES, True
-    all_named = len(classes) == imagenet16.N_CLASSES  # by ImageNet's own names
-    if all_named and n_scores in (None, imagenet16.N_CLASSES):
-        return imagenet16.CATEGORIES, True
+    classes = named or tuple(stated)
+    if not classes and n_scores in (None, imagenet16.N_CLASSES):
+        return wordnet_ids()
     if not classes and n_scores == len(imagenet16.CATEGORIES):
-        return imagenet16.CATEGORIES, False
-    if n_scores is not None and len(classes) != n_scores:
+        return imagenet16.CATEGORIES
+    if n_scores not in (None, len(classes)):
         raise ValueError(
             f"{path} answers with {n_scores} scores, but {len(classes)} classes are "
-            "named: give --classes FILE with a name a line, or a file of ImageNet's "
-            f"{imagenet16.N_CLASSES}"
+            "named: give their names with --classes FILE, one a line"
         )
-    return classes, False
+    return classes

@@ -1,15 +1,12 @@
-"""Published weights as a classifier: ImageNet's, in 16 categories or by own names."""
+"""Published weights as a classifier."""
 
-import dataclasses
-import importlib.util
-import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jigsaw_shape.classifiers.classifier import Classifier
+from jigsaw_shape.classifiers.imagenet_labels import in_categories, wordnet_ids
 from jigsaw_shape.classifiers.of_network import of_network
 from jigsaw_shape.measures import imagenet16
 from jigsaw_shape.models import ENCODERS
@@ -19,7 +16,6 @@ from jigsaw_shape.models.weights.locate import Flags
 from jigsaw_shape.runs.directory import KNOWLEDGE
 
 IMAGENET_PX = 224  # what published ImageNet weights are tested at
-_WORDNET_IDS = ("tensorflow_datasets", "datasets/imagenet2012/labels.txt")
 
 
 def open_published(
@@ -31,6 +27,7 @@ def open_published(
     encoder: str = "",
     size_px: int = 0,
     classes: Sequence[str] = (),
+    categories: bool = True,
 ) -> Classifier:
     """Returns published weights as a classifier, or as features alone.
 
@@ -41,8 +38,9 @@ def open_published(
       flag: By which the user named the weights, for messages.
       encoder: A name in `ENCODERS`; "" for the one that `init` names.
       size_px: The side of the squares that they see; 0 for 224.
-      classes: Names of their scores; empty: ImageNet's 1,000 scores become 16
-        categories, others have no names, so that features alone are left.
+      classes: Names of their scores; empty: ImageNet's 1,000 have their WordNet ids,
+        others have none, so that features alone are left.
+      categories: Whether 1,000 scores become the 16 categories.
 
     Raises:
       ValueError: There are no such weights, or the names or the size do not fit them.
@@ -61,7 +59,7 @@ def open_published(
             f"{flag} {init} has {n_scores} scores, but --classes names {len(classes)}"
         )
     is_imagenet = n_scores == imagenet16.N_CLASSES
-    names = tuple(classes) or (_wordnet_ids() if is_imagenet else ())
+    names = tuple(classes) or (wordnet_ids() if is_imagenet else ())
     network = make_network(
         encoder,
         found.variables,
@@ -76,25 +74,7 @@ def open_published(
     about = {"weights": init, "encoder": encoder, "image_size": network.size_px}
     about |= {key: found.facts[key] for key in KNOWLEDGE if key in found.facts}
     opened = of_network(network, name=name, batch_size=batch_size, about=about)
-    return opened if classes or not is_imagenet else in_categories(opened)
-
-
-def in_categories(opened: Classifier) -> Classifier:
-    """Returns a classifier of ImageNet's 1,000 classes as one of the 16 categories."""
-    return dataclasses.replace(
-        opened, classes=imagenet16.CATEGORIES, predict=categorizing(opened.predict)
-    )
-
-
-def categorizing(predict: Callable) -> Callable:
-    """Returns `predict` with its 1,000 scores mapped to the 16 categories."""
-
-    def mapped(images, orders=None):
-        outputs = predict(images, orders)
-        scores = imagenet16.category_scores(outputs["classification"])
-        return {**outputs, "classification": scores}
-
-    return mapped
+    return in_categories(opened) if is_imagenet and categories else opened
 
 
 def _refuse_size(network: Network) -> None:
@@ -107,10 +87,3 @@ def _refuse_size(network: Network) -> None:
     except ValueError as error:  # too small, or not a multiple of something
         message = str(error).replace("config.data.image_size", "--size")
         raise ValueError(message) from error
-
-
-def _wordnet_ids() -> tuple[str, ...]:
-    """Returns the WordNet ids of ImageNet's 1,000 classes, in the scores' order."""
-    package, file = _WORDNET_IDS
-    folder = importlib.util.find_spec(package).submodule_search_locations[0]
-    return tuple(np.loadtxt(pathlib.Path(folder) / file, str).tolist())

@@ -25,6 +25,7 @@ def open_classifier(
     encoder: str = "",
     size_px: int = 0,
     classes: Sequence[str] = (),
+    categories: bool = True,
     pixels: Pixels = AS_STATED,
     flag: str = "--model",
 ) -> Classifier:
@@ -41,9 +42,10 @@ def open_classifier(
         one batch size has its own.
       encoder: A name in `ENCODERS`, for published weights whose name does not say it.
       size_px: The side of the squares that published weights see; 0: 224.
-      classes: Names of the scores of an ONNX file or of published weights. Without
-        them, and where the file has none, ImageNet's 1,000 scores become the 16
-        categories of `measures.imagenet16`.
+      classes: Names of the scores of an ONNX file or of published weights; empty: the
+        file's own.
+      categories: Whether ImageNet's 1,000 scores, of an ONNX file or of published
+        weights, become the 16 categories of `measures.imagenet16`.
       pixels: How an ONNX file's pixels are normalized, where it does not say.
       flag: By which the user named it, for messages.
 
@@ -72,6 +74,7 @@ def open_classifier(
             encoder=encoder,
             size_px=size_px,
             classes=classes,
+            categories=categories,
         )
     for option, value in (("--encoder", encoder), ("--size", size_px)):
         if value:
@@ -98,6 +101,7 @@ def open_classifier(
             name=name or path.stem,
             batch_size=batch_size,
             classes=classes,
+            categories=categories,
             pixels=pixels,
             flag=flag,
         )
