@@ -106,10 +106,18 @@ def test_what_reads_rows_runs_without_jax():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
+def test_opening_a_network_loads_nothing_of_training():
+    code = (
+        "import sys, jigsaw_shape.predict, jigsaw_shape.embed, jigsaw_shape.export; "
+        "sys.exit(any('jigsaw_shape.training' in name for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
 def test_training_and_evaluating_load_no_tensorflow():
     code = (
         "import sys, jigsaw_shape.train, jigsaw_shape.preview, jigsaw_shape.prepare, "
-        "jigsaw_shape.export, jigsaw_shape.embed; "
+        "jigsaw_shape.export, jigsaw_shape.embed, jigsaw_shape.predict; "
         "sys.exit('tensorflow' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -62,9 +62,9 @@ def open_onnx(
     Its input is [B, 3, H, W] or [B, H, W, 3]. uint8 input is RGB in 0..255. Floats are
     normalized with `pixels`, or with the file's metadata `mean` and `std` (JSON lists,
     for pixels in [0, 1]); where the metadata say `normalizes_inside`, as this project's
-    do, they stay in [0, 1]. The scores, logits or probabilities, are the output `logits`
-    or `classification`, else the only output [B, n]. An output `features`, [B, F], is
-    kept beside them.
+    do, they stay in [0, 1]. The scores, logits or probabilities, are the output
+    `logits` or `classification`, else the only output [B, n]. An output `features`,
+    [B, F], is kept beside them.
 
     Args:
       path: The file.
