@@ -19,7 +19,7 @@ import numpy as np
 import throughput
 
 from jigsaw_shape.data.image_store import ImageStore
-from jigsaw_shape.diversify import DIVERSIFIERS, WITH_PAIR, bind, stylizer_files
+from jigsaw_shape.diversify import DIVERSIFIERS, bind, stylizer_files
 from jigsaw_shape.system import devices
 
 PRESETS = ("erm", "fourier", "mixstyle", "randconv", "colour", "sin", "jigen", "ddec")
@@ -47,7 +47,7 @@ def diversifiers(size_px: int, batch_size: int, rounds: int) -> None:
     pair = stylizer_files.load_pair(stylizer_files.SHIPPED).pair
 
     def make(name):
-        function = jax.jit(bind(name, pair if name in WITH_PAIR else None))
+        function = jax.jit(bind(name, pair))
         return lambda: jax.block_until_ready(function(*arguments))
 
     times = interleave({name: make(name) for name in DIVERSIFIERS}, rounds)

@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 from jigsaw_shape import checks
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.splits import Splits
-from jigsaw_shape.diversify import WITHOUT_STYLES, named
+from jigsaw_shape.diversify import with_styles
 from jigsaw_shape.diversify.schedule import Styling, make_schedule
 from jigsaw_shape.reports import figures
 from jigsaw_shape.system import command_line
@@ -119,7 +119,7 @@ def _styled(config, images, domain, styling, progress) -> dict[str, jax.Array]:
         return schedule(progress, shard_rng, rngs, images, orders, domain, styling)
 
     rows = {"style": diversified(0.0, lambda rngs, contents, styles, strengths: styles)}
-    if WITHOUT_STYLES.issuperset(named(config.diversify.name)):
+    if not with_styles(config.diversify.name):
         rows = {}
     rows["stylized"] = diversified(0.0)
     if any(config.diversify.per_tile):

@@ -6,41 +6,38 @@
 
 OUT_DIR gets the tree of CONTENT_DIR, so class folders stay class folders. An image
 keeps its name where that says --format already; else the format is added, b.png.jpg.
-With --num-styles above 1 the names are b-stylized-0.jpg, b-stylized-1.jpg and on.
-manifest.jsonl has a line an image: its style, seed and all else that made it;
-stylize.json has the settings. Whatever stopped it, the same command goes on where it
-was. The same command writes the same bytes, for any --batch-size and any number of
-devices.
+With several styles an image the names are b-stylized-0.jpg, b-stylized-1.jpg and on.
+manifest.jsonl has a line for each image: its style, its seed, and all else that made
+it; stylize.json has the settings. The same command continues one that was stopped, and
+makes images anew whose content or style has changed. It writes the same pixels, to
+within 1/255, for any --batch-size and any number of devices.
 
-Exit codes: 0 done; 1 done, but for the files listed, which could not be used; 2
-refused; 3 `fit` diverged; 75 interrupted, run it again to go on.
+Exit codes: 0 done; 1 done, except for the listed files, which could not be used; 2
+refused; 3 `fit` diverged; 75 interrupted: run it again to continue.
 """
 
-import argparse
 import contextlib
 import dataclasses
 import hashlib
 import pathlib
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-import rich.progress
 from rich.console import Console
 
-from jigsaw_shape.data.image_folders import find_images
+from jigsaw_shape.data.decoding import BACKGROUNDS
 from jigsaw_shape.diversify import DIVERSIFIERS, adain, style_images, vgg_weights
 from jigsaw_shape.reports import figures
+from jigsaw_shape.stylizing import crops, output
 from jigsaw_shape.stylizing import fit as fit_lib
 from jigsaw_shape.stylizing import folder as folder_lib
-from jigsaw_shape.stylizing import images as images_lib
+from jigsaw_shape.stylizing.stylizer import Settings
 from jigsaw_shape.system import command_line
 from jigsaw_shape.system.lock import lock
 
 SOME_FAILED = 1  # the rest is done
-
-_SHORTER_PX = 512  # of the images that a stylizer is fitted on, as in the paper
 _N_SAMPLES = 8
 
 
@@ -55,34 +52,32 @@ def stylize(argv: Sequence[str]) -> int:
     """Runs `stylize CONTENT_DIR STYLE_DIR OUT_DIR` and returns its exit code."""
     args = vars(_parser().parse_args(argv))
     folders = [args.pop(name) for name in ("content_dir", "style_dir", "out_dir")]
-    batch_size = args.pop("batch_size")
+    how = {name: args.pop(name) for name in ("batch_size", "style_map")}
     console = command_line.make_console(soft_wrap=True)
     since, n_written = time.perf_counter(), 0
     with contextlib.ExitStack() as stack:
         with command_line.refusals("stylize"):
-            settings = folder_lib.Settings(**args)
             run = stack.enter_context(
-                folder_lib.opened(*folders, settings, batch_size=batch_size)
+                folder_lib.opened(*folders, Settings(**args), **how)
             )
-        update = stack.enter_context(_bar("image", console))
+        update = stack.enter_context(
+            command_line.progress_bar("image", console=console, lines=True)
+        )
 
         def on_image(n_done, n_total):
             nonlocal n_written
             n_written = n_done
             rate = n_done / (time.perf_counter() - since)
-            text = f"{rate:.1f} images/s" if n_done else "compiling"
-            update(completed=n_done, total=n_total, description=text)
-            if n_done and n_done % -(-n_total // 10) == 0 and not console.is_terminal:
-                console.print(f"image {n_done}/{n_total}  {text}")
+            update(n_done, f"{rate:.1f} images/s" if n_done else "compiling", n_total)
 
         try:
             outcome = run.stylize(on_image)
-        except OSError as error:  # the disk is full, or all styles are gone
+        except OSError as error:  # the disk is full
             command_line.refuse("stylize", error)
         except KeyboardInterrupt:
             print(
-                f"stylize: interrupted; {n_written} images are written: run the same "
-                "command again to go on",
+                f"stylize: interrupted after {n_written} images; run the same command "
+                "again to continue",
                 file=sys.stderr,
             )
             return command_line.INTERRUPTED
@@ -91,36 +86,25 @@ def stylize(argv: Sequence[str]) -> int:
 
 def _report(outcome, time_s: float, out_dir: str, console: Console) -> int:
     """Prints what became of the contents and returns the exit code."""
-    if outcome.left_out:
-        shown = command_line.printable(", ".join(outcome.left_out[:3]))
-        more = ", ..." if len(outcome.left_out) > 3 else ""
-        n = len(outcome.left_out)
-        console.print(f"left out, no images by their names: {n} ({shown}{more})")
+    for note in outcome.found.notes():
+        console.print(note)
     for path, reason in sorted(outcome.failed.items()):
         console.print(f"failed: {command_line.printable(path)}: {reason}")
-    before = f", {outcome.n_before} were there" if outcome.n_before else ""
-    console.print(
-        f"{outcome.n_written} images written to {out_dir}{before}, "
-        f"{len(outcome.failed)} files failed, {time_s:.1f} s, "
-        f"{outcome.n_written / time_s:.1f} images/s",
-    )
+    parts = [f"{outcome.n_written} images written to {out_dir}"]
+    if outcome.n_changed:
+        parts.append(f"{outcome.n_changed} made anew since their files have changed")
+    if outcome.n_before:
+        parts.append(f"{outcome.n_before} were there")
+    parts.append(f"{len(outcome.failed)} files failed")
+    parts.append(f"{time_s:.1f} s, {outcome.n_written / time_s:.1f} images/s")
+    console.print(", ".join(parts))
     return SOME_FAILED if outcome.failed else command_line.OK
 
 
-def _parser() -> argparse.ArgumentParser:
-    summary, _, details = __doc__.partition("\n\n")
-    parser = argparse.ArgumentParser(
-        "stylize",
-        description=summary,
-        epilog=details,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add(
-        "content_dir",
-        metavar="CONTENT_DIR",
-        help="images, at any depth; hidden files apart",
-    )
+def _parser():
+    parser = command_line.make_parser("stylize", __doc__)
+    add, default = parser.add_argument, Settings()
+    add("content_dir", metavar="CONTENT_DIR", help="images, at any depth")
     add(
         "style_dir",
         metavar="STYLE_DIR",
@@ -130,34 +114,45 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--method",
         choices=DIVERSIFIERS,
-        default="adain",
+        default=default.method,
         help="adain: texture and colour, by a stylizer; fourier: amplitude spectrum; "
-        "colour: colour statistics; randconv: random convolutions, without styles "
-        "(default adain)",
+        "colour: colour statistics; randconv: random convolutions, without styles",
     )
-    add("--alpha", type=float, default=1.0, help="strength, 0 to 1 (default 1)")
+    add("--alpha", type=float, default=default.alpha, help="strength, 0 to 1")
+    add(
+        "--keep-colours",
+        action="store_true",
+        help="change the luminance alone: shading and texture of the stylized image, "
+        "colours of the content",
+    )
     add(
         "--num-styles",
         type=int,
-        default=1,
+        default=default.num_styles,
         metavar="N",
-        help="results a content, each in another style (default 1)",
+        help="images made of each content, each in another style",
+    )
+    add(
+        "--style-map",
+        default="",
+        metavar="CSV",
+        help="a file with the columns content and style, names below their folders: "
+        "only these contents are stylized, in the styles given",
     )
     add(
         "--content-size",
         type=int,
-        default=512,
+        default=default.content_size,
         metavar="PX",
-        help="larger contents are shrunk to this shorter side; 0: as they are "
-        "(default 512)",
+        help="larger contents are shrunk to this shorter side; 0: as they are",
     )
     add(
         "--style-size",
         type=int,
-        default=512,
+        default=default.style_size,
         metavar="PX",
-        help="the same of styles; all but adain then resize the part that covers the "
-        "content (default 512)",
+        help="the same for styles; all methods but adain then resize the part that "
+        "covers the content",
     )
     add(
         "--crop",
@@ -168,125 +163,86 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--per-tile",
         type=int,
-        default=0,
+        default=default.per_tile,
         metavar="GRID",
         help="GRID x GRID tiles, each in a style of its own; sides are cut to "
-        "multiples of GRID (default 0: whole images)",
+        "multiples of GRID; 0: whole images",
     )
-    add("--seed", type=int, default=0, help="decides the styles (default 0)")
+    add("--seed", type=int, default=default.seed, help="decides the styles")
     add(
         "--stylizer",
-        default="shipped",
+        default=default.stylizer,
         metavar="NAME",
         help="for adain: shipped; an .npz of `stylize fit`; or a folder with the "
-        "public vgg_normalised.pth and decoder.pth (default shipped)",
+        "public vgg_normalised.pth and decoder.pth",
+    )
+    add(
+        "--background",
+        default=default.background,
+        metavar="COLOUR",
+        help=f"shows where images are transparent: {', '.join(BACKGROUNDS)}, or R,G,B",
     )
     add(
         "--format",
-        choices=images_lib.FORMATS,
-        default="jpg",
-        help="jpg, of quality 95; or png, without loss (default jpg)",
+        choices=output.FORMATS,
+        default=default.format,
+        help="jpg, of quality 95; or png, without loss",
     )
     add(
         "--batch-size",
         type=int,
         default=8,
         metavar="N",
-        help="images of one size that are computed at a time; changes no pixel "
-        "(default 8)",
+        help="images of one size that are computed together",
     )
     return parser
 
 
-@contextlib.contextmanager
-def _bar(unit: str, console: Console) -> Iterator:
-    """Yields what updates a bar, from the fields of `rich.progress`' tasks."""
-    with rich.progress.Progress(
-        rich.progress.TextColumn(f"{unit} {{task.completed}}/{{task.total}}"),
-        rich.progress.BarColumn(bar_width=12),
-        rich.progress.TimeRemainingColumn(),
-        rich.progress.TextColumn("left {task.description}"),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as bar:
-        task = bar.add_task("compiling", total=None)
-        yield lambda **fields: bar.update(task, **fields)
-
-
 def fit(argv: Sequence[str]) -> int:
     """Runs `stylize fit` and returns its exit code."""
-    parser = argparse.ArgumentParser(
-        "stylize fit",
-        description=fit_lib.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    folders = {"content": "objects and scenes", "style": "paintings and textures"}
-    for name, what in folders.items():
-        parser.add_argument(
-            f"--{name}", type=pathlib.Path, required=True, help=f"folder of {what}"
-        )
-    parser.add_argument(
-        "--vgg", type=pathlib.Path, required=True, help="VGG-16 or -19: .pth or .h5"
-    )
-    parser.add_argument(
-        "--pixels",
-        choices=vgg_weights.PIXELS,
-        default="",
-        help="what the VGG was trained on; without: caffe for .h5, else torchvision",
-    )
-    parser.add_argument(
-        "--out", type=pathlib.Path, required=True, help="stylizer to write: .npz"
-    )
-    for field in dataclasses.fields(fit_lib.Settings):
-        parser.add_argument(
-            f"--{field.name}",
-            type=field.type,
-            default=field.default,
-            help=f"default {field.default}",
-        )
-    args = parser.parse_args(argv)
+    args = _fit_parser().parse_args(argv)
     console = command_line.make_console(soft_wrap=True)
-    with command_line.refusals("stylize fit"):
-        settings = fit_lib.Settings(
-            **{
-                f.name: getattr(args, f.name)
-                for f in dataclasses.fields(fit_lib.Settings)
-            }
-        )
-        if args.out.suffix != ".npz":
-            raise ValueError(f"--out is {args.out}: a name that ends in .npz")
-        if args.out.exists():
-            raise ValueError(f"{args.out} is there already: delete it, or name another")
-        measure = vgg_weights.read_vgg(args.vgg, args.pixels)
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        pools, about = {}, {"settings": dataclasses.asdict(settings)}
-        for name in folders:
-            pools[name], about[name] = _load_pool(getattr(args, name), console)
-        digest = hashlib.sha256(args.vgg.read_bytes()).hexdigest()
-        about["vgg"] = {"file": args.vgg.name, "sha256": digest}
-    task = fit_lib.Task(pools["content"], pools["style"], measure, settings)
+
+    def on_failure(path, reason):
+        console.print(f"left out: {command_line.printable(str(path))}: {reason}")
+
     with contextlib.ExitStack() as stack:
         with command_line.refusals("stylize fit"):
+            names = [field.name for field in dataclasses.fields(fit_lib.Settings)]
+            settings = fit_lib.Settings(**{name: getattr(args, name) for name in names})
+            if args.out.suffix != ".npz":
+                raise ValueError(f"--out is {args.out}: a name that ends in .npz")
+            if args.out.exists():
+                raise ValueError(f"{args.out} exists: delete it, or name another --out")
+            vgg = vgg_weights.read_vgg(args.vgg, args.pixels)
+            args.out.parent.mkdir(parents=True, exist_ok=True)
+            contents, about_contents = crops.read_images(args.content, on_failure)
+            styles, about_styles = crops.read_images(args.style, on_failure)
+            digest = hashlib.sha256(args.vgg.read_bytes()).hexdigest()
+            about = {
+                "settings": dataclasses.asdict(settings),
+                "content": about_contents,
+                "style": about_styles,
+                "vgg": {"file": args.vgg.name, "sha256": digest},
+            }
+            held = lock(args.out.with_suffix(".lock"), wait=False)
             try:
-                held = lock(args.out.with_suffix(".lock"), wait=False)
                 stack.enter_context(held)
             except BlockingIOError:
                 raise ValueError(f"{args.out} is being fitted already") from None
-        update = stack.enter_context(_bar("step", console))
-        update(total=settings.n_steps)
+        task = fit_lib.Task(contents, styles, vgg, settings)
+        update = stack.enter_context(
+            command_line.progress_bar(
+                "step", settings.n_steps, console=console, lines=True
+            )
+        )
 
         def on_log(row):
-            losses = "  ".join(
-                f"{name} {row[f'loss/{name}']:.3f}" for name in ("content", "style")
-            )
-            text = f"{row['images_per_s']:.1f} images/s  {losses}"
-            update(completed=row["step"], description=text)
-            if row["step"] % max(1, settings.n_steps // 10) == 0:
-                console.print(f"step {row['step']:6d}  {text}")
+            losses = f"content {row['loss/content']:.3f}  style {row['loss/style']:.3f}"
+            update(row["step"], f"{row['images_per_s']:.1f} images/s  {losses}")
 
         def on_save(pair, step):
-            figures.save(_samples(task, pair, step), args.out.with_suffix(".png"))
+            figures.save(_samples(task, pair), args.out.with_suffix(".png"))
 
         try:
             with command_line.refusals("stylize fit"):
@@ -298,30 +254,30 @@ def fit(argv: Sequence[str]) -> int:
     return command_line.OK
 
 
-def _load_pool(folder: pathlib.Path, console: Console):
-    """Returns a folder's images and what a stylizer's file says of them."""
-    images, total = [], hashlib.sha256()
-    for path in find_images(folder).images:
-        try:
-            images.append(images_lib.read(folder / path, shorter_px=_SHORTER_PX))
-        except Exception as error:  # Pillow raises nearly any kind
-            console.print(f"left out: {folder / path}: {error}")
-            continue
-        total.update(images[-1].tobytes())
-    if not images:
-        raise ValueError(f"{folder} holds no readable image")
-    return images, {
-        "folder": folder.name,
-        "n_images": len(images),
-        "sha256": total.hexdigest(),
-    }
+def _fit_parser():
+    parser = command_line.make_parser("stylize fit", fit_lib.__doc__)
+    add, path = parser.add_argument, pathlib.Path
+    add("--content", type=path, required=True, help="folder of objects and scenes")
+    add("--style", type=path, required=True, help="folder of paintings and textures")
+    add("--vgg", type=path, required=True, help="VGG-16 or -19: .pth or .h5")
+    add(
+        "--pixels",
+        choices=vgg_weights.PIXELS,
+        default="",
+        help="what the VGG was trained on; without: caffe for .h5, else torchvision",
+    )
+    add("--out", type=path, required=True, help="stylizer to write: .npz")
+    for field in dataclasses.fields(fit_lib.Settings):
+        flag = f"--{field.name.replace('_', '-')}"
+        add(flag, type=field.type, default=field.default, help=" ")
+    return parser
 
 
-def _samples(task: fit_lib.Task, pair: adain.Pair, step: int):
+def _samples(task: fit_lib.Task, pair: adain.Pair):
     """Returns a sheet of crops that no step saw, stylized at three strengths."""
     settings = dataclasses.replace(task.settings, batch_size=_N_SAMPLES)
-    crops = dataclasses.replace(task, settings=settings).crops(-1 % 2**32)
-    contents, styles = (crop / np.float32(255) for crop in crops)
+    sample = dataclasses.replace(task, settings=settings).crops(-1 % 2**32)
+    contents, styles = (crop / np.float32(255) for crop in sample)
     untitled = [""] * _N_SAMPLES
     rows = [("content", contents, untitled), ("style", styles, untitled)]
     for alpha in (0.3, 0.7, 1.0):

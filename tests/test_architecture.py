@@ -21,7 +21,7 @@ ROOMS = {
     "measures": {"measures"},
     "models": {"models", "system"},
     "data": {"data", "system"},
-    "diversify": {"diversify", "data", "models", "pixels", "stylizing", "system"},
+    "diversify": {"diversify", "data", "models", "pixels", "system"},
     "runs": {"runs", "config", "system"},
     "stylizing": {"stylizing", "diversify", "data", "pixels", "system"},
     "training": {

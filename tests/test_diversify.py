@@ -9,9 +9,11 @@ import pytest
 from PIL import Image
 from small_pair import tiny_pair
 
-from jigsaw_shape.diversify import DIVERSIFIERS, bind, mix_style, partners
+from jigsaw_shape.diversify import DIVERSIFIERS, bind
 from jigsaw_shape.diversify.fourier import mix_amplitude
+from jigsaw_shape.diversify.mixstyle import mix_style
 from jigsaw_shape.diversify.randconv import draw_kernel
+from jigsaw_shape.diversify.style_partners import partners
 
 WITH_STYLES = ("fourier", "colour")
 MEAN, STD = np.asarray([0.485, 0.456, 0.406]), np.asarray([0.229, 0.224, 0.225])

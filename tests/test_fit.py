@@ -170,11 +170,11 @@ def test_a_state_of_other_settings_is_refused(tmp_path):
     ("changes", "words"),
     [
         ({"width": 1.5}, "--width is 1.5"),
-        ({"n_steps": 0}, "--n_steps is 0"),
-        ({"crop_px": 8}, "--crop_px is 8"),
+        ({"n_steps": 0}, "--n-steps is 0"),
+        ({"crop_px": 8}, "--crop-px is 8"),
         ({"depth": 5}, "--depth is 5: 2, 3 or 4"),
-        ({"n_reconstruct": 130}, "--n_reconstruct is 130: 0 to below"),
-        ({"style_weight": -1.0}, "--style_weight is -1.0"),
+        ({"n_reconstruct": 130}, "--n-reconstruct is 130: 0 or more, below --n-steps"),
+        ({"style_weight": -1.0}, "--style-weight is -1.0"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(changes, words):

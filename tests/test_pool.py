@@ -43,11 +43,11 @@ def _load(name, n_most=1000, seed=0):
 
 def test_the_pack_is_whole_and_every_style_has_its_licence():
     styles = _load(style_images.PACK)
-    assert styles.images.shape == (len(styles.paths), 16, 16, 3)
-    assert len(styles.paths) >= 96
+    assert styles.images.shape == (len(styles.names), 16, 16, 3)
+    assert len(styles.names) >= 96
     with (style_images.folder(style_images.PACK) / "SOURCES.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["file"] for row in rows] == [str(path) for path in styles.paths]
+    assert [row["file"] for row in rows] == styles.names
     free = ("GPL", "CC-BY", "public domain")
     assert all(any(word in row["licence"] for word in free) for row in rows)
     assert all(row["title"] and row["author"] and row["source"] for row in rows)
@@ -59,9 +59,9 @@ def test_the_pack_is_whole_and_every_style_has_its_licence():
 
 def test_a_folder_is_read_at_any_depth_and_cut_square(tmp_path):
     styles = _load(_folder(tmp_path))
-    assert len(styles.paths) == 5
+    assert len(styles.names) == 5
     image = Image.fromarray(_picture(0)).crop((10, 0, 50, 40)).resize((16, 16))
-    position = [path.name for path in styles.paths].index("style-0.png")
+    position = styles.names.index("style-0.png")
     difference = np.abs(styles.images[position].astype(int) - np.asarray(image))
     assert difference.mean() < 4
 
@@ -69,10 +69,10 @@ def test_a_folder_is_read_at_any_depth_and_cut_square(tmp_path):
 def test_of_many_styles_the_seed_chooses_some(tmp_path):
     root = _folder(tmp_path, 8)
     chosen = [_load(root, 3, seed) for seed in (0, 0, 1, 2)]
-    assert all(len(styles.paths) == 3 for styles in chosen)
-    assert chosen[0].paths == chosen[1].paths
+    assert all(len(styles.names) == 3 for styles in chosen)
+    assert chosen[0].names == chosen[1].names
     assert chosen[0].digest() == chosen[1].digest()
-    assert len({tuple(styles.paths) for styles in chosen}) > 1
+    assert len({tuple(styles.names) for styles in chosen}) > 1
 
 
 def test_an_unreadable_style_is_named(tmp_path):

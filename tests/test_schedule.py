@@ -7,7 +7,7 @@ import pytest
 from small_pair import tiny_pair
 
 from jigsaw_shape import config as config_lib
-from jigsaw_shape.diversify import DIVERSIFIERS, WITH_PAIR
+from jigsaw_shape.diversify import DIVERSIFIERS
 from jigsaw_shape.diversify.schedule import Styling, make_schedule, moved
 
 B, SIZE, GRID = 60, 12, 3
@@ -183,7 +183,9 @@ def test_only_what_changes_is_computed():
     assert 0 < n_changed <= len(np.concatenate(computed)) < B / 2
 
 
-@pytest.mark.parametrize("name", [n for n in DIVERSIFIERS if n not in WITH_PAIR])
+@pytest.mark.parametrize(
+    "name", [n for n, d in DIVERSIFIERS.items() if not d.uses_stylizer]
+)
 def test_every_diversifier_runs_compiled_whole_and_per_tile(name):
     settings = config_lib.default_config().diversify
     settings.update({"name": name, "p_ordered": (0.5,), "p_shuffled": (1.0,)})

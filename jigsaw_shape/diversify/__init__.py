@@ -12,11 +12,13 @@ Those of images share one contract, `diversify(rngs, contents, styles, strengths
   decodes them.)
 
 It returns float32 [B, H, W, 3] in [0, 1], and works under jit, vmap and pmap.
+A new one is a function of this contract and a line in `DIVERSIFIERS`.
 `mixstyle.mix_style` works on features instead, inside the encoder.
 """
 
 import functools
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 
@@ -24,31 +26,37 @@ from jigsaw_shape.diversify import adain
 from jigsaw_shape.diversify.colour import match_colour
 from jigsaw_shape.diversify.edges import draw_edges
 from jigsaw_shape.diversify.fourier import mix_amplitude
-from jigsaw_shape.diversify.mixstyle import mix_style
 from jigsaw_shape.diversify.randconv import convolve_randomly
-from jigsaw_shape.diversify.style_partners import partners
 
-__all__ = [
-    "DIVERSIFIERS",
-    "WITHOUT_STYLES",
-    "WITH_PAIR",
-    "bind",
-    "mix_style",
-    "named",
-    "partners",
-]
 
-Diversifier = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
+class Diversifier(NamedTuple):
+    """A diversifier of images.
 
-DIVERSIFIERS: dict[str, Callable[..., jax.Array]] = {
-    "adain": adain.stylize,
-    "fourier": mix_amplitude,
-    "randconv": convolve_randomly,
-    "colour": match_colour,
-    "edges": draw_edges,
+    Attributes:
+      function: Takes (rngs, contents, styles, strengths), as above; before them, where
+        it uses a stylizer, the stylizer's networks (`adain.Pair`).
+      uses_styles: Whether it looks at its styles.
+      restyle: Of one that uses a stylizer: `restyle(pair, contents, summaries,
+        strengths)`, the same of styles that are known by their `adain.summary`.
+    """
+
+    function: Callable[..., jax.Array]
+    uses_styles: bool = True
+    restyle: Callable[..., jax.Array] | None = None
+
+    @property
+    def uses_stylizer(self) -> bool:
+        """Whether it needs a stylizer's networks."""
+        return self.restyle is not None
+
+
+DIVERSIFIERS: dict[str, Diversifier] = {
+    "adain": Diversifier(adain.stylize, restyle=adain.restyle),
+    "fourier": Diversifier(mix_amplitude),
+    "randconv": Diversifier(convolve_randomly, uses_styles=False),
+    "colour": Diversifier(match_colour),
+    "edges": Diversifier(draw_edges, uses_styles=False),
 }
-WITHOUT_STYLES = frozenset({"randconv", "edges"})  # do not look at their styles
-WITH_PAIR = frozenset({"adain"})  # take a stylizer's networks before the four
 
 
 def named(names: str) -> tuple[str, ...]:
@@ -68,12 +76,17 @@ def named(names: str) -> tuple[str, ...]:
     return found
 
 
-def bind(name: str, pair: adain.Pair | None) -> Diversifier:
-    """Returns the diversifier of that name, with a stylizer's networks if it needs any.
+def with_styles(names: str) -> tuple[str, ...]:
+    """Returns those of the `named` diversifiers that look at their styles."""
+    return tuple(name for name in named(names) if DIVERSIFIERS[name].uses_styles)
+
+
+def bind(name: str, pair: adain.Pair | None) -> Callable[..., jax.Array]:
+    """Returns `diversify(rngs, contents, styles, strengths)` of a diversifier.
 
     Args:
       name: A key of `DIVERSIFIERS`.
-      pair: For those of `WITH_PAIR`.
+      pair: A stylizer's networks, for those that use one.
     """
-    diversify = DIVERSIFIERS[name]
-    return functools.partial(diversify, pair) if name in WITH_PAIR else diversify
+    found = DIVERSIFIERS[name]
+    return functools.partial(found.function, pair) if found.restyle else found.function

@@ -8,7 +8,6 @@ what else an encoder expects of them is folded into its first layer. The stages'
 in the pair is the architecture: VGG-16, VGG-19 and slimmer ones need no other word.
 """
 
-import functools
 from typing import NamedTuple
 
 import jax
@@ -59,22 +58,64 @@ def stylize(
     """
     del rngs
 
-    at_once = functools.partial(_stylize, pair)
+    def at_once(contents, styles, strengths):
+        content = encode(pair.encoder, contents)[-1]
+        style = encode(pair.encoder, styles)[-1]
+        return _decoded(pair, contents, content, style, strengths)
+
+    return _one_by_one_on_cpu(at_once, contents, styles, strengths)
+
+
+def restyle(
+    pair: Pair, contents: jax.Array, summaries: jax.Array, strengths: jax.Array
+) -> jax.Array:
+    """Returns what `stylize` does, of styles that are known by their `summary`.
+
+    Args:
+      pair: Encoder and decoder.
+      contents: float32 [B, H, W, 3] in [0, 1].
+      summaries: float32 [B, 1, 2, C].
+      strengths: float32 [B] in [0, 1].
+    """
+
+    def at_once(contents, summaries, strengths):
+        content = encode(pair.encoder, contents)[-1]
+        return _decoded(pair, contents, content, summaries, strengths)
+
+    return _one_by_one_on_cpu(at_once, contents, summaries, strengths)
+
+
+def summary(encoder: Stages, style: jax.Array) -> jax.Array:
+    """Returns two pixels with the moments of a style's features: float32 [1, 2, C].
+
+    AdaIN sees no more of a style than these moments.
+
+    Args:
+      encoder: Stages of layers.
+      style: float32 [H, W, 3] in [0, 1].
+    """
+    features = encode(encoder, style[None])[-1]
+    mean, deviation = features.mean((1, 2)), features.std((1, 2))
+    return jnp.stack([mean - deviation, mean + deviation], 1)
+
+
+def _one_by_one_on_cpu(function, *batch) -> jax.Array:
+    """Returns `function(*batch)`, on a CPU of one example after the other.
+
+    The features of one image stay in a CPU's cache: twice as fast as a batch.
+    """
 
     def one_by_one(*batch):
-        # The features of one image stay in a CPU's cache: twice as fast as a batch.
-        return jax.lax.map(lambda one: at_once(*(x[None] for x in one))[0], batch)
+        return jax.lax.map(lambda one: function(*(x[None] for x in one))[0], batch)
 
-    return jax.lax.platform_dependent(
-        contents, styles, strengths, cpu=one_by_one, default=at_once
-    )
+    return jax.lax.platform_dependent(*batch, cpu=one_by_one, default=function)
 
 
-def _stylize(pair: Pair, contents, styles, strengths) -> jax.Array:
+def _decoded(pair: Pair, contents, content, style, strengths) -> jax.Array:
+    """Returns the images of a content's features under a style's statistics."""
     _, h, w, _ = contents.shape
     strengths = strengths[:, None, None, None]
-    content = encode(pair.encoder, contents)[-1]
-    target = exchange_statistics(content, encode(pair.encoder, styles)[-1])
+    target = exchange_statistics(content, style)
     mixed = content + strengths * (target - content)
     images = jnp.clip(decode(pair.decoder, mixed)[:, :h, :w], 0, 1)
     return jnp.where(strengths > 0, images, contents)

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from jigsaw_shape.diversify import Diversifier, bind, named
+from jigsaw_shape.diversify import bind, named
 from jigsaw_shape.diversify.adain import Pair
 from jigsaw_shape.diversify.style_partners import partners
 from jigsaw_shape.pixels import puzzle
@@ -41,7 +41,7 @@ Schedule = Callable[..., jax.Array]
 def make_schedule(
     settings: ConfigDict,
     grid: int,
-    diversify: Diversifier | None = None,
+    diversify: Callable[..., jax.Array] | None = None,
     *,
     bias_whole_image: float = 0.0,
 ) -> Schedule:

@@ -12,8 +12,9 @@ import numpy as np
 from PIL import Image
 
 from jigsaw_shape.data.dataset import Dataset
+from jigsaw_shape.data.decoding import DecodeError, decode, fault
 from jigsaw_shape.data.image_folders import find_images
-from jigsaw_shape.stylizing import images as images_lib
+from jigsaw_shape.data.resizing import cover
 
 PACK = "pack"
 _THUMBNAIL_PX = 16
@@ -38,13 +39,13 @@ class Pool:
 
     Attributes:
       name: What the configuration calls them.
-      paths: Of each, below the folder.
+      names: Of each, its path below the folder.
       images: uint8 [M, S, S, 3].
       thumbnails: float32 [M, n].
     """
 
     name: str
-    paths: list[Path]
+    names: list[str]
     images: np.ndarray
     thumbnails: np.ndarray
 
@@ -53,7 +54,9 @@ class Pool:
         return hashlib.sha256(self.images.tobytes()).hexdigest()[:16]
 
 
-def load(name: str, *, n_most: int, size_px: int, seed: int) -> Pool:
+def load(
+    name: str, *, n_most: int, size_px: int, seed: int, background: str = "white"
+) -> Pool:
     """Returns styles of one size.
 
     Args:
@@ -61,25 +64,27 @@ def load(name: str, *, n_most: int, size_px: int, seed: int) -> Pool:
       n_most: If it holds more, a choice of as many by `seed`.
       size_px: Each is cut to its central square and resized to this side.
       seed: Of the choice.
+      background: What shows where one is transparent, as `decode` takes it.
 
     Raises:
       ValueError: There is no such folder, or no image in it.
       OSError: An image cannot be read; names it.
     """
     root = folder(name)
-    paths = [Path(name) for name in find_images(root).images]
-    if len(paths) > n_most:
-        chosen = np.random.default_rng(seed).choice(len(paths), n_most, replace=False)
-        paths = [paths[i] for i in np.sort(chosen)]
+    names = find_images(root).images
+    if len(names) > n_most:
+        chosen = np.random.default_rng(seed).choice(len(names), n_most, replace=False)
+        names = [names[i] for i in np.sort(chosen)]
     images, thumbnails = [], []
-    for path in paths:
+    for path in names:
         try:
-            image = images_lib.read(root / path)
-        except Exception as error:  # Pillow raises nearly any kind on damaged data
-            raise OSError(f"style {root / path} cannot be read: {error}") from error
-        images.append(images_lib.square(image, size_px))
+            image = decode(root / path, background)
+        except (OSError, DecodeError) as error:
+            message = f"style {root / path} cannot be read: {fault(error)}"
+            raise OSError(message) from error
+        images.append(cover(image, size_px, size_px))
         thumbnails.append(thumbnail(image))
-    return Pool(name, paths, np.stack(images), np.stack(thumbnails))
+    return Pool(name, names, np.stack(images), np.stack(thumbnails))
 
 
 def refuse_target(pool: Pool, dataset: Dataset, indices: np.ndarray) -> None:
@@ -102,7 +107,7 @@ def refuse_target(pool: Pool, dataset: Dataset, indices: np.ndarray) -> None:
             image = dataset.names[i] if dataset.names else f"image {i}"
             raise ValueError(
                 f"config.diversify.styles is {pool.name!r}, whose "
-                f"{pool.paths[int(same.argmax())]} is {image} of the held-out domain "
+                f"{pool.names[int(same.argmax())]} is {image} of the held-out domain "
                 f"{dataset.domains[dataset.domain[i]]}: a style from there would leak "
                 "it; take the domain's images out of that folder"
             )

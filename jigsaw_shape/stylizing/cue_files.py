@@ -11,13 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-import jax
 import numpy as np
 from PIL import Image
 
 from jigsaw_shape.data.dataset import Dataset
+from jigsaw_shape.data.stimuli import SUMMARY
 from jigsaw_shape.diversify import stylizer_files
-from jigsaw_shape.stylizing import images
 from jigsaw_shape.stylizing.cue_conflict import (
     Mix,
     Recipe,
@@ -26,11 +25,11 @@ from jigsaw_shape.stylizing.cue_conflict import (
     made_by,
     plan,
 )
-from jigsaw_shape.stylizing.programs import Settings, Stylizer, Task
+from jigsaw_shape.stylizing.output import claimed
+from jigsaw_shape.stylizing.stylizer import Settings, Stylizer, Task
 from jigsaw_shape.system import whole_files
 
 MIXED, ORIGINAL, PRINT, TEXTURE = "cue-conflict", "original", "greyscale", "texture"
-SUMMARY = "cue_conflict.json"  # in the folder of the mixed ones: how they were made
 # What is done to the sources, by folder.
 _METHODS = {MIXED: "print+adain", ORIGINAL: "none", PRINT: "print", TEXTURE: "adain"}
 _DEVIATION = 0.22  # of luminance in a print, before its weight
@@ -75,22 +74,19 @@ def make(
     recipe: Recipe,
     out_dir: Path,
     *,
-    devices: Sequence[jax.Device] | None = None,
     on_image: Callable[[int, int], None] = lambda n_done, n_total: None,
 ) -> int:
-    """Writes the set and those beside it; goes on where an earlier call stopped.
+    """Writes the set and those beside it; continues what an earlier call began.
 
     `out_dir` gets a folder each, `cue-conflict` and the three of the module. In each
     are `{class}/{class}{i}.png`, of mixed ones `{shape}/{shape}{i}-{texture}{j}.png`;
     `manifest.jsonl`, a line an image with its sources, their classes and domains,
-    hashes of pixels and all that made it; `stylize.json`, what all of them share. The
-    same data and recipe write the same bytes on one machine.
+    hashes of pixels and all that made it; `stylize.json`, what all of them share.
 
     Args:
       dataset: `read` returns squares of one size.
       recipe: See there.
       out_dir: New, empty, or of the same data and recipe.
-      devices: Without: those of this process.
       on_image: Called with the number of images written and to write, once before the
         first.
 
@@ -103,9 +99,9 @@ def make(
     """
     words = file_words(dataset.classes)
     mixes = plan(dataset, recipe)
-    settings = Settings(stylizer=recipe.stylizer, format="png")
     file = stylizer_files.load_pair(recipe.stylizer)
-    stylizer = Stylizer(settings, file.pair, devices or jax.local_devices())
+    settings = Settings(stylizer=recipe.stylizer, format="png")
+    stylizer = Stylizer(settings, file.pair, _BATCH)
     first = _first_texture(dataset, mixes, stylizer)
     facts = json.loads(json.dumps(dataclasses.asdict(recipe))) | {
         "images": dataset.digest(),
@@ -116,7 +112,7 @@ def make(
     about = {"classes": list(dataset.classes), "made_by": made_by(recipe, mixes)}
     with contextlib.ExitStack() as stack:
         outputs = {
-            name: stack.enter_context(images.claimed(out_dir / name, facts, about))
+            name: stack.enter_context(claimed(out_dir / name, facts, about))
             for name in (MIXED, ORIGINAL, PRINT, TEXTURE)
         }
         summary = json.dumps(about, indent=2) + "\n"
@@ -124,16 +120,14 @@ def make(
         work = _Work(dataset, recipe, words, stylizer, file.digest)
         jobs = [job for job in work.jobs(mixes) if job.key not in outputs[job.folder]]
         on_image(0, len(jobs))
-        n_done = 0
         with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as workers:
             for start in range(0, len(jobs), _BATCH):
                 batch = jobs[start : start + _BATCH]
                 for job, row, pixels in work.render(workers, batch):
                     outputs[job.folder].write(row["output"], pixels, "png")
                     outputs[job.folder].record(row)
-                    n_done += 1
-                on_image(n_done, len(jobs))
-    return n_done
+                on_image(start + len(batch), len(jobs))
+    return len(jobs)
 
 
 def _first_texture(
@@ -161,65 +155,50 @@ class _Job(NamedTuple):
     key: tuple[str, int]  # of the manifest
 
 
-@dataclasses.dataclass
 class _Work:
     """From mixes to files' pixels and rows."""
 
-    dataset: Dataset
-    recipe: Recipe
-    words: tuple[str, ...]
-    stylizer: Stylizer
-    digest: str
-
-    def __post_init__(self):
-        self._styles: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    def __init__(self, dataset, recipe, words, stylizer, digest):
+        self._dataset, self._recipe, self._words = dataset, recipe, words
+        self._stylizer, self._digest = stylizer, digest
+        self._styles: dict[int, np.ndarray] = {}
 
     def jobs(self, mixes: Sequence[Mix]) -> Iterator[_Job]:
         """Yields the mixed images, then each source by itself."""
         shapes = sorted({(mix.shape, mix.content) for mix in mixes})
         textures = sorted({(mix.texture, mix.style) for mix in mixes})
-        asked = [
-            *((MIXED, (m.shape, m.content), (m.texture, m.style)) for m in mixes),
-            *(
-                (folder, shape, None)
-                for folder in (ORIGINAL, PRINT)
-                for shape in shapes
-            ),
-            *((TEXTURE, None, texture) for texture in textures),
-        ]
+        asked = [(MIXED, (m.shape, m.content), (m.texture, m.style)) for m in mixes]
+        asked += [(name, shape, None) for name in (ORIGINAL, PRINT) for shape in shapes]
+        asked += [(TEXTURE, None, texture) for texture in textures]
         counts = collections.Counter()
         for folder, shape, texture in asked:
             k = counts[folder]
             counts[folder] += 1
-            source = (shape or texture)[1]
-            yield _Job(folder, k, shape, texture, (self._name(source), k))
+            key = self._name((shape or texture)[1]), k
+            yield _Job(folder, k, shape, texture, key)
 
     def render(self, workers, batch: Sequence[_Job]):
         """Yields (job, row, pixels) of each job."""
         loaded = list(workers.map(self._load, batch))
-        stylized = [n for n, job in enumerate(batch) if job.texture is not None]
-        tasks = [Task(loaded[n][0], loaded[n][1][None], 0) for n in stylized]
-        parts = self.stylizer(tasks) if tasks else []
-        results = [pixels for part in parts for pixels in np.asarray(part)]
-        done = dict(zip(stylized, results, strict=False))  # the rest is padding
-        for n, job in enumerate(batch):
-            pixels = loaded[n][0]
-            if n in done:
-                pixels = _blend(pixels, done[n], self.recipe.alpha)
-            yield job, self._row(job, pixels, loaded[n][2]), pixels
+        tasks = [Task(base, s[None], 0) for base, s, _ in loaded if s is not None]
+        parts = self._stylizer(tasks) if tasks else []
+        stylized = (pixels for part in parts for pixels in np.asarray(part))
+        for job, (pixels, style, hashes) in zip(batch, loaded, strict=True):
+            if style is not None:
+                pixels = _blend(pixels, next(stylized), self._recipe.alpha)
+            yield job, self._row(job, pixels, hashes), pixels
 
     def _load(self, job: _Job):
-        """Returns what goes into the stylizer, its style, and hashes of sources."""
-        hashes, style = {}, None
-        base = None
+        """Returns what goes into the stylizer, its style if any, hashes of sources."""
+        base, style, hashes = None, None, {}
         if job.texture is not None:
             photo = self._read(job.texture[1])
             hashes["style"] = _hash(photo)
-            base = texture_of(photo, self.recipe.crop)
-            style = self._styles.get(job.texture[1].index)
-            if style is None:
-                style = self.stylizer.keep_style(base)
-                self._styles[job.texture[1].index] = style
+            base = texture_of(photo, self._recipe.crop)
+            index = job.texture[1].index
+            if index not in self._styles:
+                self._styles[index] = self._stylizer.keep_style(base)
+            style = self._styles[index]
         if job.shape is not None:
             content = self._read(job.shape[1])
             hashes["content"] = _hash(content)
@@ -227,45 +206,43 @@ class _Work:
                 base = content
             else:
                 ground = np.full_like(content, 128) if base is None else base
-                base = print_on(ground, content, self.recipe.relief)
+                base = print_on(ground, content, self._recipe.relief)
         return base, style, hashes
 
     def _read(self, source: Source) -> np.ndarray:
         try:
-            return self.dataset.read(source.index)
-        except Exception as error:  # Pillow raises nearly any kind
+            return self._dataset.read(source.index)
+        except Exception as error:  # of any kind of data set
             name = self._name(source)
             raise OSError(
-                f"{self.dataset.name}: {name} cannot be read: {error}"
+                f"{self._dataset.name}: {name} cannot be read: {error}"
             ) from error
 
     def _name(self, source: Source) -> str:
-        names = self.dataset.names
+        names = self._dataset.names
         return names[source.index] if names else f"image {source.index}"
 
     def _row(self, job: _Job, pixels: np.ndarray, hashes: Mapping[str, str]) -> dict:
         """Returns the manifest's line of an image."""
-        row = {"content": job.key[0], "k": job.k}
-        words, sides = [], {"shape": job.shape, "texture": job.texture}
-        for side, found in sides.items():
+        row, words, data = {"content": job.key[0], "k": job.k}, [], self._dataset
+        for side, found in {"shape": job.shape, "texture": job.texture}.items():
             if found is None:
                 continue
             label, source = found
-            words.append(f"{self.words[label]}{source.number}")
-            row[side] = self.dataset.classes[label]
+            words.append(f"{self._words[label]}{source.number}")
+            row[side] = data.classes[label]
             row[f"{side}_source"] = self._name(source)
-            domain = self.dataset.domain[source.index]
-            row[f"{side}_domain"] = self.dataset.domains[domain]
+            row[f"{side}_domain"] = data.domains[data.domain[source.index]]
         # Of shapes and textures alone the folder is what a scorer knows them by.
         label = (job.shape or job.texture)[0]
-        called = self.words if job.folder == MIXED else self.dataset.classes
+        called = self._words if job.folder == MIXED else data.classes
         return row | {
             "output": f"{called[label]}/{'-'.join(words)}.png",
             "method": _METHODS[job.folder],
-            "relief": self.recipe.relief if job.folder in (MIXED, PRINT) else None,
-            "alpha": self.recipe.alpha if job.texture else None,
-            "stylizer": self.digest if job.texture else None,
-            "seed": self.recipe.seed,
+            "relief": self._recipe.relief if job.folder in (MIXED, PRINT) else None,
+            "alpha": self._recipe.alpha if job.texture else None,
+            "stylizer": self._digest if job.texture else None,
+            "seed": self._recipe.seed,
             "sha256": {**hashes, "output": _hash(pixels)},
         }
 

@@ -25,8 +25,8 @@ from flax import serialization
 
 from jigsaw_shape.diversify import adain, stylizer_files
 from jigsaw_shape.diversify.adain import Pair, Stages
-from jigsaw_shape.stylizing import images as images_lib
 from jigsaw_shape.stylizing import objective
+from jigsaw_shape.stylizing.crops import random_crop
 from jigsaw_shape.system import whole_files
 
 _SAVE_EVERY = 100  # steps
@@ -66,23 +66,25 @@ class Settings:
 
     def __post_init__(self):
         """Refuses what cannot work, with a `ValueError`."""
-        for name in ("width", "n_steps", "batch_size", "lr"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"--{name} is {getattr(self, name)}: above 0")
-        if self.width > 1:
-            raise ValueError(f"--width is {self.width}: above 0, at most 1")
-        if self.crop_px < 32:
-            raise ValueError(f"--crop_px is {self.crop_px}: 32 or more allowed")
-        if not 2 <= self.depth <= 4:
-            raise ValueError(f"--depth is {self.depth}: 2, 3 or 4 allowed")
-        if not 0 <= self.n_reconstruct < self.n_steps:
-            raise ValueError(
-                f"--n_reconstruct is {self.n_reconstruct}: 0 to below --n_steps, which "
-                f"is {self.n_steps}"
-            )
-        for name in ("content_weight", "style_weight", "seed"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"--{name} is {getattr(self, name)}: 0 or more")
+        allowed = {
+            "width": (0 < self.width <= 1, "above 0, at most 1"),
+            "depth": (2 <= self.depth <= 4, "2, 3 or 4"),
+            "n_steps": (self.n_steps > 0, "above 0"),
+            "n_reconstruct": (
+                0 <= self.n_reconstruct < self.n_steps,
+                f"0 or more, below --n-steps, which is {self.n_steps}",
+            ),
+            "batch_size": (self.batch_size > 0, "above 0"),
+            "crop_px": (self.crop_px >= 32, "32 or more"),
+            "lr": (self.lr > 0, "above 0"),
+            "content_weight": (self.content_weight >= 0, "0 or more"),
+            "style_weight": (self.style_weight >= 0, "0 or more"),
+            "seed": (self.seed >= 0, "0 or more"),
+        }
+        for name, (is_allowed, what) in allowed.items():
+            if not is_allowed:
+                flag, value = name.replace("_", "-"), getattr(self, name)
+                raise ValueError(f"--{flag} is {value}: {what} allowed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,8 +103,7 @@ class Task:
 
         def draw(pool):
             chosen = rng.integers(len(pool), size=n)
-            crops = [images_lib.random_crop(rng, pool[i], size_px) for i in chosen]
-            return np.stack(crops)
+            return np.stack([random_crop(rng, pool[i], size_px) for i in chosen])
 
         return draw(self.contents), draw(self.styles)
 

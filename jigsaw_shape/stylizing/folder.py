@@ -3,42 +3,37 @@
 As the `stylize.py` of AdaIN (Huang & Belongie, ICCV 2017) and of Stylized-ImageNet
 (Geirhos et al., ICLR 2019) do; what is written has the tree of the contents.
 
-The same arguments write the same bytes, whatever the batch size, the number of devices,
-the order, the other contents, and how often the run was stopped: styles and random
-numbers follow from (seed, content's name, k) alone, and `programs` computes every image
-alone and by the same program.
+Styles and random numbers follow from (seed, content's name, k) alone, so the same
+command gives the same images whatever the batch size, the number of devices, the other
+contents, and how often it was stopped.
 """
 
 import contextlib
 import dataclasses
 import errno
-import hashlib
 import itertools
-import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
-from jigsaw_shape.data.image_folders import find_images
-from jigsaw_shape.diversify import (
-    WITH_PAIR,
-    WITHOUT_STYLES,
-    style_images,
-    stylizer_files,
-)
-from jigsaw_shape.stylizing import images
-from jigsaw_shape.stylizing.programs import Settings, Stylizer, Task
+from jigsaw_shape.data.decoding import fault
+from jigsaw_shape.data.image_folders import Found, find_images
+from jigsaw_shape.diversify import DIVERSIFIERS, style_images, stylizer_files
+from jigsaw_shape.stylizing import style_map as style_map_lib
+from jigsaw_shape.stylizing.output import OutputFolder, claimed, output_name
+from jigsaw_shape.stylizing.styles import Styles, file_state, has_changed, number
+from jigsaw_shape.stylizing.stylizer import Settings, Stylizer, Task
 from jigsaw_shape.system import versions
 
 _HELD_BYTES = 2**28  # of decoded images that wait for others of their shape
-_STYLE_BYTES = 2**28  # of styles that are kept
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
+# What folders that were begun before there were these settings have.
+_EARLIER = {"background": "stored", "keep_colours": False, "style_map": None}
 
 
 class Outcome(NamedTuple):
@@ -47,14 +42,16 @@ class Outcome(NamedTuple):
     Attributes:
       n_written: Images written now.
       n_before: Images that were there.
+      n_changed: Of those written, how many were there, of files that have changed.
       failed: Path and reason of each content or style that could not be used.
-      left_out: Names of files among the contents that say they are no images.
+      found: The contents, and what was left out among them.
     """
 
     n_written: int
     n_before: int
+    n_changed: int
     failed: dict[str, str]
-    left_out: list[str]
+    found: Found
 
 
 class _Job(NamedTuple):
@@ -62,7 +59,8 @@ class _Job(NamedTuple):
 
     content: str
     k: int
-    style_names: list[str]  # one a tile, or none
+    styles: list[str | None]  # one a tile
+    files: dict[str, Any]  # states of the files it is made of
     task: Task
 
 
@@ -72,24 +70,25 @@ def stylize_folder(
     out_dir: str | os.PathLike,
     settings: Settings | None = None,
     *,
+    style_map: str | os.PathLike = "",
     batch_size: int = 8,
-    devices: Sequence[jax.Device] | None = None,
     on_image: Callable[[int, int], None] = lambda n_done, n_total: None,
 ) -> Outcome:
-    """Writes every content in other styles; goes on where an earlier call stopped.
+    """Writes every content in other styles; continues what an earlier call began.
 
     `out_dir` also gets `stylize.json`, the settings, and `manifest.jsonl`, a line an
     image, from which `diversify` makes it again: of the content's T tiles, one without
-    `per_tile`, and the keys `jax.random.split(jax.random.key(seed), T)`.
+    `per_tile`, and the keys `jax.random.split(jax.random.key(seed), T)`. An image whose
+    content or style has changed since is made anew.
 
     Args:
       content_dir: Images at any depth.
       style_dir: Images at any depth, or `"pack"`, the shipped ones.
       out_dir: New, empty, or of the same contents, styles and settings.
       settings: Without: `Settings()`.
-      batch_size: Contents of one shape that wait for each other; no pixel depends on
-        it.
-      devices: Without: those of this process.
+      style_map: A file for `style_map.read_style_map`: only the contents that it lists
+        are stylized, in the styles that it gives them.
+      batch_size: Contents of one shape that are computed together.
       on_image: Called with the number of images written and to write, once before the
         first.
 
@@ -102,8 +101,8 @@ def stylize_folder(
         style_dir,
         out_dir,
         settings,
+        style_map=style_map,
         batch_size=batch_size,
-        devices=devices,
     ) as run:
         return run.stylize(on_image)
 
@@ -115,69 +114,72 @@ def opened(
     out_dir: str | os.PathLike,
     settings: Settings | None = None,
     *,
+    style_map: str | os.PathLike = "",
     batch_size: int = 8,
-    devices: Sequence[jax.Device] | None = None,
-) -> Iterator["Run"]:
+) -> Iterator["FolderRun"]:
     """Yields a run and holds its folder: the part of `stylize_folder` that refuses."""
     settings = settings or Settings()
+    method = DIVERSIFIERS[settings.method]
     if batch_size < 1:
-        raise ValueError(f"--batch-size is {batch_size}: 1 or more")
+        raise ValueError(f"--batch-size is {batch_size}: 1 or more allowed")
     content_dir, out_dir = Path(content_dir), Path(out_dir)
     style_root = style_images.folder(os.fspath(style_dir))
-    contents, left_out, _ = find_images(content_dir)
-    has_styles = settings.method not in WITHOUT_STYLES
-    style_names = find_images(style_root).images if has_styles else []
+    contents = find_images(content_dir)
+    style_names = find_images(style_root).images if method.uses_styles else []
     for root in (content_dir, style_root):
         if out_dir.resolve().is_relative_to(root.resolve()):
             raise ValueError(f"{out_dir} is in {root}, which is read: name another")
-    file = (
-        stylizer_files.load_pair(settings.stylizer)
-        if settings.method in WITH_PAIR
-        else None
+    chosen = None
+    if style_map:
+        _refuse_with_map(settings, method.uses_styles)
+        map_path = Path(style_map)
+        chosen = style_map_lib.read_style_map(map_path, contents.images, style_names)
+    stylizer_file = (
+        stylizer_files.load_pair(settings.stylizer) if method.uses_stylizer else None
     )
-    stylizer = Stylizer(settings, file and file.pair, devices or jax.local_devices())
-    styles = images.Kept(style_root, style_names, stylizer.read_style, _STYLE_BYTES)
-    if has_styles and len(styles.failed) == len(style_names):
-        raise ValueError(f"{style_root} holds no readable image")
+    stylizer = Stylizer(settings, stylizer_file and stylizer_file.pair, batch_size)
+    styles = Styles(style_root, style_names, stylizer, chosen)
+    digest = stylizer_file and stylizer_file.digest
+    run = FolderRun(content_dir, contents, styles, stylizer, digest, batch_size)
+    is_pack = style_dir == style_images.PACK
     facts = dataclasses.asdict(settings) | {
         "content_dir": str(content_dir.resolve()),
-        "style_dir": style_dir
-        if style_dir == style_images.PACK
-        else str(style_root.resolve()),
-        "styles": styles.digest,
-        "stylizer": file and file.digest,
+        "style_dir": style_dir if is_pack else str(style_root.resolve()),
+        "styles": styles.digest(),
+        "style_map": chosen and style_map_lib.digest(chosen),
+        "stylizer": digest,
     }
     about = {
-        "stylizer": file and dict(file.about),
+        "stylizer": stylizer_file and dict(stylizer_file.about),
         "versions": versions.installed("jax", "pillow"),
     }
-    with images.claimed(out_dir, facts, about) as output:
-        files = content_dir, contents, left_out, styles, output
-        yield Run(settings, stylizer, file and file.digest, batch_size, *files)
+    with claimed(
+        out_dir, facts, about, earlier=_EARLIER, is_current=run.is_current
+    ) as output:
+        run.output = output
+        yield run
 
 
 @dataclasses.dataclass
-class Run:
+class FolderRun:
     """The files and programs of one call; `opened` makes it."""
 
-    settings: Settings
+    content_dir: Path
+    contents: Found
+    styles: Styles
     stylizer: Stylizer
     digest: str | None  # the stylizer's
     batch_size: int
-    content_dir: Path
-    contents: list[str]
-    left_out: list[str]
-    styles: images.Kept
-    output: images.Output
+    output: OutputFolder | None = None
     failed: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def stylize(self, on_image: Callable[[int, int], None]) -> Outcome:
         """Writes what is not there yet; see `stylize_folder`."""
-        every = range(self.settings.num_styles)
+        asked = self.styles.asked(self.contents.images)
         pending = [
-            (content, ks)
-            for content in self.contents
-            if (ks := [k for k in every if (content, k) not in self.output])
+            (content, missing)
+            for content, ks in asked.items()
+            if (missing := [k for k in ks if (content, k) not in self.output])
         ]
         n_total, n_written = sum(len(ks) for _, ks in pending), 0
         on_image(0, n_total)
@@ -191,54 +193,38 @@ class Run:
                         self.output.record(row)
                         n_written += 1
                         on_image(n_written, n_total)
-        n_before = len(self.contents) * len(every) - n_total
-        failed = self.failed | self.styles.failed
-        return Outcome(n_written, n_before, failed, self.left_out)
+        n_before = sum(map(len, asked.values())) - n_total
+        failed, n_changed = self.failed | self.styles.failed, self.output.n_changed
+        return Outcome(n_written, n_before, n_changed, failed, self.contents)
+
+    def is_current(self, row: dict) -> bool:
+        """Returns whether the files that a manifest's row was made of are unchanged."""
+        files = row.get("files")
+        if files is None:
+            return True  # an older row does not say
+        names = row["style"] if isinstance(row["style"], list) else [row["style"]]
+        of_styles = zip(names, files["style"], strict=True)
+        return not has_changed(
+            self.content_dir / row["content"], files["content"]
+        ) and not any(self.styles.has_changed(name, *s) for name, s in of_styles if s)
 
     def _load(self, pending: tuple[str, list[int]]) -> list[_Job]:
         """Returns what is to be made of a content; nothing if it cannot be read."""
         content, ks = pending
-        path = self.content_dir / content
+        path, jobs = self.content_dir / content, []
         try:
-            pixels = self.stylizer.read_content(path)
-        except Exception as error:  # Pillow raises nearly any kind
-            self.failed[str(path)] = images.fault(path, error)
-            return []
-        jobs = []
-        for k in ks:
-            names, styles = self._draw(content, k)
-            styles = [self.stylizer.fit_style(style, pixels) for style in styles]
-            seed = _number(self.settings.seed, content, k) % 2**31
-            jobs.append(_Job(content, k, names, Task(pixels, np.stack(styles), seed)))
+            data = path.read_bytes()
+            pixels, state = self.stylizer.read_content(data), file_state(path, data)
+            for k in ks:
+                styles = self.styles.draw(content, k)
+                kept = [self.stylizer.fit_style(s.kept, pixels) for s in styles]
+                seed = number(self.stylizer.settings.seed, content, k) % 2**31
+                files = {"content": state, "style": [s.state for s in styles]}
+                task = Task(pixels, np.stack(kept), seed)
+                jobs.append(_Job(content, k, [s.name for s in styles], files, task))
+        except (OSError, ValueError) as error:
+            self.failed[str(path)] = fault(error)
         return jobs
-
-    def _draw(self, content: str, k: int) -> tuple[list[str], list[np.ndarray]]:
-        """Returns the styles of a content's k-th image, one a tile, and their names.
-
-        Every content has an order of all styles, decided by (seed, content), and tile t
-        takes number `k T + t` of it: a content's styles all differ as long as there are
-        enough. For one that cannot be read the order goes on behind the last of them.
-        """
-        n, n_tiles = len(self.styles.names), self.settings.grid**2
-        if not n:
-            return [], [np.zeros((1, 1, 3), np.uint8)] * n_tiles
-        start = _number(self.settings.seed, content, "start")
-        step = _number(self.settings.seed, content, "step") % n
-        while math.gcd(step, n) > 1:
-            step += 1
-        n_drawn = n_tiles * self.settings.num_styles
-        names, styles = [], []
-        for number in range(k * n_tiles, (k + 1) * n_tiles):
-            for i in (number, *range(n_drawn, n_drawn + n)):
-                index = (start + i * step) % n
-                style = self.styles.get(index)
-                if style is not None:
-                    names.append(self.styles.names[index])
-                    styles.append(style)
-                    break
-            else:
-                raise OSError(f"none of {n} styles can be read")
-        return names, styles
 
     def _computed(self, batches: Iterable[list[_Job]]):
         """Yields each batch with its images, while the next one is computed."""
@@ -252,9 +238,9 @@ class Run:
 
     def _write(self, job: _Job, pixels: np.ndarray) -> dict | None:
         """Returns the manifest's row of an image, written; None if that failed."""
-        settings = self.settings
-        mark = f"-stylized-{job.k}" if settings.num_styles > 1 else ""
-        name = images.output_name(job.content, settings.format, mark)
+        settings = self.stylizer.settings
+        mark = f"-stylized-{job.k}" if self.styles.n_each > 1 else ""
+        name = output_name(job.content, settings.format, mark)
         try:
             self.output.write(name, pixels, settings.format)
         except Exception as error:  # Pillow raises several kinds
@@ -263,25 +249,30 @@ class Run:
             path = self.content_dir / job.content
             self.failed[str(path)] = f"not written: {error}"
             return None
-        names = job.style_names
         return {
             "content": job.content,
             "k": job.k,
-            "style": names if settings.per_tile else next(iter(names), None),
+            "style": job.styles if settings.per_tile else job.styles[0],
             "method": settings.method,
             "alpha": settings.alpha,
             "stylizer": self.digest,
             "seed": job.task.seed,
             "output": name,
             "size": [pixels.shape[1], pixels.shape[0]],
+            "files": job.files,
         }
 
 
-def _number(*parts: int | str) -> int:
-    """Returns a number of 64 bits that looks random, the same everywhere and always."""
-    text = "\n".join(map(str, parts))
-    digest = hashlib.sha256(text.encode(errors="surrogateescape")).digest()
-    return int.from_bytes(digest[:8], "big")
+def _refuse_with_map(settings: Settings, uses_styles: bool) -> None:
+    """Refuses what a style map contradicts."""
+    contradicting = {
+        f"--num-styles {settings.num_styles}": settings.num_styles > 1,
+        f"--per-tile {settings.per_tile}": settings.per_tile > 0,
+        f"--method {settings.method}, which uses no styles": not uses_styles,
+    }
+    for flag, is_there in contradicting.items():
+        if is_there:
+            raise ValueError(f"--style-map gives each image one style: not with {flag}")
 
 
 def _ahead(workers: Executor, function, items: Iterable, n_ahead: int):

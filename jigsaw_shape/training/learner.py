@@ -11,15 +11,16 @@ from ml_collections import ConfigDict
 from jigsaw_shape import config as config_lib
 from jigsaw_shape.data import sources
 from jigsaw_shape.data.dataset import Dataset
+from jigsaw_shape.data.decoding import background_of
 from jigsaw_shape.data.image_store import ImageStore
 from jigsaw_shape.data.splits import Splits, split
 from jigsaw_shape.diversify import (
-    WITH_PAIR,
-    WITHOUT_STYLES,
+    DIVERSIFIERS,
     mixstyle,
     named,
     style_images,
     stylizer_files,
+    with_styles,
 )
 from jigsaw_shape.diversify.schedule import Styling
 from jigsaw_shape.models import ENCODERS, EncoderSpec
@@ -119,14 +120,14 @@ def _refuse_one_source(config: ConfigDict, source: str) -> None:
             f"apart, and {source} is the only one: set it to 0, or "
             "config.dann.domains to style"
         )
-    with_styles = set(named(diversify.name)) - WITHOUT_STYLES
-    if with_styles and min(diversify.external) < 1:
+    styled = with_styles(diversify.name)
+    if styled and min(diversify.external) < 1:
         raise ValueError(
             f"config.diversify.external is {tuple(diversify.external)}: styles of "
-            f"{', '.join(sorted(with_styles))} are images of other sources, and "
+            f"{', '.join(styled)} are images of other sources, and "
             f"{source} is the only one: set it to (1.0,), for those of "
             "config.diversify.styles, or config.diversify.name to "
-            f"{', '.join(sorted(WITHOUT_STYLES))}"
+            f"{', '.join(n for n, d in DIVERSIFIERS.items() if not d.uses_styles)}"
         )
     if mix.stages and mix.mix == "crossdomain":
         raise ValueError(
@@ -171,7 +172,7 @@ def load_styling(
       OSError: A style cannot be read; names it.
     """
     styles, pair, digests = None, None, {}
-    if WITH_PAIR.intersection(named(config.diversify.name)):
+    if any(DIVERSIFIERS[n].uses_stylizer for n in named(config.diversify.name)):
         stylizer = stylizer_files.load_pair(config.diversify.stylizer)
         pair, digests["stylizer"] = stylizer.pair, stylizer.digest
     if config.diversify.name and any(config.diversify.external):
@@ -180,6 +181,7 @@ def load_styling(
             n_most=config.diversify.n_styles,
             size_px=config.data.image_size,
             seed=config.seed,
+            background=background_of(config.data),
         )
         if config.diversify.styles != style_images.PACK:
             style_images.refuse_target(found, dataset, splits.target)
