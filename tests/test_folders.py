@@ -18,6 +18,7 @@ from PIL import Image, features
 from jigsaw_shape.data import archives as files_lib
 from jigsaw_shape.data import (
     image_folders,
+    image_records,
     known_sets,
     layouts,
     prepared_folders,
@@ -175,9 +176,9 @@ def test_what_is_missing_or_too_much_is_named(small, tmp_path):
         "photo: 12 images found, 14 expected",
         "sketch: the domain is missing",
     ]
-    assert "--allow_partial" in lines[0]
+    assert "--allow-partial" in lines[0]
     assert not list((tmp_path / "tfds").rglob("dataset_info.json"))
-    builder = prepared_folders.prepare(
+    builder, _ = prepared_folders.prepare(
         "pacs", source_dir=root, data_dir=tmp_path / "tfds", strict=False
     )
     assert len(builder.info.metadata["incomplete"]) == 5
@@ -442,18 +443,19 @@ def test_loaded_data_set(own, tmp_path):
     assert shapes == {(12, 12, 3)}
 
 
-def test_what_was_passed_over_is_said_wherever_it_is_opened(own, tmp_path, caplog):
+def test_what_was_passed_over_is_said_once(own, tmp_path, caplog):
     (own / "night" / "tree" / "a.raw").write_bytes(b"x")
     (own / "day" / "boat").mkdir()
     draw(0).save(own / "day" / "boat" / "p0.png")
-    for _ in range(2):  # prepared, then opened
-        load("own", tmp_path, source_dir=own)
-        assert [record.getMessage() for record in caplog.records] == [
-            "own: passed over 1 files that are no images by their suffix, such as "
-            "night/tree/a.raw",
-            "own: night: no images of boat",
-        ]
-        caplog.clear()
+    load("own", tmp_path, source_dir=own)
+    assert [record.getMessage() for record in caplog.records] == [
+        "own: passed over 1 files that are no images by their suffix, such as "
+        "night/tree/a.raw",
+        "own: night: no images of boat",
+    ]
+    caplog.clear()
+    load("own", tmp_path, source_dir=own)  # opened, not prepared
+    assert caplog.records == []
 
 
 def test_records_keep_their_order_over_shards(own, tmp_path, monkeypatch):
@@ -481,7 +483,9 @@ def test_every_damaged_file_is_named_and_nothing_stored(own, tmp_path):
                 "own", source_dir=own, data_dir=tmp_path, strict=strict
             )
         lines = [line.strip() for line in str(caught.value).splitlines()]
-        assert lines[0] == f"{own} has 4 faults:"
+        assert lines[0] == (
+            f"{own} has 4 faults (--skip-broken leaves broken files out):"
+        )
         assert lines[1] == "day/car/p0.png: the file is empty"
         assert lines[2] == "day/tree/p1.png: not an image"
         assert lines[3].startswith("night/car/cut.jpg: damaged: ")
@@ -492,13 +496,14 @@ def test_every_damaged_file_is_named_and_nothing_stored(own, tmp_path):
 _KILLED = """
 import os, signal, sys
 from jigsaw_shape.data import prepared_folders as folders
-generate = folders.DomainFolders._generate_examples
+from jigsaw_shape.data import image_records
+generate = image_records.DomainFolders._generate_examples
 def killed(self, domain):
     for n, example in enumerate(generate(self, domain)):
         if domain == "night" and n == 2:
             os.kill(os.getpid(), signal.SIGKILL)
         yield example
-folders.DomainFolders._generate_examples = killed
+image_records.DomainFolders._generate_examples = killed
 folders.prepare("own", source_dir=sys.argv[1], data_dir=sys.argv[2], overwrite=True)
 """
 
@@ -527,12 +532,12 @@ def test_of_several_runs_that_start_at_once_one_prepares(own, tmp_path):
     code = """
 import pathlib, sys
 from jigsaw_shape.data import prepared_folders as folders
-store = folders._store
+store = folders._replace
 def noted(*args):
     with pathlib.Path(sys.argv[2]).open("a") as notes:
         notes.write("stored,")
     store(*args)
-folders._store = noted
+folders._replace = noted
 data = folders.load("own", data_dir=sys.argv[1], stored_px=0)
 assert len(data) == 8 and data.read(7).shape == (20, 20, 3)
 """
@@ -564,7 +569,7 @@ def test_a_failing_replacement_keeps_what_there_was(own, tmp_path, monkeypatch):
         raise OSError("no space left")
         yield
 
-    monkeypatch.setattr(prepared_folders.DomainFolders, "_generate_examples", fail)
+    monkeypatch.setattr(image_records.DomainFolders, "_generate_examples", fail)
     with pytest.raises(OSError, match="no space left"):
         prepared_folders.prepare(
             "own", source_dir=own, data_dir=tmp_path / "tfds", overwrite=True

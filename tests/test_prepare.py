@@ -35,16 +35,16 @@ def run(*args):
 
 def test_counts_and_place_are_printed(own, tmp_path, capsys):
     data_dir = tmp_path / "tfds"
-    assert run("own", "--from", own, "--data_dir", data_dir) == 0
+    assert run("own", "--from", own, "--data-dir", data_dir) == 0
     out = capsys.readouterr().out
     rows = [line.replace("│", " ").split() for line in out.splitlines()]
     assert ["car", "1", "3", "4"] in rows
     assert ["tree", "2", "0", "2"] in rows
     assert ["total", "3", "3", "6"] in rows
-    assert "warning: night: no images of tree" in out
+    assert "note: night: no images of tree" in out
     assert f"prepared in {data_dir / 'domain_folders' / 'own' / '1.0.0'}" in out
-    assert run("own", "--data_dir", data_dir) == 0  # there already
-    assert run("own", "--from", own, "--name", "Mine 2", "--data_dir", data_dir) == 0
+    assert run("own", "--data-dir", data_dir) == 0  # there already
+    assert run("own", "--from", own, "--name", "Mine 2", "--data-dir", data_dir) == 0
     assert len(prepared_folders.load("mine_2", data_dir=data_dir, source_dir=own)) == 6
 
 
@@ -53,12 +53,12 @@ def test_refusals_have_code_2_and_no_traceback(own, tmp_path):
     (own / "night" / "car" / "1.png").write_bytes(b"junk")
     command = [sys.executable, "-m", "jigsaw_shape.prepare", "own", "--from", own]
     done = subprocess.run(
-        [*command, "--data_dir", tmp_path / "tfds"], capture_output=True, text=True
+        [*command, "--data-dir", tmp_path / "tfds"], capture_output=True, text=True
     )
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.splitlines() == [
-        f"prepare: {own} has 2 faults:",
+        f"prepare: {own} has 2 faults (--skip-broken leaves broken files out):",
         "  day/car/0.png: the file is empty",
         "  night/car/1.png: not an image",
     ]
@@ -67,13 +67,13 @@ def test_refusals_have_code_2_and_no_traceback(own, tmp_path):
 @pytest.mark.parametrize("kind", ["folder", "zip"])
 def test_a_full_disk_is_said_in_one_line_and_changes_nothing(own, tmp_path, kind):
     data_dir, size = tmp_path / "tfds", (300, 300, 3)
-    assert run("own", "--from", own, "--data_dir", data_dir) == 0
+    assert run("own", "--from", own, "--data-dir", data_dir) == 0
     noise = np.random.default_rng(0).integers(0, 256, size, np.uint8)
     Image.fromarray(noise).save(own / "night" / "car" / "large.png")
     source = own
     if kind == "zip":
         source = shutil.make_archive(tmp_path / "packed", "zip", own)
-    args = ("own", "--from", source, "--data_dir", data_dir, "--overwrite")
+    args = ("own", "--from", source, "--data-dir", data_dir, "--overwrite")
     small = ["bash", "-c", 'ulimit -f 100; exec "$@"', "bash"]  # files of 100 KiB
     command = [*small, sys.executable, "-m", "jigsaw_shape.prepare", *args]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -96,7 +96,7 @@ def test_a_full_disk_is_said_in_one_line_and_changes_nothing(own, tmp_path, kind
         (("shapes",), "shapes is drawn, see configs/"),
         (("imagenet",), "imagenet is read from TFDS, see configs/"),
         (("--", "!"), "no name for a data set"),
-        (("own", "--form", "x"), "unrecognized arguments"),
+        (("own", "--form", "x"), "unknown argument --form; did you mean --from?"),
         ((), "required"),
     ],
 )
@@ -118,24 +118,26 @@ def test_a_zip_with_a_flipped_byte_is_refused(own, tmp_path, capsys):
     data = bytearray(archive.read_bytes())
     data[at] ^= 255
     archive.write_bytes(data)
-    assert run("own", "--from", archive, "--data_dir", tmp_path / "tfds") == 2
+    assert run("own", "--from", archive, "--data-dir", tmp_path / "tfds") == 2
     assert f"day/car/0.png of {archive} cannot be read" in capsys.readouterr().err
 
 
 def test_a_partial_known_set_needs_leave(own, tmp_path, monkeypatch, capsys):
     spec = known_sets.KnownSet("pacs", {"day": 3, "night": 4}, ("car", "tree"))
     monkeypatch.setitem(known_sets.KNOWN_SETS, "pacs", dataclasses.replace(spec))
-    args = ("pacs", "--from", own, "--data_dir", tmp_path / "tfds")
+    args = ("pacs", "--from", own, "--data-dir", tmp_path / "tfds")
     assert run(*args) == 2
     refused = capsys.readouterr().err
     assert "night: 3 images found, 4 expected" in refused
     assert "night: no images of tree" in refused
-    assert run(*args, "--allow_partial") == 0
-    assert "incomplete: night: 3 images found, 4 expected" in capsys.readouterr().out
+    assert run(*args, "--allow-partial") == 0
+    assert (
+        "note: incomplete: night: 3 images found, 4 expected" in capsys.readouterr().out
+    )
 
 
 def test_overwrite_replaces(own, tmp_path, capsys):
-    args = ("own", "--from", own, "--data_dir", tmp_path / "tfds")
+    args = ("own", "--from", own, "--data-dir", tmp_path / "tfds")
     assert run(*args) == 0
     (own / "day" / "car" / "0.png").unlink()
     Image.new("RGB", (5, 5)).save(own / "day" / "car" / "other.png")

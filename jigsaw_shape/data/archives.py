@@ -9,7 +9,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from jigsaw_shape.data.image_folders import File, is_junk, walk
 from jigsaw_shape.system.download import download
@@ -38,17 +38,23 @@ def list_files(source: pathlib.Path) -> tuple[list[File], list[str]]:
     return [File("/".join(parts), size, changed) for parts, size in members], []
 
 
-def read_texts(source: pathlib.Path, names: Iterable[str]) -> dict[str, str]:
+def read_texts(source: pathlib.Path, names: Collection[str]) -> dict[str, str]:
     """Returns `{file name: text}` of files in a folder or archive."""
-    names = set(names)
-    if not names:
-        return {}
-    if source.is_dir():
-        data = {name: (source / name).read_bytes() for name in names}
-    else:
-        found = {"/".join(parts): member for member, parts, _ in _members(source)}
-        data = {name: found[name].read() for name in names}
-    return {name.rsplit("/", 1)[-1]: as_text(found) for name, found in data.items()}
+    found = read_files(source, set(names)) if names else ()
+    return {name.rsplit("/", 1)[-1]: as_text(data) for name, data in found}
+
+
+def read_files(
+    source: pathlib.Path, names: Collection[str]
+) -> Iterator[tuple[str, bytes]]:
+    """Yields name and contents of files in a folder, an archive or beside a table."""
+    if source.is_file() and (zipfile.is_zipfile(source) or tarfile.is_tarfile(source)):
+        for member, parts, _ in _members(source):
+            if "/".join(parts) in names:
+                yield "/".join(parts), member.read()
+        return
+    folder = source if source.is_dir() else source.parent
+    yield from ((name, (folder / name).read_bytes()) for name in names)
 
 
 def as_text(data: bytes) -> str:

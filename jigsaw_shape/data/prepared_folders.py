@@ -1,112 +1,45 @@
-"""Folders of images, `{domain}/{class}/*`, as TFDS data sets, without TensorFlow.
+"""Folders of images, `{domain}/{class}/*`, prepared once and opened as data sets.
 
-`prepare` checks every file and stores it, as it is, in array_record files under
-`{data_dir}/domain_folders/{name}/{version}`, a split for each domain. `load` opens
-that, and prepares it on first use. What is known of each image, all but its pixels,
-is in TFDS's `metadata.json` beside the records, in their order, so that opening a data
-set decodes nothing.
+`prepare` checks every file and stores it (`image_records`) under
+`{data_dir}/domain_folders/{name}/{version}`. `load` opens that, and prepares it on
+first use.
 """
 
 import contextlib
-import dataclasses
 import errno
-import io
+import json
 import os
 import pathlib
 import shutil
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import track
 
-from jigsaw_shape.data import archives as files_lib
-from jigsaw_shape.data import known_sets, layouts
+from jigsaw_shape.data import archives, image_records, inspection, known_sets, layouts
 from jigsaw_shape.data.dataset import Dataset
-from jigsaw_shape.data.decoding import DecodeError, decode, fault
-from jigsaw_shape.data.names import plain
+from jigsaw_shape.data.decoding import decode
+from jigsaw_shape.data.known_sets import KnownSet
+from jigsaw_shape.data.names import plain, printable
+from jigsaw_shape.system import whole_files
 from jigsaw_shape.system.lock import lock
 
-_BUILDER = "domain_folders"
-_VERSION = "1.0.0"
 _REPLACED = "incomplete.replaced"  # a prepared data set while another is written
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_N_THREADS = min(8, os.cpu_count() or 2)
 
 
-@dataclasses.dataclass(eq=False)
-class FolderConfig(tfds.core.BuilderConfig):
-    """What is to be prepared.
+class Prepared(NamedTuple):
+    """A data set that is prepared.
 
     Attributes:
-      survey: Of the folder or archive.
-      root: Where its files are.
-      images: Those of each domain, in the order in which they are stored.
+      builder: TFDS's, whose `info.metadata` is what is known of it.
+      is_new: Whether it was stored just now.
     """
 
-    survey: layouts.Survey | None = None
-    root: pathlib.Path | None = None
-    images: dict[str, list[layouts.Image]] = dataclasses.field(default_factory=dict)
-
-    def metadata(self) -> dict:
-        """Returns where the data set is from, and what is known of each image."""
-        survey = self.survey
-        return {
-            "name": self.name,
-            "spec": survey.spec.name,
-            "source": str(survey.source),
-            "fingerprint": survey.fingerprint(),
-            "incomplete": survey.problems,
-            "warnings": survey.warnings,
-            "classes": survey.classes,
-            "domains": survey.domains,
-            "labels": {k: [i.label for i in v] for k, v in self.images.items()},
-            "names": {k: [i.name for i in v] for k, v in self.images.items()},
-            "official": {k: [i.official for i in v] for k, v in self.images.items()},
-        }
-
-
-class DomainFolders(tfds.core.GeneratorBasedBuilder):
-    """Images by domain and class; each data set is a configuration of this builder."""
-
-    VERSION = tfds.core.Version(_VERSION)
-
-    def _info(self) -> tfds.core.DatasetInfo:
-        config = self.builder_config
-        features = tfds.features.FeaturesDict(
-            {
-                "image": tfds.features.Image(shape=(None, None, 3)),
-                "label": tfds.features.ClassLabel(names=list(config.survey.classes)),
-                "name": tfds.features.Text(),
-                "official": tfds.features.Text(),
-            }
-        )
-        return tfds.core.DatasetInfo(
-            builder=self,
-            features=features,
-            metadata=tfds.core.MetadataDict(config.metadata()),
-            disable_shuffling=True,  # the records stay in the order of the metadata
-        )
-
-    def _split_generators(self, dl_manager):
-        del dl_manager
-        domains = self.builder_config.survey.domains
-        return {domain: self._generate_examples(domain) for domain in domains}
-
-    def _generate_examples(self, domain):
-        config = self.builder_config
-        for image in _track(config.images[domain], f"storing {config.name}: {domain}"):
-            record = {
-                "image": (config.root / image.path).read_bytes(),
-                "label": image.label,
-                "name": image.name,
-                "official": image.official,
-            }
-            yield image.name, record
+    builder: tfds.core.DatasetBuilder
+    is_new: bool
 
 
 def prepare(
@@ -115,9 +48,10 @@ def prepare(
     source_dir: str | os.PathLike = "",
     data_dir: str | os.PathLike = "",
     strict: bool = True,
+    skip_broken: bool = False,
     overwrite: bool = False,
     spec_name: str = "",
-) -> tfds.core.DatasetBuilder:
+) -> Prepared:
     """Returns the prepared data set, checked and stored now if it was not before.
 
     A data set appears whole or not at all: a run that is killed leaves nothing that
@@ -126,11 +60,14 @@ def prepare(
 
     Args:
       name: A known data set, or any name for a folder of one's own.
-      source_dir: A folder or a zip or tar archive of one. `""`: `$NAME_DIR`, then
-        TFDS's folder for manual downloads, then the known set's mirrors.
+      source_dir: A folder, a zip or tar archive of one, or a table of images
+        (`split_lists`). `""`: `$NAME_DIR`, then TFDS's folder for manual downloads,
+        then the known set's mirrors. Where the data set is prepared already, it must
+        hold the same files with the same contents.
       data_dir: `""`: `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
       strict: A known set must be complete; otherwise what is missing is recorded.
-        Damaged files are refused either way.
+      skip_broken: Leave out files that do not decode, and record them, instead of
+        refusing them.
       overwrite: Replace what is stored under this name.
       spec_name: The known set that it is a copy of, where `name` is another.
 
@@ -141,38 +78,53 @@ def prepare(
     """
     spec = known_sets.find_set(spec_name or name)
     name = plain(name) if spec_name else spec.name
-    builder_dir = _builder_dir(name, data_dir)
-    home = builder_dir.parent
+    folder = image_records.folder_of(name, data_dir)
+    home = folder.parent
     home.mkdir(parents=True, exist_ok=True)
     with lock(home / ".lock"):
         replaced = home / _REPLACED
-        if replaced.exists() and not builder_dir.exists():
-            replaced.rename(builder_dir)  # replacing it was interrupted
+        if replaced.exists() and not folder.exists():
+            replaced.rename(folder)  # replacing it was interrupted
         for leftover in home.glob("incomplete.*"):
             shutil.rmtree(leftover)
-        if builder_dir.exists() and not overwrite:
-            return _open(builder_dir, source_dir)
+        if folder.exists() and not overwrite:
+            builder = tfds.builder_from_directory(folder)
+            if source_dir:
+                _refuse_other(builder, source_dir)
+                _refuse_changed(builder, pathlib.Path(source_dir).expanduser())
+            return Prepared(builder, is_new=False)
         try:
-            source = root = files_lib.find(
+            source = root = archives.find(
                 name,
                 source_dir=source_dir,
-                manual=builder_dir.parents[2] / "downloads" / "manual",
+                manual=folder.parents[2] / "downloads" / "manual",
                 mirrors=spec.mirrors,
                 fault_fn=lambda path: "; ".join(layouts.survey(spec, path).problems),
             )
         except ValueError as error:
-            raise ValueError(f"{_advice(spec, name, builder_dir)} {error}") from error
+            raise ValueError(f"{_advice(spec, name, folder)} {error}") from error
         try:
             with _explaining_full_disk(name, home):
-                if not source.is_dir():
+                if layouts.is_table(source):
+                    root = source.parent
+                elif not source.is_dir():
                     root = home / "incomplete.extracted"
-                    files_lib.extract(source, root)
+                    archives.extract(source, root)
                 survey = layouts.survey(spec, source, extracted=root)
-                _check_images(survey, root, strict=strict)
-                _store(name, survey, root, builder_dir)
+                findings = inspection.inspect(survey, root)
+                _refuse_faults(survey, findings, strict, skip_broken)
+                version = _version(survey, findings, folder)
+                config = image_records.FolderConfig(
+                    name=name,
+                    survey=survey,
+                    findings=findings,
+                    root=root,
+                    data_version=version,
+                )
+                _replace(config, folder)
         finally:
             shutil.rmtree(home / "incomplete.extracted", ignore_errors=True)
-    return tfds.builder_from_directory(builder_dir)
+    return Prepared(tfds.builder_from_directory(folder), is_new=True)
 
 
 def load(
@@ -183,41 +135,82 @@ def load(
     stored_px: int = 227,
     background: str = "white",
     auto_prepare: bool = True,
+    is_expected: Callable[[Dataset], bool] = lambda dataset: False,
 ) -> Dataset:
     """Returns a data set of folders, prepared on first use.
 
-    What it lacks and what was passed over is logged, as it was when it was prepared.
+    Notes that matter for training are logged: what a known set lacks, files that were
+    skipped, copies between domains. All others are logged when it is prepared.
 
     Args:
       name: As for `prepare`.
       source_dir: As for `prepare`. Where the data set is prepared already and this is
-        given, the two must be the same.
+        given, the two must be the same, by name, size and official split.
       data_dir: As for `prepare`.
       stored_px: `read` returns squares of this side, squashed as `decode` says;
         0: images in their own sizes.
       background: What shows where an image is transparent, as `decode` takes it.
       auto_prepare: Prepare it where it is not prepared.
+      is_expected: Whether what is prepared is what a run began with. Then it is used,
+        with a warning, even where `source_dir` is gone or has changed since.
 
     Raises:
       ValueError: It is not prepared and cannot be, or was prepared from other data;
         the message says what to do.
     """
     spec = known_sets.find_set(name)
-    name, builder_dir = spec.name, _builder_dir(spec.name, data_dir)
-    if builder_dir.exists():
-        builder = _open(builder_dir, source_dir)
-    elif auto_prepare:
-        builder = prepare(name, source_dir=source_dir, data_dir=data_dir)
+    name, folder = spec.name, image_records.folder_of(spec.name, data_dir)
+    if not folder.exists() and not auto_prepare:
+        raise ValueError(_advice(spec, name, folder))
+    is_new = False
+    if folder.exists():
+        builder = tfds.builder_from_directory(folder)
     else:
-        raise ValueError(_advice(spec, name, builder_dir))
-    known = builder.info.metadata
-    if known["incomplete"]:
-        logging.warning("%s is incomplete: %s", name, "; ".join(known["incomplete"]))
-    for note in known["warnings"]:
+        builder, is_new = prepare(name, source_dir=source_dir, data_dir=data_dir)
+    dataset = _dataset(builder, stored_px, background)
+    if source_dir and not is_new:
+        try:
+            _refuse_other(builder, source_dir)
+        except ValueError as error:
+            if not is_expected(dataset):
+                raise
+            logging.warning(
+                "%s. The run began with what is prepared: that is used", error
+            )
+    for note in notes(builder, all_of_them=is_new):
         logging.warning("%s: %s", name, note)
+    return dataset
+
+
+def notes(builder: tfds.core.DatasetBuilder, *, all_of_them: bool = True) -> list[str]:
+    """Returns what a user should know of a prepared data set, a sentence each.
+
+    Args:
+      builder: The data set.
+      all_of_them: Also what was passed over when it was prepared.
+    """
+    known = builder.info.metadata
+    found = [f"incomplete: {note}" for note in known["incomplete"]]
+    if skipped := known.get("skipped"):
+        n = len(skipped)
+        found.append(f"skipped {n} broken files, such as {skipped[0]}")
+    found += [known["copies"]] if known.get("copies") else []
+    if len(known["classes"]) == 1:
+        found.append(f"{known['classes'][0]} is the only class: nothing to tell apart")
+    if not all_of_them:
+        return found
+    for domain, n in known.get("transparent", {}).items():
+        found.append(
+            f"{domain}: {n} of {len(known['names'][domain])} images are transparent; "
+            "config.data.background shows through"
+        )
+    return found + list(known["warnings"])
+
+
+def _dataset(builder, stored_px: int, background: str) -> Dataset:
+    known = builder.info.metadata
     domains = tuple(known["domains"])
-    encoded = {"image": tfds.decode.SkipDecoding()}
-    sources = [builder.as_data_source(split=d, decoders=encoded) for d in domains]
+    sources = image_records.open_sources(builder)
     starts = np.cumsum([0] + [len(known["labels"][d]) for d in domains])
     domain = np.repeat(np.arange(len(domains), dtype=np.int32), np.diff(starts))
     names = tuple(n for d in domains for n in known["names"][d])
@@ -227,11 +220,13 @@ def load(
         d = domain[i]
         record = sources[d][int(i) - int(starts[d])]
         if record["name"].decode() != names[i]:
-            raise ValueError(f"{builder_dir} is damaged at {names[i]}: prepare it anew")
+            raise ValueError(
+                f"{builder.data_path} is damaged at {names[i]}: prepare it anew"
+            )
         return decode(record["image"], background, size_px=stored_px)
 
     return Dataset(
-        name=name,
+        name=known["name"],
         classes=tuple(known["classes"]),
         domains=domains,
         label=np.concatenate([known["labels"][d] for d in domains], dtype=np.int32),
@@ -239,36 +234,29 @@ def load(
         read=read,
         official=official if official.astype(bool).any() else None,
         names=names,
-        version=known["fingerprint"],
+        version=known.get("version") or known["fingerprint"],
     )
 
 
-def _builder_dir(name: str, data_dir: str | os.PathLike) -> pathlib.Path:
-    data_dir = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    home = pathlib.Path(data_dir).expanduser().absolute()
-    return home / _BUILDER / name / _VERSION
-
-
-def _advice(spec: known_sets.KnownSet, name: str, builder_dir: pathlib.Path) -> str:
+def _advice(spec: KnownSet, name: str, folder: pathlib.Path) -> str:
     known = f" for the domains {', '.join(spec.domains)}" if spec.domains else ""
     origin = f" It comes from {spec.origin}." if spec.origin else ""
     return (
-        f"{name} is not prepared in {builder_dir}. Run `python -m jigsaw_shape.prepare "
+        f"{name} is not prepared in {folder}. Run `python -m jigsaw_shape.prepare "
         f"{name} --from DIR`, or set config.data.source_dir or ${name.upper()}_DIR: "
         f"DIR holds {{domain}}/{{class}}/*{known}, or is a zip or tar archive of that."
         f"{origin}"
     )
 
 
-def _open(builder_dir: pathlib.Path, source_dir) -> tfds.core.DatasetBuilder:
-    """Returns what is prepared; refuses it where `source_dir` names other data."""
-    builder = tfds.builder_from_directory(builder_dir)
-    if not source_dir:
-        return builder
+def _refuse_other(builder: tfds.core.DatasetBuilder, source_dir) -> None:
+    """Refuses a source of other files than what is prepared: names, sizes, splits."""
     source = pathlib.Path(source_dir).expanduser()
     known = builder.info.metadata
-    where = f"{known['name']} is prepared in {builder_dir} from {known['source']}"
+    where = f"{known['name']} is prepared in {builder.data_path} from {known['source']}"
     if not source.exists():
+        if printable(str(source.absolute())) == known["source"]:
+            return  # what is prepared is all that is left of it
         raise ValueError(
             f"{source} does not exist. {where}: leave config.data.source_dir (--from) "
             "empty to use that"
@@ -279,63 +267,111 @@ def _open(builder_dir: pathlib.Path, source_dir) -> tfds.core.DatasetBuilder:
         raise ValueError(
             f"{where}, which differs from {source} ({n_prepared} and "
             f"{len(survey.images)} images, by name, size and official split). Leave "
-            "config.data.source_dir empty to use what is prepared, or replace it with "
-            f"`python -m jigsaw_shape.prepare {known['name']} --from {source} "
-            "--overwrite`"
+            "config.data.source_dir (--from) empty to use what is prepared, or replace "
+            f"it with {_command(known, source)}"
         )
-    return builder
 
 
-def _check_images(survey: layouts.Survey, root: pathlib.Path, *, strict: bool) -> None:
-    """Refuses files that do not decode and, if strict, a data set with too few."""
+def _refuse_changed(builder: tfds.core.DatasetBuilder, source: pathlib.Path) -> None:
+    """Refuses a source whose files have other contents than what is prepared.
+
+    Only files with other times than when it was prepared are read; the new times are
+    recorded where their contents are the same.
+    """
+    known = builder.info.metadata
+    if not source.exists():
+        return
+    survey = layouts.survey(known_sets.find_set(known["spec"]), source)
+    before = known.get("mtimes_ns", {})
+    newer = {i.path: i for i in survey.images if i.mtime_ns != before.get(i.name)}
+    if not newer:
+        return
+    stored = _stored_files(builder)
+    changed = [
+        newer[path].name
+        for path, data in archives.read_files(source, newer)
+        if newer[path].name in stored and data != stored[newer[path].name]()
+    ]
+    if changed:
+        raise ValueError(
+            f"{len(changed)} images of {source} have changed since {known['name']} was "
+            f"prepared in {builder.data_path}, such as {changed[0]}. Leave --from out "
+            f"to use what is prepared, or replace it with {_command(known, source)}"
+        )
+    times = {i.name: i.mtime_ns for i in survey.images if i.name in stored}
+    path = pathlib.Path(builder.data_path) / "metadata.json"
+    if os.access(path, os.W_OK):
+        whole_files.write_text(path, json.dumps({**known, "mtimes_ns": times}))
+
+
+def _command(known: dict, source: pathlib.Path) -> str:
+    return (
+        f"`python -m jigsaw_shape.prepare {known['name']} --from {source} --overwrite`"
+    )
+
+
+def _stored_files(builder) -> dict[str, Callable[[], bytes]]:
+    """Returns what reads each image's file as it is stored, by the image's name."""
+    known = builder.info.metadata
+    sources = image_records.open_sources(builder)
+    return {
+        name: lambda source=source, i=i: source[i]["image"]
+        for source, domain in zip(sources, known["domains"], strict=True)
+        for i, name in enumerate(known["names"][domain])
+    }
+
+
+def _version(survey, findings: inspection.Findings, folder: pathlib.Path) -> str:
+    """Returns what tells this data set from others of its name.
+
+    The fingerprint; and where the same names and sizes are stored already with other
+    contents, a digest of the contents too, so that no run goes on with other pixels.
+    """
+    fingerprint = survey.fingerprint()
+    if not folder.exists():
+        return fingerprint
+    builder = tfds.builder_from_directory(folder)
+    known = builder.info.metadata
+    if known["fingerprint"] != fingerprint:
+        return fingerprint
+    content = known.get("content") or inspection.content_of(
+        {n: inspection.digest_of(read()) for n, read in _stored_files(builder).items()}
+    )
+    if content == findings.content:
+        return known.get("version") or fingerprint
+    return f"{fingerprint}-{findings.content}"
+
+
+def _refuse_faults(
+    survey: layouts.Survey,
+    findings: inspection.Findings,
+    strict: bool,
+    skip_broken: bool,
+) -> None:
+    """Refuses broken files, unless skipped, and if strict a data set with too few."""
     problems = list(survey.problems) if strict else []
-    with ThreadPoolExecutor(_N_THREADS) as pool:
-        faults = pool.map(lambda i: _fault(root / i.path), survey.images)
-        label = f"checking {survey.spec.name}"
-        faults = _track(faults, label, total=len(survey.images))
-        problems += [
-            f"{image.path}: {fault}"
-            for image, fault in zip(survey.images, faults, strict=True)
-            if fault
-        ]
+    hints = ["refused without --allow-partial"] if problems else []
+    if findings.faults and not skip_broken:
+        problems += [f"{printable(p)}: {fault}" for p, fault in findings.faults.items()]
+        hints.append("--skip-broken leaves broken files out")
+    elif len(findings.faults) == len(survey.images):
+        problems.append("every image is broken")
     if problems:
-        hint = ", refused without --allow_partial" if strict and survey.problems else ""
         items = "".join(f"\n  {problem}" for problem in problems)
+        hint = f" ({'; '.join(hints)})" if hints else ""
         raise ValueError(f"{survey.source} has {len(problems)} faults{hint}:{items}")
 
 
-def _fault(path: pathlib.Path) -> str:
-    """Returns why a file is not a whole image, `""` if it is."""
-    try:
-        decode(path)
-    except (OSError, DecodeError) as error:
-        return fault(error)
-    return ""
-
-
-def _store(
-    name: str,
-    survey: layouts.Survey,
-    root: pathlib.Path,
-    builder_dir: pathlib.Path,
-) -> None:
+def _replace(config: image_records.FolderConfig, folder: pathlib.Path) -> None:
     """Writes the records; what was there goes once the new ones are complete."""
-    images = {d: [i for i in survey.images if i.domain == d] for d in survey.domains}
-    config = FolderConfig(name=name, survey=survey, root=root, images=images)
-    replaced = builder_dir.with_name(_REPLACED)
-    if builder_dir.exists():
-        builder_dir.rename(replaced)
+    replaced = folder.with_name(_REPLACED)
+    if folder.exists():
+        folder.rename(replaced)
     try:
-        with _quiet():
-            builder = DomainFolders(
-                config=config,
-                data_dir=builder_dir.parents[2],
-                file_format="array_record",
-            )
-            builder.download_and_prepare()
+        image_records.write(config, folder)
     except BaseException:
         if replaced.exists():
-            replaced.rename(builder_dir)
+            replaced.rename(folder)
         raise
     shutil.rmtree(replaced, ignore_errors=True)
 
@@ -355,24 +391,5 @@ def _explaining_full_disk(name: str, home: pathlib.Path) -> Iterator[None]:
         reason = str(error).partition(";")[0]
         raise OSError(
             f"{name} cannot be written to {home}: {reason}. Make room there, or store "
-            "it elsewhere with --data_dir (config.data.data_dir)"
+            "it elsewhere with --data-dir (config.data.data_dir)"
         ) from error
-
-
-def _track(items: Iterable, label: str, total: int | None = None) -> Iterable:
-    terminal = Console(stderr=True)
-    silent = {"console": terminal, "disable": not terminal.is_terminal}
-    return track(items, escape(label), total=total, transient=True, **silent)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silences what TFDS prints, whose progress bars would overlap with ours."""
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
-    tfds.disable_progress_bar()
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logging.set_verbosity(verbosity)
