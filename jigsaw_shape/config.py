@@ -29,6 +29,8 @@ def default_config() -> ConfigDict:
     config.data.data_dir = ""  # the prepared data; "": $TFDS_DATA_DIR or TFDS's default
     config.data.target = "sketch"  # the held-out domain
     config.data.sources = ""  # "photo,cartoon"; "": every domain but the target
+    config.data.classes = ""  # "dog,horse": these alone, with labels in this order; or
+    #   a .txt file, a class a line; "": all
     config.data.split = "jigen"  # how validation is held out: jigen|domainbed|official
     config.data.split_seed = 0  # which images are held out
     config.data.stored_px = 227  # decoded images are kept as squares of this side

@@ -52,6 +52,7 @@ def main(argv: Sequence[str]) -> int:
         with command_line.refusals(_COMMAND):
             if not values.out:
                 raise ValueError("--out is missing: the folder to write")
+            sources.spell_domains(config.data)
             dataset = sources.load_dataset(config.data)
             recipe = _recipe(config, dataset, values)
             out = pathlib.Path(values.out)

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from jigsaw_shape import checks
+from jigsaw_shape.data import sources
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.splits import Splits
 from jigsaw_shape.diversify import with_styles
@@ -138,6 +139,7 @@ def main(argv: list[str]) -> int:
     )
     config = command_line.parse_config("preview", argv, values, usage=__doc__)
     with command_line.refusals("preview"):
+        sources.spell_domains(config.data)
         checks.check(config, n_devices=1)
         dataset, splits = learner_lib.load_data(config)
         learner = learner_lib.make_learner(

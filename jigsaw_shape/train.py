@@ -18,7 +18,7 @@ from absl import flags
 from clu import parameter_overview
 
 from jigsaw_shape import checks
-from jigsaw_shape.data import shared_classes
+from jigsaw_shape.data import shared_classes, sources
 from jigsaw_shape.preview import preview_figure
 from jigsaw_shape.reports import figures, run_tables
 from jigsaw_shape.reports.table import print_table
@@ -53,6 +53,7 @@ def main(argv: list[str]) -> int:
                 jax.distributed.initialize()
             if workdir.value:
                 config.workdir = workdir.value
+            sources.spell_domains(config.data)
             checks.check(config, jax.device_count())
             directory_lib.keep_background(config)
             dataset, splits = learner_lib.load_data(config)

@@ -140,6 +140,8 @@ def _refuse_unused(ranges: Mapping, runs: Sequence[Run], n_trials: int) -> None:
 
 
 def _targets(config: ConfigDict, named: Sequence[str]) -> list[str]:
+    sources.spell_domains(config.data)
+    named = [sources.domain_name(config.data, name) for name in named]
     domains = sources.known_domains(config.data)
     learned = config_lib.source_names(config)
     if list(named) == ["all"]:

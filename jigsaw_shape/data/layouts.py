@@ -238,8 +238,8 @@ def _choose(spec: KnownSet, source: pathlib.Path, found: dict) -> tuple[str, ...
         name_it = f", or name {where}" if largest else ""
         raise ValueError(
             f"{source}: {len(found[largest])} images are laid out as "
-            f"{where}/{{domain}}/{{class}}/*, but {len(odd)} are not, such as "
-            f"{printable(odd[0])}: move them{name_it}"
+            f"{where}/{{domain}}/{{class}}/*, but not all ({len(odd)} others), such as "
+            f"{printable(odd[0])}: move what is elsewhere{name_it}"
         )
     folders = ", ".join(str(source.joinpath(*above)) for above in sorted(best))
     raise ValueError(

@@ -195,10 +195,12 @@ def notes(builder: tfds.core.DatasetBuilder, *, all_of_them: bool = True) -> lis
         n = len(skipped)
         found.append(f"skipped {n} broken files, such as {skipped[0]}")
     found += [known["copies"]] if known.get("copies") else []
-    if len(known["classes"]) == 1:
-        found.append(f"{known['classes'][0]} is the only class: nothing to tell apart")
     if not all_of_them:
         return found
+    if len(known["classes"]) == 1:
+        found.append(
+            f"{known['classes'][0]} is the only class: training needs two or more"
+        )
     for domain, n in known.get("transparent", {}).items():
         found.append(
             f"{domain}: {n} of {len(known['names'][domain])} images are transparent; "

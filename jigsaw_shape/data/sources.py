@@ -1,13 +1,15 @@
 """Data sets by name, for `config.data.name`."""
 
+import pathlib
 from collections.abc import Callable
 
 from ml_collections import ConfigDict
 
 from jigsaw_shape.data import imagenet, known_sets, prepared_folders
-from jigsaw_shape.data.dataset import Dataset
+from jigsaw_shape.data.dataset import Dataset, with_classes
 from jigsaw_shape.data.decoding import background_of
 from jigsaw_shape.data.embedded import shapes
+from jigsaw_shape.data.names import plain
 
 
 def _check_shapes(data: ConfigDict) -> None:
@@ -71,26 +73,73 @@ CUE_CONFLICT: dict[str, Callable[[ConfigDict], Dataset]] = {
 }
 
 
-def load_dataset(data: ConfigDict) -> Dataset:
+def load_dataset(data: ConfigDict, images: str = "") -> Dataset:
     """Returns the data set that `config.data` names; a folder is prepared if needed.
+
+    Args:
+      data: The configuration's.
+      images: Digest (`Dataset.digest`) of the images that a run began with; "" for a
+        new one. Where that is what is prepared, the folder that it came from may be
+        gone or have changed since.
 
     Raises:
       ValueError: It cannot be loaded; the message says what to do.
     """
+    chosen = class_names(data)
     if data.name in SOURCES:
-        return SOURCES[data.name](data)
-    return prepared_folders.load(
+        return with_classes(SOURCES[data.name](data), chosen)
+    dataset = prepared_folders.load(
         data.name,
         source_dir=data.source_dir,
         data_dir=data.data_dir,
         stored_px=data.stored_px,
         background=background_of(data),
+        is_expected=lambda found: with_classes(found, chosen).digest() == images,
     )
+    return with_classes(dataset, chosen)
 
 
 def load_cue_conflict(data: ConfigDict) -> Dataset | None:
     """Returns the data set's own cue-conflict images, None where it has none."""
-    return CUE_CONFLICT[data.name](data) if data.name in CUE_CONFLICT else None
+    if data.name not in CUE_CONFLICT:
+        return None
+    return with_classes(CUE_CONFLICT[data.name](data), class_names(data))
+
+
+def class_names(data: ConfigDict) -> tuple[str, ...]:
+    """Returns the names in `config.data.classes`; () where all classes count.
+
+    Raises:
+      ValueError: It is a file that cannot be read.
+    """
+    named = data.get("classes", "")
+    if not named.endswith(".txt"):
+        return tuple(name.strip() for name in named.split(",") if name.strip())
+    try:
+        lines = pathlib.Path(named).expanduser().read_text().splitlines()
+    except (OSError, ValueError) as error:
+        raise ValueError(f"config.data.classes is {named}: {error}") from error
+    return tuple(line.strip() for line in lines if line.strip())
+
+
+def domain_name(data: ConfigDict, name: str) -> str:
+    """Returns the name of a domain as the data set has it: `real_world`.
+
+    Args:
+      data: The configuration's.
+      name: In any spelling, such as `"Real World"`.
+    """
+    known = "" if data.name in SOURCES else known_sets.find_set(data.name).domain(name)
+    return known or plain(name)
+
+
+def spell_domains(data: ConfigDict) -> None:
+    """Writes `config.data.target` and `sources` as the data set has its domains."""
+    data.target = domain_name(data, data.target)
+    named = [name.strip() for name in data.sources.split(",") if name.strip()]
+    spelled = [domain_name(data, name) for name in named]
+    if spelled != named:
+        data.sources = ",".join(spelled)
 
 
 def known_domains(data: ConfigDict) -> tuple[str, ...]:

@@ -67,9 +67,11 @@ def read_config(directory: pathlib.Path) -> ConfigDict:
     if not path.is_file():
         raise ValueError(f"{directory} is no training run: it has no config.json")
     try:
-        return fingerprint.from_json(path.read_text())
+        config = fingerprint.from_json(path.read_text())
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    config.workdir = str(directory)  # the folder may have moved
+    return config
 
 
 def keep_background(config: ConfigDict) -> None:

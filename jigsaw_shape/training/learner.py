@@ -28,6 +28,7 @@ from jigsaw_shape.models.build import build_model
 from jigsaw_shape.models.multitask import Multitask, reversal_at
 from jigsaw_shape.models.weights.loading import Pretrained
 from jigsaw_shape.pixels import puzzle, shortcuts
+from jigsaw_shape.runs import directory
 from jigsaw_shape.system import devices
 from jigsaw_shape.training import step as step_lib
 from jigsaw_shape.training.losses import (
@@ -85,10 +86,13 @@ class RunLength:
 def load_data(config: ConfigDict) -> tuple[Dataset, Splits]:
     """Returns the data set and its split, checked against the configuration.
 
+    Where the run has begun, what it began with is used if it is still prepared.
+
     Raises:
       ValueError: No such data, an unknown domain, the target among the sources.
     """
-    dataset = sources.load_dataset(config.data)
+    images = directory.read_images(config_lib.workdir(config))
+    dataset = sources.load_dataset(config.data, images)
     if len(dataset.classes) == 1:
         raise ValueError(
             f"{dataset.name} has one class, {dataset.classes[0]}, so there is nothing "
