@@ -63,8 +63,8 @@ def main(argv: Sequence[str]) -> int:
         except (OSError, NonFiniteError) as error:  # of an image, a model
             command_line.refuse("evaluate", error)
     results = evaluator.results
-    about = circumstances(argv, found, results)
     report = make_report(results, found.names)
+    about = circumstances(argv, found, results)
     try:
         files.write(out, results.rows, results.decisions, report, about)
     except OSError as error:  # the disk is full

@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from jigsaw_shape.reports import look
+from jigsaw_shape.reports import fonts, look
 
 _DPI = 160
 _LARGE_BYTES = 600_000  # a larger SVG is put into pages as PNG
@@ -28,6 +28,7 @@ class Drawing:
         """Takes `figure`, complete but for its layout; `name` is its file's."""
         self.alt = figure.get_label() or name.replace("_", " ")
         self._figure = figure
+        fonts.fit(figure)
 
     @functools.cached_property
     def _laid_out(self) -> Figure:
@@ -79,6 +80,7 @@ class Drawing:
 def save(figure: Figure, path: pathlib.Path) -> None:
     """Writes `figure` to `path`, whose suffix names the format."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    fonts.fit(figure)
     figure.savefig(path, dpi=120)
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
-from jigsaw_shape.reports import look
+from jigsaw_shape.reports import fonts, look
 from jigsaw_shape.reports.page import Card, Report
 from jigsaw_shape.suites import SUITES
 from jigsaw_shape.suites.results import Results
@@ -31,6 +31,10 @@ def make_report(results: Results, models: Sequence[str]) -> Report:
                     sections.append(suite.section(here, data, results, looks))
             if suite.one_section and rows:
                 sections.append(suite.section(rows, "", results, looks))
+    for section in sections:
+        for figure in section.figures.values():
+            fonts.fit(figure)
+    results.notes += [fonts.note()] if fonts.note() else []
     return Report(_cards(results, looks), sections, tables)
 
 
