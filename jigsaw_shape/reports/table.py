@@ -105,7 +105,8 @@ def to_rich(table: Table) -> rich.table.Table:
     """Returns the table for a terminal, without title and notes."""
     made = rich.table.Table(box=box.SIMPLE_HEAD)
     for name, is_text in zip(table.header, table.is_text, strict=True):
-        made.add_column(Text(name), justify="left" if is_text else "right")
+        side = "left" if is_text else "right"
+        made.add_column(Text(name), justify=side, overflow="fold")
     for i, row in enumerate(table.body):
         texts = (
             Text(cell.text.replace(" ± ", "±"), style="bold" if cell.best else "")
