@@ -24,7 +24,7 @@ from jigsaw_shape.system.lock import lock
 
 SHAPES = str(REPOSITORY / "configs" / "shapes.py")
 
-UNIT = random_search.Uniform(0, 1)
+UNIT = random_search.Range("uniform", (0, 1))
 
 # Stands for `train`: argv is what to do, the directory.
 FAKE = """
@@ -106,6 +106,12 @@ def test_all_targets_are_those_that_are_not_learned_from():
     assert {r.target for r in runs} == {"painting", "cartoon", "sketch"}
 
 
+def test_targets_go_by_plain_names():
+    assert {r.target for r in _enumerate(targets=["Sketch"])} == {"sketch"}
+    with pytest.raises(ValueError, match="among config"):
+        _enumerate(targets=["SKETCH"], overrides=["--config.data.sources=Sketch"])
+
+
 def test_targets_of_a_data_set_of_one_s_own_need_it_for_all_alone(tmp_path):
     folder = str(REPOSITORY / "configs" / "folder.py")
     where = [f"--config.data.data_dir={tmp_path}"]
@@ -142,9 +148,9 @@ def test_a_changed_configuration_is_another_run_in_another_directory():
     ("changes", "words"),
     [
         ({"presets": ["erm", "ermm"]}, "ermm.*jigen"),
-        ({"presets": ["erm", "erm"]}, "each once"),
-        ({"seeds": []}, "each once"),
-        ({"targets": ["clipart"]}, "clipart: shapes has photo"),
+        ({"presets": ["erm", "erm"]}, "erm,erm: duplicates; give each one once"),
+        ({"seeds": []}, "--seeds is empty"),
+        ({"targets": ["clipart"]}, "clipart is no domain of shapes: choose from photo"),
         ({"overrides": ["--config.seed=1"]}, "use --seeds"),
         ({"overrides": ["--config.workdir=x"]}, "use --out"),
         ({"overrides": ["--config.optim.lr=-1.0"]}, "optim.lr"),
@@ -152,17 +158,20 @@ def test_a_changed_configuration_is_another_run_in_another_directory():
             {"overrides": ["--config.data.sources=sketch"], "targets": ["sketch"]},
             "among config.data.sources",
         ),
-        ({"own_ranges": {"optim.speed": UNIT}, "n_trials": 2}, "no such"),
-        ({"own_ranges": {"optim.lr": UNIT}}, "goes with --search"),
+        ({"own_ranges": {"optim.speed": UNIT}, "n_trials": 2}, "has no such field"),
+        ({"own_ranges": {"optim.lr": UNIT}}, "--range optim.lr needs --search N"),
         ({"own_ranges": {"seed": UNIT}, "n_trials": 2}, "use --seeds"),
-        ({"own_ranges": {"losses.domain": UNIT}, "n_trials": 2}, "erm, jigen leave"),
+        (
+            {"own_ranges": {"losses.domain": UNIT}, "n_trials": 2},
+            "none of the presets erm, jigen uses this field",
+        ),
         (
             {
                 "own_ranges": {"optim.lr": UNIT},
                 "overrides": ["--config.optim.lr=0.1"],
                 "n_trials": 2,
             },
-            "one of them",
+            "set the same field: give only one",
         ),
     ],
 )
@@ -198,10 +207,10 @@ def test_a_search_draws_from_its_ranges_and_again_the_same():
     assert random_search.draw(config, random_search.RANGES, seed=0, trial=0) == {}
     assert draws[0] == random_search.draw(config, random_search.RANGES, seed=0, trial=1)
     for key in ("losses.jigsaw", "jigsaw.bias_whole_image"):
-        span, values = random_search.RANGES[key], [d[key] for d in draws]
+        (low, high), values = random_search.RANGES[key].values, [d[key] for d in draws]
         assert len(set(values)) > 60
-        assert min(values) >= span.low * 0.99
-        assert max(values) <= span.high * 1.01
+        assert min(values) >= low * 0.99
+        assert max(values) <= high * 1.01
     rates = [d["optim.lr"] / config.optim.lr for d in draws]
     assert 0.099 < min(rates) < max(rates) < 10.1
     assert 0.3 < sum(rate < 1 for rate in rates) / len(rates) < 0.7
@@ -219,8 +228,8 @@ def test_a_search_draws_from_its_ranges_and_again_the_same():
 
 def test_trials_of_a_search_share_their_method():
     ranges = {
-        "optim.lr": random_search.LogUniform(1e-3, 1e-2),
-        "losses.jigsaw": random_search.Choice((0.25, 0.5)),
+        "optim.lr": random_search.Range("log", (1e-3, 1e-2)),
+        "losses.jigsaw": random_search.Range("choice", (0.25, 0.5)),
     }
     runs = _enumerate(presets=["jigen"], n_trials=3, own_ranges=ranges)
     assert len(runs) == 3 * 2
@@ -235,8 +244,8 @@ def test_trials_of_a_search_share_their_method():
 
 def test_a_user_s_own_range_is_drawn_even_where_the_field_is_off():
     ranges = {
-        "optim.warmup": random_search.Uniform(0.1, 0.2),
-        "optim.name": random_search.Choice(("sgd",)),
+        "optim.warmup": random_search.Range("uniform", (0.1, 0.2)),
+        "optim.name": random_search.Range("choice", ("sgd",)),
     }
     runs = _enumerate(n_trials=2, own_ranges=ranges)
     drawn = [benchmark._load(run.arguments) for run in runs if run.trial]
@@ -245,18 +254,16 @@ def test_a_user_s_own_range_is_drawn_even_where_the_field_is_off():
 
 
 @pytest.mark.parametrize(
-    ("text", "span"),
+    ("text", "kind", "values"),
     [
-        ("optim.lr=log:1e-4:1e-2", random_search.LogUniform(1e-4, 1e-2)),
-        ("augment.flip=uniform:0:1", random_search.Uniform(0, 1)),
-        ("data.batch_size=choice:16:32", random_search.Choice((16, 32))),
-        (
-            "model.dtype=choice:float32:bfloat16",
-            random_search.Choice(("float32", "bfloat16")),
-        ),
+        ("optim.lr=log:1e-4:1e-2", "log", (1e-4, 1e-2)),
+        ("augment.flip=uniform:0:1", "uniform", (0, 1)),
+        ("data.batch_size=choice:16:32", "choice", (16, 32)),
+        ("model.dtype=choice:float32:bfloat16", "choice", ("float32", "bfloat16")),
     ],
 )
-def test_ranges_are_read(text, span):
+def test_ranges_are_read(text, kind, values):
+    span = random_search.Range(kind, values)
     assert random_search.parse_range(text) == (text.split("=")[0], span)
 
 
@@ -298,7 +305,7 @@ def test_a_directory_that_cannot_be_written_fails_its_run_alone(tmp_path):
 
 def test_a_killed_run_is_said_to_be(tmp_path):
     tally = _run_all(_runs(1), tmp_path, run0="die")
-    assert "killed by SIGKILL, perhaps for want of memory" in tally.failed["run0"]
+    assert "killed by SIGKILL, possibly out of memory" in tally.failed["run0"]
     assert benchmark_files.read_failure(tmp_path / "run0")["code"] == -signal.SIGKILL
 
 
@@ -419,7 +426,7 @@ def test_the_command_sums_up_and_its_code_says_whether_all_is_there(
     assert benchmark.main([*arguments, "--presets=erm", "--config.optim.lr=0.5"]) == 0
     printed = capsys.readouterr().out
     assert f"1 run in {out}, 1 to do" in printed
-    assert "it also holds 2 runs not of this call, such as erm-sketch-s0-" in printed
+    assert "also holds 2 runs of other settings, such as erm-sketch-s0-" in printed
     assert benchmark.main([*arguments, "--presets=erm", "--config.optim.lr=0.5"]) == 0
     assert f"1 run in {out}, 0 to do" in capsys.readouterr().out
 
@@ -433,6 +440,8 @@ def test_the_command_sums_up_and_its_code_says_whether_all_is_there(
         ("--range=x", "--range x"),
         ("--search=-1", "0 or more"),
         ("--seeds=a", "whole numbers"),
+        ("--config.optim.lr", "write --config.optim.lr=VALUE"),
+        ("--target=sketch", "did you mean --targets?"),
         ("--verbose", "unknown argument"),
     ],
 )
@@ -449,8 +458,8 @@ def test_refusals_are_one_line_and_code_2(argument, words, tmp_path, capsys):
             ]
         )
     assert exit_.value.code == 2
-    last = capsys.readouterr().err.strip().splitlines()[-1]
-    assert any(word in last for word in words.split("|"))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert any(word in line for word in words.split("|"))
     assert not (tmp_path / "x").exists()
 
 

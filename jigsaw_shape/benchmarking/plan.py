@@ -13,6 +13,7 @@ from jigsaw_shape import checks
 from jigsaw_shape import config as config_lib
 from jigsaw_shape.benchmarking import random_search
 from jigsaw_shape.data import sources
+from jigsaw_shape.data.names import plain
 from jigsaw_shape.presets import PRESETS
 from jigsaw_shape.runs import benchmark_files, fingerprint
 from jigsaw_shape.runs.benchmark_files import Run
@@ -21,8 +22,13 @@ from jigsaw_shape.system.lock import lock
 # (arguments of `train`) -> the configuration that they make
 Load = Callable[[Sequence[str]], ConfigDict]
 
-# What the benchmark itself sets in each run.
-OWN_FIELDS = ("seed", "data.target", "workdir", "preset")
+# Field that the benchmark itself sets in each run -> the flag to use instead.
+_OWN_FIELDS = {
+    "seed": "--seeds",
+    "data.target": "--targets",
+    "preset": "--presets",
+    "workdir": "--out",
+}
 
 
 def enumerate_runs(
@@ -49,25 +55,18 @@ def enumerate_runs(
       own_ranges: Of the search, in place of those that `random_search.RANGES` declares.
 
     Raises:
-      ValueError: An unknown preset or domain, an override of what the benchmark sets,
-        a range that is not drawn from, or a configuration that cannot work.
+      ValueError: An unknown preset or domain, an override of a field that the benchmark
+        sets, a range that no preset uses, or a configuration that cannot work.
     """
     own_ranges = own_ranges or {}
     fixed = {a.partition("=")[0].removeprefix("--config."): a for a in overrides}
-    _refuse_own(fixed | {key: f"--range {key}" for key in own_ranges})
+    _check_fields(fixed, own_ranges, n_trials)
     unknown = [name for name in presets if name not in PRESETS]
     if unknown:
-        raise ValueError(f"--presets {unknown[0]}: {', '.join(PRESETS)}")
-    for what, names in (
-        ("presets", presets),
-        ("targets", targets),
-        ("seeds", seeds),
-    ):
-        if len(set(names)) < len(names) or not names:
-            raise ValueError(f"--{what} {','.join(map(str, names))}: each once")
-    for key in own_ranges:
-        if key in fixed:
-            raise ValueError(f"--range {key} and {fixed[key]}: one of them")
+        raise ValueError(
+            f"--presets {unknown[0]} is unknown: choose from {', '.join(PRESETS)}"
+        )
+    _check_unique(presets=presets, targets=targets, seeds=seeds)
     ranges = {key: r for key, r in random_search.RANGES.items() if key not in fixed}
     ranges |= own_ranges
     targets = _targets(load([f"--config={file}:{presets[0]}", *overrides]), targets)
@@ -82,32 +81,32 @@ def enumerate_runs(
                     f"--config.seed={seed}",
                 ]
                 config = load(arguments)
-                first = _make(config, arguments, None, {}, fingerprint.digest(config))
+                method = fingerprint.digest(config)
                 if not n_trials:
-                    runs.append(first)
-                    continue
+                    runs.append(_make(config, arguments, method))
                 for trial in range(n_trials):
                     drawn = random_search.draw(config, ranges, seed=seed, trial=trial)
-                    drawn_arguments = [
+                    tried = [
                         *arguments,
-                        *(f"--config.{key}={value}" for key, value in drawn.items()),
+                        *(f"--config.{k}={v}" for k, v in drawn.items()),
                     ]
-                    tried = load(drawn_arguments)
-                    runs.append(
-                        _make(tried, drawn_arguments, trial, drawn, first.settings)
-                    )
-    _refuse_unused(own_ranges, runs, n_trials)
+                    runs.append(_make(load(tried), tried, method, trial, drawn))
+    for key in own_ranges:
+        if n_trials > 1 and not any(key in run.drawn for run in runs):
+            raise ValueError(
+                f"--range {key}: none of the presets {', '.join(presets)} uses this "
+                "field"
+            )
     return runs
 
 
-def _make(config, arguments, trial, drawn, method) -> Run:
+def _make(config, arguments, method, trial=None, drawn=None) -> Run:
     checks.check(config, n_devices=1)
     digest = fingerprint.digest(config)
     parts = [config.preset, config.data.target, f"s{config.seed}"]
     parts += [] if trial is None else [f"t{trial}"]
-    name = "-".join([*parts, digest])
     return Run(
-        name=name,
+        name="-".join([*parts, digest]),
         preset=config.preset,
         target=config.data.target,
         seed=config.seed,
@@ -117,64 +116,74 @@ def _make(config, arguments, trial, drawn, method) -> Run:
         method=method,
         trial=trial,
         # As JSON has them, so that a plan that is read again is the same.
-        drawn=json.loads(json.dumps(drawn)),
+        drawn=json.loads(json.dumps(drawn or {})),
     )
 
 
-def _refuse_own(arguments: Mapping[str, str]) -> None:
-    """Refuses fields that the benchmark sets, by the arguments that name them."""
-    instead = {"seed": "--seeds", "data.target": "--targets", "preset": "--presets"}
-    for key, argument in arguments.items():
-        if key in OWN_FIELDS:
-            use = instead.get(key, "--out")
-            raise ValueError(f"{argument}: a benchmark sets it itself: use {use}")
-
-
-def _refuse_unused(ranges: Mapping, runs: Sequence[Run], n_trials: int) -> None:
-    if ranges and not n_trials:
-        raise ValueError(f"--range {next(iter(ranges))} goes with --search N")
+def _check_fields(fixed: Mapping, ranges: Mapping, n_trials: int) -> None:
+    """Refuses fields that the benchmark sets, or that are set twice."""
+    for key, argument in [*fixed.items(), *((key, f"--range {key}") for key in ranges)]:
+        if key in _OWN_FIELDS:
+            raise ValueError(
+                f"{argument}: the benchmark sets this field; use {_OWN_FIELDS[key]}"
+            )
     for key in ranges:
-        if n_trials > 1 and not any(key in run.drawn for run in runs):
-            presets = ", ".join(dict.fromkeys(run.preset for run in runs))
-            raise ValueError(f"--range {key}: {presets} leave it off")
+        if key in fixed:
+            raise ValueError(
+                f"--range {key} and {fixed[key]} set the same field: give only one"
+            )
+        if not n_trials:
+            raise ValueError(f"--range {key} needs --search N")
+
+
+def _check_unique(**lists: Sequence) -> None:
+    for what, values in lists.items():
+        if not values:
+            raise ValueError(f"--{what} is empty: give at least one")
+        if len(set(values)) < len(values):
+            listed = ",".join(map(str, values))
+            raise ValueError(f"--{what} {listed}: duplicates; give each one once")
 
 
 def _targets(config: ConfigDict, named: Sequence[str]) -> list[str]:
     sources.spell_domains(config.data)
     named = [sources.domain_name(config.data, name) for name in named]
     domains = sources.known_domains(config.data)
-    learned = config_lib.source_names(config)
+    learned = set(map(plain, config_lib.source_names(config)))
     if list(named) == ["all"]:
         domains = domains or sources.load_dataset(config.data).domains
         return [domain for domain in domains if domain not in learned]
-    for name in named:
+    for name in map(plain, named):
         if domains and name not in domains:
             raise ValueError(
-                f"--targets {name}: {config.data.name} has {', '.join(domains)}; or all"
+                f"--targets {name} is no domain of {config.data.name}: choose from "
+                f"{', '.join(domains)}, or all"
             )
         if name in learned:
-            raise ValueError(f"--targets {name} is among config.data.sources")
-    return list(named)
+            raise ValueError(
+                f"--targets {name} is among config.data.sources: hold it out there, or "
+                "choose another target"
+            )
+    return list(map(plain, named))
 
 
 def write_plans(runs: Sequence[Run], out: pathlib.Path) -> None:
     """Writes each run's `plan.json`, so that what is missing can be seen.
 
-    Plans of the same run under other settings, of which nothing came, are dropped.
+    Plans of the same run under other settings are deleted if the run never began.
     Callers that share the directory do this one after another.
     """
     out.mkdir(parents=True, exist_ok=True)
     which = {_which(dataclasses.asdict(run)): run.name for run in runs}
     with lock(out / benchmark_files.LOCK):
         for path in out.glob(f"*/{benchmark_files.PLAN}"):
-            plan = benchmark_files.read_plan(path.parent)
-            stale = which.get(_which(plan), path.parent.name) != path.parent.name
-            if stale and [p.name for p in path.parent.iterdir()] == [
-                benchmark_files.PLAN
-            ]:
+            folder = path.parent
+            plan = benchmark_files.read_plan(folder)
+            is_stale = which.get(_which(plan), folder.name) != folder.name
+            if is_stale and [p.name for p in folder.iterdir()] == [path.name]:
                 path.unlink()
-                with contextlib.suppress(OSError):  # a caller has just begun it
-                    path.parent.rmdir()
+                with contextlib.suppress(OSError):  # another caller has just begun it
+                    folder.rmdir()
         for run in runs:
             benchmark_files.write_plan(run, out / run.name)
 
@@ -203,7 +212,7 @@ def shard(runs: Sequence[Run], text: str) -> list[Run]:
     """
     part, _, n_parts = text.partition("/")
     if not (part.isdecimal() and n_parts.isdecimal() and int(part) < int(n_parts)):
-        raise ValueError(f"--shard {text}: 0/N to N-1/N, such as 0/4")
+        raise ValueError(f"--shard {text}: write I/N with I from 0 to N-1, such as 0/4")
     return list(runs[int(part) :: int(n_parts)])
 
 
@@ -222,9 +231,9 @@ def slurm_script(
     log = shlex.quote(str(out / "slurm-%A_%a.txt"))
     return f"""\
 #!/bin/bash
-# {len(missing)} of {len(runs)} runs. Submit from this directory, in the environment of
-# jigsaw_shape:  sbatch [--time=... --partition=...] FILE.  What sbatch is told goes
-# before the lines below. Submitted again, it goes on with what is missing.
+# {len(missing)} of {len(runs)} runs. Submit it from this directory, where jigsaw_shape
+# is installed:  sbatch [--time=... --partition=...] FILE.  Options of sbatch override
+# the lines below. Submit it again to continue with what is missing.
 #SBATCH --job-name=jigsaw_shape
 #SBATCH --array={_ranges(missing)}
 #SBATCH --gpus=1
@@ -234,15 +243,15 @@ def slurm_script(
 #SBATCH --signal=B:TERM@120
 #SBATCH --output={log}
 
-# The signal comes two minutes before the time is up: the run saves itself.
+# The signal comes two minutes before the time is up, and the run saves itself.
 exec {again} --shard "$SLURM_ARRAY_TASK_ID/{len(runs)}"
 """
 
 
 def _ranges(numbers: Sequence[int]) -> str:
     """Returns `0-3,7` for 0, 1, 2, 3, 7."""
-    parts, numbers = [], sorted(numbers)
-    for number in numbers:
+    parts = []
+    for number in sorted(numbers):
         if parts and number == parts[-1][1] + 1:
             parts[-1][1] = number
         else:

@@ -1,16 +1,16 @@
-"""Random search over declared ranges, DomainBed's way.
+"""Random search over declared ranges, as DomainBed does it.
 
-Gulrajani & Lopez-Paz, ICLR 2021, appendix D: trial 0 is the configuration as it is, any
-other draws every range anew for each seed, and what is best on the *sources'*
-validation images stands for its cell (`reports.benchmark.grouping`). The draw of a
-field depends on (seed, trial, field) alone, so methods that share a field are given the
-same value.
+Gulrajani & Lopez-Paz, ICLR 2021, appendix D: trial 0 is the configuration as it is; any
+other trial draws every range anew for each seed, and the one that is best on the
+*sources'* validation images stands for its cell (`reports.grouping.select_trial`). The
+draw of a field depends on (seed, trial, field) alone, so methods that share a field are
+given the same value.
 """
 
 import dataclasses
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -18,83 +18,62 @@ from ml_collections import ConfigDict
 from jigsaw_shape.config import flatten
 
 
-@dataclasses.dataclass(frozen=True)
-class Uniform:
-    """A number uniform between `low` and `high`."""
-
-    low: float
-    high: float
-
-    def draw(self, rng: np.random.Generator, usual: object) -> float:
-        """Returns one number; what is `usual` does not matter."""
-        del usual
-        return _short(rng.uniform(self.low, self.high))
+def _short(number: float) -> float:
+    """Rounds to three digits, which are plenty and read well."""
+    return float(f"{number:.3g}")
 
 
-@dataclasses.dataclass(frozen=True)
-class LogUniform:
-    """A number whose logarithm is uniform between those of `low` and `high`."""
-
-    low: float
-    high: float
-
-    def draw(self, rng: np.random.Generator, usual: object) -> float:
-        """Returns one number; what is `usual` does not matter."""
-        del usual
-        return _short(math.exp(rng.uniform(math.log(self.low), math.log(self.high))))
+# Kind of range -> (rng, the configuration's own value, the range's values) -> a value.
+_DRAWS: dict[str, Callable] = {
+    "uniform": lambda rng, own, low, high: _short(rng.uniform(low, high)),
+    "log": lambda rng, own, low, high: _short(
+        math.exp(rng.uniform(math.log(low), math.log(high)))
+    ),
+    "around": lambda rng, own, factor: _short(own * factor ** rng.uniform(-1, 1)),
+    "multiple": lambda rng, own, *factors: max(
+        1, round(own * factors[rng.integers(len(factors))])
+    ),
+    "choice": lambda rng, own, *values: values[rng.integers(len(values))],
+}
 
 
 @dataclasses.dataclass(frozen=True)
-class Around:
-    """What the configuration has, times or over a log-uniform number up to `factor`."""
+class Range:
+    """Where a field's value is drawn from.
 
-    factor: float
+    Attributes:
+      kind: `uniform` between two numbers; `log`, the logarithm uniform between theirs;
+        `around`, the configuration's own value times or over a log-uniform number up
+        to a factor; `multiple`, the own value times one of some factors, rounded;
+        `choice`, one of some values.
+      values: The numbers, factors or values.
+    """
 
-    def draw(self, rng: np.random.Generator, usual: float) -> float:
-        """Returns one number near what is `usual`."""
-        return _short(usual * self.factor ** rng.uniform(-1, 1))
-
-
-@dataclasses.dataclass(frozen=True)
-class Multiple:
-    """What the configuration has, times one of `factors`; a whole number."""
-
-    factors: tuple[float, ...]
-
-    def draw(self, rng: np.random.Generator, usual: int) -> int:
-        """Returns one multiple of what is `usual`, at least 1."""
-        return max(1, round(usual * self.factors[rng.integers(len(self.factors))]))
-
-
-@dataclasses.dataclass(frozen=True)
-class Choice:
-    """One of `values`, all equally likely."""
-
+    kind: str
     values: tuple
 
-    def draw(self, rng: np.random.Generator, usual: object) -> object:
-        """Returns one of them; what is `usual` does not matter."""
-        del usual
-        return self.values[rng.integers(len(self.values))]
+    def draw(self, rng: np.random.Generator, own: object) -> object:
+        """Returns one value; `own` is what the configuration has."""
+        return _DRAWS[self.kind](rng, own, *self.values)
 
 
-Range = Uniform | LogUniform | Around | Multiple | Choice
-
-# Field -> where to draw it from. A field that a method leaves off is not drawn.
+# A field that a method does not use is not drawn for it.
 RANGES: dict[str, Range] = {
-    "optim.lr": Around(10.0),
-    "optim.weight_decay": LogUniform(1e-6, 1e-2),
-    "data.batch_size": Multiple((0.5, 1, 2)),
-    "augment.crop_scale": Choice(((0.6, 1.0), (0.7, 1.0), (0.8, 1.0), (0.9, 1.0))),
-    "losses.jigsaw": Uniform(0.1, 1.0),
-    "losses.domain": LogUniform(0.03, 3.0),
-    "losses.consistency": LogUniform(0.1, 10.0),
-    "jigsaw.bias_whole_image": Uniform(0.5, 0.95),
-    "diversify.p_ordered": Uniform(0.1, 0.9),
-    "diversify.p_shuffled": Uniform(0.1, 1.0),
-    "mixstyle.alpha": Choice((0.1, 0.2, 0.3)),
+    "optim.lr": Range("around", (10.0,)),
+    "optim.weight_decay": Range("log", (1e-6, 1e-2)),
+    "data.batch_size": Range("multiple", (0.5, 1, 2)),
+    "augment.crop_scale": Range(
+        "choice", ((0.6, 1.0), (0.7, 1.0), (0.8, 1.0), (0.9, 1.0))
+    ),
+    "losses.jigsaw": Range("uniform", (0.1, 1.0)),
+    "losses.domain": Range("log", (0.03, 3.0)),
+    "losses.consistency": Range("log", (0.1, 10.0)),
+    "jigsaw.bias_whole_image": Range("uniform", (0.5, 0.95)),
+    "diversify.p_ordered": Range("uniform", (0.1, 0.9)),
+    "diversify.p_shuffled": Range("uniform", (0.1, 1.0)),
+    "mixstyle.alpha": Range("choice", (0.1, 0.2, 0.3)),
 }
-# What a field is where a method does without it, other than 0.
+# A field's value where a method does not use it, other than 0.
 _OFF = {"jigsaw.bias_whole_image": 1.0, "augment.crop_scale": 1.0}
 _SWITCH = {"diversify": "name", "mixstyle": "stages"}  # empty: the section is off
 
@@ -103,31 +82,32 @@ def parse_range(text: str) -> tuple[str, Range]:
     """Returns the field and range of `KEY=log:LOW:HIGH`, `uniform:` or `choice:A:B:C`.
 
     Raises:
-      ValueError: It does not read so, or the numbers make no range.
+      ValueError: It is not of this form, or the numbers make no range.
     """
     key, _, rest = text.partition("=")
     kind, *parts = rest.split(":")
     wanted = (
-        f"--range {text}: KEY=log:LOW:HIGH, KEY=uniform:LOW:HIGH or KEY=choice:A:B:..."
-        ", such as optim.lr=log:1e-4:1e-2"
+        f"--range {text}: write KEY=log:LOW:HIGH, KEY=uniform:LOW:HIGH or "
+        "KEY=choice:A:B:..., such as optim.lr=log:1e-4:1e-2"
     )
     if not key or not parts or kind not in ("log", "uniform", "choice"):
         raise ValueError(wanted)
     try:
-        numbers = [float(part) for part in parts]
+        numbers = tuple(map(float, parts))
     except ValueError:
-        numbers = None
-    if numbers is not None and not all(map(math.isfinite, numbers)):
-        raise ValueError(f"{wanted}; every number finite")
+        if kind == "choice":
+            return key, Range(kind, tuple(parts))
+        raise ValueError(wanted) from None
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError(f"{wanted}; every number must be finite")
     if kind == "choice":
-        if numbers is None:
-            return key, Choice(tuple(parts))
-        return key, Choice(tuple(int(n) if n == int(n) else n for n in numbers))
-    if numbers is None or len(numbers) != 2 or numbers[0] >= numbers[1]:
-        raise ValueError(wanted)
+        values = tuple(int(n) if n == int(n) else n for n in numbers)
+        return key, Range(kind, values)
+    if len(numbers) != 2 or numbers[0] >= numbers[1]:
+        raise ValueError(f"{wanted}; LOW must be below HIGH")
     if kind == "log" and numbers[0] <= 0:
-        raise ValueError(f"{wanted}; a logarithm needs LOW above 0")
-    return key, (LogUniform if kind == "log" else Uniform)(*numbers)
+        raise ValueError(f"{wanted}; LOW must be above 0 for a logarithm")
+    return key, Range(kind, numbers)
 
 
 def draw(
@@ -147,11 +127,11 @@ def draw(
     fields = flatten(config.to_dict())
     unknown = [key for key in ranges if key not in fields]
     if unknown:
-        raise ValueError(f"--range {unknown[0]}: no such field in the configuration")
-    if trial == 0:
-        return {}
+        raise ValueError(
+            f"--range {unknown[0]}: the configuration has no such field; see config.py"
+        )
     drawn = {}
-    for key, span in ranges.items():
+    for key, span in ranges.items() if trial else ():
         if not _is_used(fields, key):
             continue
         rng = np.random.default_rng([seed, trial, zlib.crc32(key.encode())])
@@ -169,11 +149,5 @@ def _is_used(fields: Mapping, key: str) -> bool:
         return False
     if key not in RANGES:  # a user's own, which is meant for all methods
         return True
-    value = fields[key]
-    off = _OFF.get(key, 0)
+    value, off = fields[key], _OFF.get(key, 0)
     return any(v != off for v in (value if isinstance(value, tuple) else (value,)))
-
-
-def _short(number: float) -> float:
-    """Returns a number that reads well and means itself: three digits are plenty."""
-    return float(f"{number:.3g}")

@@ -1,7 +1,7 @@
 """Runs one after another, each in a process of its own.
 
-A run that crashes ends alone, and gives its memory back. Several callers may share a
-directory: a lock in each run's directory says who is at it.
+A run that crashes ends alone and frees its memory. Several callers may share a
+directory: a lock in each run's directory keeps two of them from the same run.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from jigsaw_shape.system.lock import lock
 _POLL_S = 0.1
 _SHOW_EVERY_S = 2.0
 _TAIL_BYTES = 4000
-# JAX writes a note on its shortened tracebacks below the error, which is to come last.
+# Else JAX writes a note on tracebacks below the error, which should be the last line.
 _UNFILTERED = {"JAX_TRACEBACK_FILTERING": "off"}
 
 FINISHED, FAILED, STOPPED, ELSEWHERE = "finished", "failed", "stopped", "elsewhere"
@@ -31,13 +31,13 @@ FINISHED, FAILED, STOPPED, ELSEWHERE = "finished", "failed", "stopped", "elsewhe
 
 @dataclasses.dataclass
 class Tally:
-    """How many runs there were of each outcome, by the runs' names.
+    """What became of the runs, by their names.
 
     Attributes:
       finished: Now or before.
       failed: With the reason of each.
-      stopped: Asked to stop, and saved; or not begun since.
-      elsewhere: Another process is at them.
+      stopped: Asked to stop, and saved; or not begun after that.
+      elsewhere: Another process is working on them.
     """
 
     finished: list[str] = dataclasses.field(default_factory=list)
@@ -52,16 +52,16 @@ def run_all(
     command: Callable[[Run], list[str]],
     console: Console,
 ) -> Tally:
-    """Runs what is missing, and returns what came of everything.
+    """Runs what is missing, and returns what became of each run.
 
-    SIGTERM or Ctrl-C stops the run that is under way, which saves itself, and what
-    would follow; a second one kills it.
+    SIGTERM or Ctrl-C stops the current run, which saves itself, and all that would
+    follow; a second one kills it.
 
     Args:
       runs: In order.
       out: The benchmark's directory.
       command: The command of a run.
-      console: Where to say what happens.
+      console: Where a line is printed for each run.
     """
     tally = Tally()
     with _Stop() as stop:
@@ -102,7 +102,7 @@ def _run_one(run, directory, command, console, stop, label) -> tuple[str, str]:
             with lock(directory / benchmark_files.TRAIN_LOCK, wait=False):
                 pass
         except BlockingIOError:
-            return ELSEWHERE, "another process is at it"
+            return ELSEWHERE, "another process is working on it"
         if benchmark_files.is_finished(directory):  # meanwhile
             return FINISHED, "finished before"
         benchmark_files.write_plan(run, directory)
@@ -113,12 +113,12 @@ def _run_one(run, directory, command, console, stop, label) -> tuple[str, str]:
         if code == 0 and benchmark_files.is_finished(directory):
             return FINISHED, f"{_accuracies(directory)} ({minutes:.1f} min)"
         if code == command_line.INTERRUPTED or stop.came:
-            return STOPPED, "stopped; the same command goes on"
-        if code < 0:  # the last line that it wrote says nothing about that
+            return STOPPED, "stopped; run the same command to continue"
+        if code < 0:  # the last line that it wrote does not tell
             name = signal.Signals(-code).name
-            hint = ", perhaps for want of memory" * (name == "SIGKILL")
+            hint = ", possibly out of memory" * (name == "SIGKILL")
             reason = f"killed by {name}{hint}"
-        reason = reason or ("no result rows" if code == 0 else "it said nothing")
+        reason = reason or ("no result rows" if code == 0 else "no output")
         benchmark_files.write_failure(directory, code, reason)
         log = directory / benchmark_files.LOG
         return FAILED, f"FAILED with code {code}: {reason} (see {log})"
@@ -173,7 +173,7 @@ def _accuracies(directory: pathlib.Path) -> str:
 
 
 class _Stop:
-    """Remembers SIGTERM and Ctrl-C, and passes them on to the run that is under way."""
+    """Remembers SIGTERM and Ctrl-C, and passes them on to the current run."""
 
     _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -192,7 +192,7 @@ class _Stop:
     @contextlib.contextmanager
     def forwarding(self, process: subprocess.Popen):
         self._process = process
-        if self.came:  # between the last look and the start
+        if self.came:  # since the loop last checked
             process.terminate()
         try:
             yield

@@ -1,7 +1,7 @@
 """What a benchmark writes into each run's directory, beside what `train` writes.
 
-`plan.json` says which run it is, from before it begins; `failed.json` is there after an
-attempt that failed, until another one begins; `log.txt` has what `train` printed.
+`plan.json` says which run it is, before it begins; `failed.json` why the last attempt
+failed, until another one begins; `log.txt` is what `train` printed.
 """
 
 import dataclasses
@@ -22,13 +22,13 @@ class Run:
     """One run of a benchmark.
 
     Attributes:
-      name: Of its directory; holds the digest of its settings, so that a changed
+      name: Of its directory. It holds the digest of the settings, so a changed
         configuration is another run.
       preset: The method's name.
       target: The held-out domain.
       seed: Of the run.
       settings: `fingerprint.digest` of its configuration.
-      arguments: Of `train`, but for the directory.
+      arguments: Of `train`, without the directory.
       config: Its configuration, as `fingerprint.to_json` has it.
       method: The digest that all trials of a search share, its settings without what
         was drawn; without a search, `settings`.
@@ -49,7 +49,7 @@ class Run:
 
 
 def write_plan(run: Run, directory: pathlib.Path) -> None:
-    """Writes `plan.json`, and the directory where there is none."""
+    """Writes `plan.json`, and makes the directory."""
     directory.mkdir(parents=True, exist_ok=True)
     text = json.dumps(dataclasses.asdict(run), indent=2) + "\n"
     path = directory / PLAN
