@@ -7,7 +7,6 @@ r"""Measures what models look at: shape bias, robustness, puzzles, beside humans
     python -m jigsaw_shape.evaluate --predictions FILE --suite shape_bias --data DIR
     python -m jigsaw_shape.evaluate --model runs/pacs/erm --suite retrieval \
         --data domains=DIR --out DIR
-    python -m jigsaw_shape.evaluate make-cue-conflict --help
 
 Models can be given several times and together: they share every pass over the images.
 LABEL=MODEL instead of MODEL sets the name in rows and figures. DIR of --data has a
@@ -40,10 +39,6 @@ from jigsaw_shape.system import command_line, whole_files
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command and returns its exit code."""
-    if argv[1:2] == ["make-cue-conflict"]:
-        from jigsaw_shape import make_cue_conflict
-
-        return make_cue_conflict.main(argv[2:])
     args = _parser().parse_args(argv[1:])
     console = command_line.make_console()
     with command_line.refusals("evaluate"):

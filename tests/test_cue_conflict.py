@@ -273,11 +273,11 @@ def test_figures_can_say_how_it_was_made(made):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"n_images": 0}, "--n_images is 0"),
+        ({"n_images": 0}, "--n-images is 0"),
         ({"relief": 0.0}, "--relief is 0"),
         ({"alpha": 1.5}, "--alpha is 1.5"),
         ({"crop": 0.0}, "--crop is 0"),
-        ({"shape_domains": ()}, "--shape_domains names none"),
+        ({"shape_domains": ()}, "--shape-domains names no domain"),
     ],
 )
 def test_recipes_that_cannot_work_are_refused(changes, message):
@@ -289,7 +289,7 @@ def test_sets_that_cannot_be_made_are_refused():
     plan = cue_conflict.plan
     with pytest.raises(ValueError, match="unknown domain 'sketch'"):
         plan(_dataset(), dataclasses.replace(RECIPE, texture_domain="sketch"))
-    with pytest.raises(ValueError, match="one class"):
+    with pytest.raises(ValueError, match="has one class"):
         plan(_dataset(classes=("ant",)), RECIPE)
     one = dataclasses.replace(RECIPE, shape_domains=("photo",))
     with pytest.raises(ValueError, match="no domain but 'photo'"):
@@ -298,7 +298,7 @@ def test_sets_that_cannot_be_made_are_refused():
         plan(_dataset(n_each=1), RECIPE)
     with pytest.raises(ValueError, match=r"needs \d+ mixes of .* lower it"):
         plan(_dataset(), dataclasses.replace(RECIPE, n_images=100_000))
-    with pytest.raises(ValueError, match="class '7' has no letter"):
+    with pytest.raises(ValueError, match="class '7' has no letters"):
         cue_conflict.file_words(("ant", "7"))
     with pytest.raises(ValueError, match="'a_b' and 'ab1' have the same letters"):
         cue_conflict.file_words(("a_b", "ab1", "c"))
@@ -318,6 +318,7 @@ def _command(*arguments):
     fields = ("data.n_per_class=40", "data.stored_px=24", "data.image_size=24")
     return make_cue_conflict.main(
         [
+            "make_cue_conflict",
             f"--config={REPOSITORY / 'configs' / 'shapes.py'}",
             *(f"--config.{field}" for field in fields),
             *arguments,
@@ -327,7 +328,7 @@ def _command(*arguments):
 
 def test_the_command_builds_a_set_of_a_configurations_data(stylizer, tmp_path, capsys):
     out = tmp_path / "set"
-    arguments = (f"--out={out}", f"--stylizer={stylizer}", "--n_images=56")
+    arguments = (f"--out={out}", f"--stylizer={stylizer}", "--n-images=56")
     assert _command(*arguments) == 0
     rows = _rows(out / "cue-conflict")
     assert len(rows) == 56
@@ -342,11 +343,11 @@ def test_the_command_builds_a_set_of_a_configurations_data(stylizer, tmp_path, c
     ("arguments", "message"),
     [
         ((), "--out is missing"),
-        (("--out=x", "--texture_domain=moon"), "unknown domain 'moon'"),
-        (("--out=x", "--shape_domains=photo,moon"), "unknown domain 'moon'"),
+        (("--out=x", "--texture-domain=moon"), "unknown domain 'moon'"),
+        (("--out=x", "--shape-domains=photo,moon"), "unknown domain 'moon'"),
         (("--out=x", "--alpha=2"), "--alpha is 2"),
-        (("--out=x", "--n_images=99999"), "--n_images is 99999"),
-        (("--out=x", "--n_images=9", "--stylizer=nowhere.npz"), "nowhere.npz"),
+        (("--out=x", "--n-images=99999"), "--n-images 99999 needs"),
+        (("--out=x", "--n-images=9", "--stylizer=nowhere.npz"), "nowhere.npz"),
         (("--out=x", "--config.data.target=moon"), "unknown domain 'moon'"),
         (("--out=x", "--size=3"), "size"),
     ],
@@ -358,6 +359,6 @@ def test_the_command_refuses_in_one_line(arguments, message, capsys, tmp_path):
     assert stopped.value.code == 2
     error = capsys.readouterr().err
     assert message in error
-    assert error.startswith("make-cue-conflict: ")
+    assert error.startswith("make_cue_conflict: ")
     assert len(error.splitlines()) == 1
     assert not (tmp_path / "x").exists()

@@ -78,16 +78,18 @@ class Recipe:
 
     def __post_init__(self):
         """Refuses what cannot work, with a `ValueError`."""
-        if self.n_images < 1:
-            raise ValueError(f"--n_images is {self.n_images}: 1 or more")
-        if not 0 < self.crop <= 1:
-            raise ValueError(f"--crop is {self.crop}: above 0, at most 1")
-        if not self.relief > 0:
-            raise ValueError(f"--relief is {self.relief}: above 0")
-        if not 0 <= self.alpha <= 1:
-            raise ValueError(f"--alpha is {self.alpha}: 0 to 1")
+        allowed = {
+            "n_images": (self.n_images >= 1, "1 or more"),
+            "crop": (0 < self.crop <= 1, "above 0, at most 1"),
+            "relief": (self.relief > 0, "above 0"),
+            "alpha": (0 <= self.alpha <= 1, "0 to 1"),
+        }
+        for name, (is_allowed, what) in allowed.items():
+            if not is_allowed:
+                flag, value = name.replace("_", "-"), getattr(self, name)
+                raise ValueError(f"--{flag} is {value}: {what} allowed")
         if not self.shape_domains:
-            raise ValueError("--shape_domains names none")
+            raise ValueError("--shape-domains names no domain")
 
 
 class Source(NamedTuple):
@@ -150,7 +152,7 @@ def plan(dataset: Dataset, recipe: Recipe) -> list[Mix]:
     styles = _sources(dataset, by_domain[recipe.texture_domain], recipe.seed, "texture")
     n_classes = len(dataset.classes)
     if n_classes < 2:
-        raise ValueError(f"{dataset.name} has one class: no other texture than its own")
+        raise ValueError(f"{dataset.name} has one class; a cue conflict needs two")
     n_each = -(-recipe.n_images // (n_classes * (n_classes - 1)))
     turns = collections.Counter()  # of each class as a shape and as a texture
     mixes = []
@@ -158,9 +160,9 @@ def plan(dataset: Dataset, recipe: Recipe) -> list[Mix]:
         n_shapes, n_textures = len(contents[i]), len(styles[j])
         if n_each > n_shapes * n_textures:
             raise ValueError(
-                f"--n_images is {recipe.n_images}, which needs {n_each} mixes of "
-                f"{dataset.classes[i]} with {dataset.classes[j]}: {n_shapes} times "
-                f"{n_textures} held-out images give fewer; lower it"
+                f"--n-images {recipe.n_images} needs {n_each} mixes of "
+                f"{dataset.classes[i]} with {dataset.classes[j]}, but {n_shapes} times "
+                f"{n_textures} held-out images give fewer: lower it"
             )
         for m in range(n_each):
             # A step aside after each round, in which a couple would meet again.
@@ -183,8 +185,8 @@ def _sources(
         if not len(members):
             raise ValueError(
                 f"{dataset.name} has no held-out image of {name!r} for a {kind}: name "
-                f"other domains (--{kind}_domain{'s' if kind == 'shape' else ''}), or "
-                "a split that holds out more"
+                f"other domains with --{kind}-domain{'s' * (kind == 'shape')}, or a "
+                "split that holds out more"
             )
         order = np.random.default_rng([seed, label, kind == "shape"])
         places = order.permutation(len(members))
@@ -204,14 +206,14 @@ def file_words(classes: Sequence[str]) -> tuple[str, ...]:
     for name, word in zip(classes, words, strict=True):
         if not word:
             raise ValueError(
-                f"class {name!r} has no letter, by which names of cue-conflict images "
-                "tell classes: rename its folder"
+                f"class {name!r} has no letters, and names of cue-conflict images tell "
+                "classes by their letters: rename its folder"
             )
         alike = [other for other, w in zip(classes, words, strict=True) if w == word]
         if len(alike) > 1:
             raise ValueError(
-                f"classes {' and '.join(map(repr, alike))} have the same letters, by "
-                "which names of cue-conflict images tell them: rename a folder"
+                f"classes {' and '.join(map(repr, alike))} have the same letters, and "
+                "names of cue-conflict images tell classes by them: rename a folder"
             )
     return words
 
