@@ -56,7 +56,8 @@ def main(argv: Sequence[str]) -> int:
                 f"--model is {args.model}, a program, whose weights cannot be written "
                 "again: name the run or the weights that it was made of"
             )
-        about, make_card = opened.about, card.make_card
+        about, make_card = dict(opened.about), card.make_card
+        about["weights"] = card.public_name(about["weights"])
         if opened.config is not None:
             about, make_card = _of_run(pathlib.Path(args.model), opened)
         try:

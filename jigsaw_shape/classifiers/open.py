@@ -7,11 +7,13 @@ from typing import Any
 
 from jigsaw_shape.classifiers import of_onnx, of_published, of_run
 from jigsaw_shape.classifiers.classifier import Classifier
+from jigsaw_shape.classifiers.imagenet_labels import in_categories
 from jigsaw_shape.classifiers.of_network import of_network
 from jigsaw_shape.classifiers.of_onnx import AS_STATED, Pixels
 from jigsaw_shape.classifiers.of_program import of_program
 from jigsaw_shape.exporting.format import FACTS, Format, Options
 from jigsaw_shape.exporting.formats import FORMATS
+from jigsaw_shape.measures import imagenet16
 from jigsaw_shape.models.weights.weight_files import read_weight_file
 from jigsaw_shape.runs import directory
 
@@ -44,8 +46,8 @@ def open_classifier(
       size_px: The side of the squares that published weights see; 0: 224.
       classes: Names of the scores of an ONNX file or of published weights; empty: the
         file's own.
-      categories: Whether ImageNet's 1,000 scores, of an ONNX file or of published
-        weights, become the 16 categories of `measures.imagenet16`.
+      categories: Whether ImageNet's 1,000 scores, of all but runs, become the 16
+        categories of `measures.imagenet16`.
       pixels: How an ONNX file's pixels are normalized, where it does not say.
       flag: By which the user named it, for messages.
 
@@ -116,7 +118,9 @@ def open_classifier(
         **{key: facts[key] for key in directory.KNOWLEDGE if key in facts},
     }
     background = facts.get("background", "white")
-    return of_network(held, about=about, background=background, **named)
+    opened = of_network(held, about=about, background=background, **named)
+    is_imagenet = len(held.classes) == imagenet16.N_CLASSES
+    return in_categories(opened) if is_imagenet and categories else opened
 
 
 def _facts(path: pathlib.Path) -> Mapping[str, Any]:

@@ -1,9 +1,11 @@
-"""The model card of an export: Markdown under a front matter, from a run's records."""
+"""The model card of an export: Markdown under a front matter, filled from `card.md`."""
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import jinja2
 
 from jigsaw_shape.data import known_sets
 from jigsaw_shape.data.decoding import background_of
@@ -32,8 +34,6 @@ _BUILDS = {
     "efficientnet_lite_pytorch": "from efficientnet_lite_pytorch import EfficientNet"
     '\n\nmodel = EfficientNet.from_name("{dashed}", num_classes={n})',
 }
-
-
 _PATHS = (("diversify", "styles"), ("diversify", "stylizer"), ("model", "init"))
 _NAMED = ("torchvision:", "pretrained:", "timm:", "hub:")  # weights, by no path
 
@@ -61,8 +61,7 @@ def about_run(
 def public(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a configuration without the paths of the machine that it was made on.
 
-    Of a path that says what weights or styles were used, its last name is left:
-    `.../best.pth`. What is no path, such as `pack` or `torchvision:NAME`, stays.
+    See `public_name` for what says which weights or styles were used.
     """
     shown = {
         key: dict(value) if isinstance(value, Mapping) else value
@@ -71,17 +70,15 @@ def public(config: Mapping[str, Any]) -> dict[str, Any]:
     }
     shown["data"] = {k: v for k, v in shown["data"].items() if not k.endswith("_dir")}
     for section, key in _PATHS:
-        value = shown.get(section, {}).get(key, "")
-        if "/" in value and not value.startswith(_NAMED):
-            shown[section][key] = f".../{Path(value).name}"
+        if key in shown.get(section, {}):
+            shown[section][key] = public_name(shown[section][key])
     return shown
 
 
-def terms(data: str, init: str) -> tuple[str, str]:
-    """Returns what is known of the licences of a data set and of initial weights."""
-    known = [text for name, text in INIT_TERMS.items() if init.startswith(name)]
-    of_init = RANDOM_TERMS if init == RANDOM else (*known, known_sets.UNKNOWN_TERMS)[0]
-    return known_sets.terms(data), of_init
+def public_name(weights: str) -> str:
+    """Returns the last name of a path, `.../best.pth`; what is no path stays."""
+    is_path = "/" in weights and not weights.startswith(_NAMED)
+    return f".../{Path(weights).name}" if is_path else weights
 
 
 def make_card(
@@ -96,114 +93,91 @@ def make_card(
     Args:
       written: The files.
       facts: As in `export.json`: encoder, classes, selection, step, ...
-      config: The run's configuration, in JSON's types; None of other weights.
+      config: The run's configuration, in JSON's types; None of other weights, which
+        `facts["weights"]` names.
       evaluations: The run's rows of kind `eval`, in the order of their steps.
     """
+    shared = {
+        "facts": facts,
+        "written": written,
+        "rules": rows.RULES,
+        "usage": _usage(written, facts),
+    }
     if config is None:
-        return _card_of_weights(written, facts)
+        weights = facts["weights"]
+        return _render(
+            **shared,
+            title=f"{facts['encoder']}, {weights}",
+            init=weights,
+            init_terms=init_terms(weights),
+        )
+    data, init = config["data"], config["model"]["init"]
+    encoder, preset = facts["encoder"], config["preset"]
+    title = f"{encoder}, {preset} on {data['name']} without {data['target']}"
     chosen = rows.select(evaluations, facts["selection"])
-    data, preset = config["data"], config["preset"]
-    title = f"{facts['encoder']}, {preset} on {data['name']} without {data['target']}"
-    init = config["model"]["init"]
-    of_data, of_init = terms(data["name"], init)
     shown = public(config)
-    parts = [
-        _front_matter(title, facts, config, chosen),
-        f"# {title}",
-        f"An image encoder trained by jigsaw_shape {facts['jigsaw_shape']} with the "
-        f"preset `{preset}`, without an image of the domain **{data['target']}**, on "
-        f"which it is tested. The weights are those of step {facts['step']}, chosen by "
-        f"`{facts['selection']}`: "
-        f"{rows.RULES[facts['selection']]}.",
-        "## What it does\n\n" + _interface(facts),
-        "## What was measured\n\n" + _measures(evaluations, facts),
-        "## Files\n\n" + _files(written, facts),
-        "## Licences\n\n"
-        f"- Data: {of_data}.\n- Initial weights (`{shown['model']['init']}`): "
-        f"{of_init}.\n\nWhat these allow limits what may be done with the weights.",
-        "## Configuration\n\n```json\n"
-        + json.dumps(shown, indent=2, sort_keys=True)
-        + "\n```",
-    ]
-    return "\n\n".join(parts) + "\n"
+    return _render(
+        **shared,
+        run=shown,
+        title=title,
+        index=_model_index(title, facts, data, chosen),
+        measures=_measures(evaluations, chosen),
+        has_bias="cue_conflict/shape_bias" in chosen,
+        data_terms=known_sets.terms(data["name"]),
+        init=shown["model"]["init"],
+        init_terms=init_terms(init),
+    )
 
 
-def _card_of_weights(written: Sequence[Written], facts: Mapping[str, Any]) -> str:
-    """Returns the card of weights that are not a run's: nothing was measured."""
-    weights = facts["weights"]
-    parts = [
-        f"# {facts['encoder']}, {weights}",
-        f"Published weights, written by jigsaw_shape {facts['jigsaw_shape']}. Nothing "
-        "was measured here.",
-        "## What it does\n\n" + _interface(facts),
-        "## Files\n\n" + _files(written, facts),
-        f"## Licences\n\n- Weights (`{weights}`): {terms('', weights)[1]}.",
-    ]
-    return "\n\n".join(parts) + "\n"
+def init_terms(init: str) -> str:
+    """Returns what is known of the licence of initial weights."""
+    if init == RANDOM:
+        return RANDOM_TERMS
+    known = [text for name, text in INIT_TERMS.items() if init.startswith(name)]
+    return (*known, known_sets.UNKNOWN_TERMS)[0]
 
 
-def _front_matter(title, facts, config, chosen) -> str:
-    """Returns YAML: each value in JSON's form, which is YAML's too."""
-    data = config["data"]
+def _render(**fields: Any) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("jigsaw_shape", "exporting"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # Markdown
+    )
+    environment.filters["json"] = lambda value, indent=None: json.dumps(
+        value, indent=indent, sort_keys=indent is not None
+    )
+    environment.filters["triple"] = _triple
+    return environment.get_template("card.md").render({"run": None, **fields})
+
+
+def _triple(values: Sequence[float]) -> str:
+    return "(" + ", ".join(f"{value:.7g}" for value in values) + ")"
+
+
+def _model_index(title, facts, data, chosen) -> list[dict[str, Any]]:
+    """Returns the accuracy in the form that hubs of models read."""
     metric = {
         "type": "accuracy",
         "name": f"accuracy on the held-out domain, selected by {facts['selection']}",
         "value": chosen["target/accuracy"],
     }
-    dataset = {"type": data["name"], "name": data["name"], "split": data["target"]}
-    values = {
-        "license": "other",
-        "library_name": "jigsaw_shape",
-        "pipeline_tag": "image-classification",
-        "tags": ["image-feature-extraction", "domain-generalization", facts["encoder"]],
-        "datasets": [data["name"]],
-        "metrics": ["accuracy"],
-        "model-index": [
-            {
-                "name": title,
-                "results": [
-                    {
-                        "task": {"type": "image-classification"},
-                        "dataset": dataset,
-                        "metrics": [metric],
-                    }
-                ],
-            }
-        ],
+    result = {
+        "task": {"type": "image-classification"},
+        "dataset": {
+            "type": data["name"],
+            "name": data["name"],
+            "split": data["target"],
+        },
+        "metrics": [metric],
     }
-    lines = [f"{name}: {json.dumps(value)}" for name, value in values.items()]
-    return "\n".join(["---", *lines, "---"])
+    return [{"name": title, "results": [result]}]
 
 
-def _interface(facts) -> str:
-    px, size = facts["input_px"], facts["image_size"]
-    pixels = {
-        "uint8": "uint8, 0 to 255",
-        "float": "float32, 0 to 1",
-    }[facts["input"]]
-    resized = f", which they resize to {size} x {size}" if px != size else ""
-    lines = [
-        f"- Programs (`.onnx`, `.stablehlo`) take `images`, {pixels}, RGB, [batch, "
-        f"{px}, {px}, 3]: whole pictures squashed to {px} x {px}{resized}. They "
-        "normalize by themselves.",
-        f"- Weights expect {size} x {size} pixels, RGB in [0, 1], minus "
-        f"{_triple(facts['mean'])}, divided by {_triple(facts['std'])}.",
-        "- `features`: float32 [batch, F], pooled; compare them by cosine similarity.",
-    ]
-    if facts["classes"]:
-        names = ", ".join(f"`{name}`" for name in facts["classes"])
-        lines.append(f"- `logits`: float32 [batch, {len(facts['classes'])}]: {names}.")
-    return "\n".join(lines)
-
-
-def _triple(values) -> str:
-    return "(" + ", ".join(f"{value:.7g}" for value in values) + ")"
-
-
-def _measures(evaluations, facts) -> str:
-    """Returns the run's measures by each selection rule, in percent."""
-    columns = {rule: rows.select(evaluations, rule) for rule in rows.RULES}
-    names = {
+def _measures(evaluations, chosen) -> list[tuple[str, list[str]]]:
+    """Returns what was measured: a label, and percent by each selection rule."""
+    labels = {
         "target/accuracy": "accuracy, held-out domain",
         "val/accuracy": "accuracy, validation images of the sources",
         "cue_conflict/shape_bias": "shape bias on cue-conflict images, S / (S + T)",
@@ -211,61 +185,35 @@ def _measures(evaluations, facts) -> str:
         "cue_conflict/texture_accuracy": "cue-conflict images named by texture, T / n",
         "puzzle/shuffled_accuracy": "jigsaw accuracy on shuffled images",
     }
-    chosen = columns[facts["selection"]]
-    names |= {
-        key: f"accuracy, {key.split('/')[1]}, validation images"
-        for key in chosen
-        if key.startswith("val/") and key.count("/") == 2
-    }
-    names |= {
-        key: f"accuracy, held-out domain, {key.rpartition('/')[2]}"
-        for key in chosen
-        if key.startswith("target/class/")
-    }
-    head = [
-        f"**{rule}** (these weights)" if rule == facts["selection"] else rule
-        for rule in columns
+    for key in chosen:
+        if key.startswith("val/") and key.count("/") == 2:
+            labels[key] = f"accuracy, {key.split('/')[1]}, validation images"
+    for key in chosen:
+        if key.startswith("target/class/"):
+            labels[key] = f"accuracy, held-out domain, {key.rpartition('/')[2]}"
+    columns = [rows.select(evaluations, rule) for rule in rows.RULES]
+    return [
+        (label, [rows.percent(row.get(key)) for row in columns])
+        for key, label in labels.items()
+        if key in chosen
     ]
-    lines = [f"| % | {' | '.join(head)} |", "| --- " * (1 + len(columns)) + "|"]
-    for key, label in names.items():
-        if key in chosen:
-            cells = [rows.percent(row.get(key)) for row in columns.values()]
-            lines.append(f"| {label} | {' | '.join(cells)} |")
-    legend = "; ".join(f"`{rule}`: {what}" for rule, what in rows.RULES.items())
-    bias = "" if "cue_conflict/shape_bias" in chosen else " Shape bias: not measured."
-    return "\n".join(lines) + f"\n\n{legend}.{bias}"
 
 
-def _files(written: Sequence[Written], facts) -> str:
-    lines = ["| file | bytes | difference |", "| --- | --- | --- |"]
-    for file in written:
-        difference = f"{file.difference:.1e}" if file.difference else "none"
-        lines.append(f"| `{file.name}` | {file.n_bytes:,} | {difference} |")
-    text = "\n".join(lines)
-    text += (
-        "\n\nEach was read back and compared with the run's checkpoint before it was "
-        "given its name; the difference is relative to an output's largest entry. "
-        f"StableHLO was written by JAX {facts['jax']}."
-    )
-    if any(file.name == safetensors_file.NAME for file in written):
-        text += "\n\n" + _weights_usage(facts)
-    return text
-
-
-def _weights_usage(facts) -> str:
-    """Returns the lines that load the weights in the library whose names they have."""
-    library = facts["names"]
+def _usage(written: Sequence[Written], facts) -> str:
+    """Returns how the library whose names the weights have loads them."""
+    if all(file.name != safetensors_file.NAME for file in written):
+        return ""
+    library, spec = facts["names"], ENCODERS[facts["encoder"]]
     if library not in _BUILDS:
         whose = "Flax's" if library == safetensors_file.OWN else f"{library}'s"
         return f"`{safetensors_file.NAME}` has {whose} names."
     build = _BUILDS[library].format(
         encoder=facts["encoder"],
-        architecture=ENCODERS[facts["encoder"]].architecture,
+        architecture=spec.architecture,
         dashed=facts["encoder"].replace("_", "-"),
         n=len(facts["classes"]),
         # Other sizes than the published one; `timm` resizes the positions.
-        options=", dynamic_img_size=True"
-        * (ENCODERS[facts["encoder"]].family == "vit"),
+        options=", dynamic_img_size=True" * (spec.family == "vit"),
     )
     return (
         "```python\nfrom safetensors.torch import load_file\n"
