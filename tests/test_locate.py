@@ -13,7 +13,7 @@ from tiny_encoders import check_digits, load_digits, seeded_state
 from torch_reference import DATA, LITE0
 
 from jigsaw_shape.models.weights import locate
-from jigsaw_shape.models.weights.loading import load_pretrained
+from jigsaw_shape.models.weights.loading import encoder_of, load_pretrained
 from jigsaw_shape.system.download import download
 
 
@@ -93,6 +93,13 @@ def test_without_a_network_the_message_says_where_to_put_the_file(
     with pytest.raises(ValueError, match=r"Put that file at .*resnet18-") as refusal:
         locate.locate(name, "resnet18")
     assert "\n" not in str(refusal.value)
+
+
+def test_a_repository_says_which_encoder_it_is_of(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    place = tmp_path / "jigsaw_shape" / "hub"
+    _hub_folder(place / "someone--net", architecture="vit_small_patch16_224")
+    assert encoder_of("hub:someone/net") == "vit_small_16"
 
 
 def _hub_folder(folder, **config):

@@ -138,10 +138,10 @@ def _faults(tmp_path):
             lambda: _csv(tmp_path, header + good + "emu1-cat1.png,cat\n"),
             r"'emu1-cat1\.png' is not in conflicts",
         ),
-        "twice": (lambda: _csv(tmp_path, header + good + short), "there twice"),
+        "twice": (lambda: _csv(tmp_path, header + good + short), "is duplicate"),
         "missing": (
             lambda: _csv(tmp_path, header + short),
-            r"nothing of 2 of the 3 images in conflicts, such as dog1-cat1",
+            r"no answer for 2 of the 3 images in conflicts, such as dog1-cat1",
         ),
         "decision": (
             lambda: _csv(tmp_path, header + good.replace(",cat", ",emu")),

@@ -8,7 +8,6 @@ for each class; or the published format (`data.decisions`).
 """
 
 import collections
-import contextlib
 import csv
 import pathlib
 import zipfile
@@ -21,7 +20,7 @@ from jigsaw_shape.measures import imagenet16
 
 _EXPECTED = (
     "an npz with images and logits or decisions, or a CSV with the columns "
-    f"image,decision, or image and a class each, or {','.join(COLUMNS)}"
+    f"image,decision, or image and one for each class, or {','.join(COLUMNS)}"
 )
 
 
@@ -37,9 +36,9 @@ def read_predictions(path: pathlib.Path, stimuli: Stimuli, *, name: str) -> Deci
       name: Of the model, for rows.
 
     Raises:
-      ValueError: The columns or arrays are not those expected, an image is unknown,
-        twice there or missing, a score is not a number, or a decision or class is
-        none of the images' categories; names the file and the first such image.
+      ValueError: The columns or arrays are not those expected; an image is unknown,
+        duplicate or missing; a score is not a number; or a decision is none of the
+        images' categories. The message names the file and the first such image.
     """
     if not path.is_file():
         raise ValueError(f"--predictions {path}: no such file")
@@ -80,56 +79,50 @@ def read_features(path: pathlib.Path, stimuli: Stimuli) -> np.ndarray | None:
     Raises:
       ValueError: As for `read_predictions`; a feature is not a finite number.
     """
-    names = _names(path) if path.suffix.lower() == ".npz" and path.is_file() else []
-    if "features" not in names:
+    is_npz = path.suffix.lower() == ".npz" and path.is_file()
+    arrays = _arrays(path) if is_npz else {}
+    if "features" not in arrays:
         return None
-    if "images" not in names:
-        raise ValueError(f"{path} holds {', '.join(names)}: expected images too")
-    arrays = _arrays(path, ("images", "features"))
+    if "images" not in arrays:
+        raise ValueError(f"{path} holds {', '.join(arrays)}: expected images too")
     images = [str(image) for image in arrays["images"].ravel()]
-    matrix = arrays["features"]
-    if matrix.ndim != 2 or matrix.dtype.kind not in "fiu":
-        raise ValueError(
-            f"{path}: features is {matrix.dtype} {list(matrix.shape)}, expected "
-            "numbers [images, F]"
-        )
-    _refuse_length(path, images, len(matrix), "features")
+    matrix = _matrix(path, images, arrays, "features")
     _refuse_non_finite(path, images, matrix, "features")
     return matrix[_matched(path, images, stimuli)].astype(np.float32)
 
 
 def holds_answers(path: pathlib.Path) -> bool:
     """Returns whether an npz has scores or decisions."""
-    return not {"logits", "probabilities", "decisions"}.isdisjoint(_names(path))
+    return not {"logits", "probabilities", "decisions"}.isdisjoint(_arrays(path))
 
 
 def _in_16(stimuli: Stimuli) -> bool:
     return set(stimuli.categories) <= set(imagenet16.CATEGORIES)
 
 
-@contextlib.contextmanager
-def _opened(path):
+def _arrays(path) -> dict[str, np.ndarray]:
+    """Returns an npz's arrays."""
     try:
         with np.load(path) as file:
-            yield file
+            return dict(file)
     except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
         raise ValueError(f"{path} is no readable npz: {error}") from error
 
 
-def _names(path) -> list[str]:
-    """Returns the names of an npz's arrays, none of which is read."""
-    with _opened(path) as file:
-        return list(file.files)
-
-
-def _arrays(path, names=None) -> dict[str, np.ndarray]:
-    """Returns an npz's arrays: those of the names, or all."""
-    with _opened(path) as file:
-        return {key: file[key] for key in names or file.files}
+def _matrix(path, images, arrays, name) -> np.ndarray:
+    """Returns one of the arrays: numbers, a row for each image."""
+    matrix = arrays[name]
+    if matrix.ndim != 2 or matrix.dtype.kind not in "fiu":
+        raise ValueError(
+            f"{path}: {name} is {matrix.dtype} {list(matrix.shape)}, expected numbers "
+            "with a row for each image"
+        )
+    _refuse_length(path, images, len(matrix), name)
+    return matrix
 
 
 def _read_npz(path, categories):
-    """Returns images, decisions, and the classes that were scored, if any were."""
+    """Returns images, decisions, and the classes that have scores."""
     arrays = _arrays(path)
     scores = [key for key in ("logits", "probabilities") if key in arrays]
     if "images" not in arrays or not (scores or "decisions" in arrays):
@@ -142,13 +135,7 @@ def _read_npz(path, categories):
         answers = [str(answer) for answer in arrays["decisions"].ravel()]
         _refuse_length(path, images, len(answers), "decisions")
         return images, answers, ()
-    matrix = arrays[scores[0]]
-    if matrix.ndim != 2 or matrix.dtype.kind not in "fiu":
-        raise ValueError(
-            f"{path}: {scores[0]} is {matrix.dtype} {list(matrix.shape)}, expected "
-            "numbers [images, classes]"
-        )
-    _refuse_length(path, images, len(matrix), scores[0])
+    matrix = _matrix(path, images, arrays, scores[0])
     classes = tuple(map(str, arrays["classes"].ravel())) if "classes" in arrays else ()
     if scores[0] == "probabilities":  # or shares of another sum, such as percentages
         matrix = _of_sum_1(path, images, matrix)
@@ -169,12 +156,12 @@ def _of_sum_1(path, images, matrix) -> np.ndarray:
 def _refuse_length(path, images, n, what) -> None:
     if n != len(images):
         raise ValueError(
-            f"{path}: {len(images)} images but {n} {what}: expected as many"
+            f"{path} has {len(images)} images but {n} {what}: expected one for each"
         )
 
 
 def _read_csv(path, categories):
-    """Returns images, decisions, and the classes that were scored, if any were."""
+    """Returns images, decisions, and the classes that have scores."""
     with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         header, *lines = list(csv.reader(file)) or [[]]
     if set(COLUMNS) <= set(header):
@@ -182,8 +169,8 @@ def _read_csv(path, categories):
         subjects = sorted({trial["subj"] for trial in trials})
         if len(subjects) > 1:
             raise ValueError(
-                f"{path} has the trials of {', '.join(subjects)}: expected one's; "
-                "--observers reads folders of several"
+                f"{path} has the trials of {', '.join(subjects)}: expected those of "
+                "one subject; --observers reads folders of several"
             )
         images = [trial["imagename"] for trial in trials]
         return images, [trial["object_response"] for trial in trials], ()
@@ -228,8 +215,8 @@ def _decide(path, images, matrix, classes, categories):
         classes = imagenet16.CATEGORIES
     if len(classes) != matrix.shape[1]:
         raise ValueError(
-            f"{path}: {n} scores an image and {len(classes)} classes: expected the "
-            f"names of the scores, or ImageNet's {imagenet16.N_CLASSES}"
+            f"{path}: {n} scores an image and {len(classes)} classes: expected a name "
+            f"for each score, or ImageNet's {imagenet16.N_CLASSES} scores"
         )
     missing = [name for name in categories if name not in classes]
     if missing:
@@ -270,12 +257,12 @@ def _matched(path, images, stimuli: Stimuli) -> np.ndarray:
                 f"{stimuli.images[0]} and the like"
             )
         if known[key] in row_of:
-            raise ValueError(f"{path}: the image {image!r} is there twice")
+            raise ValueError(f"{path}: the image {image!r} is duplicate: keep one")
         row_of[known[key]] = row
     missing = [image for image in stimuli.images if image not in row_of]
     if missing:
         raise ValueError(
-            f"{path} says nothing of {len(missing)} of the {len(stimuli.images)} "
+            f"{path} has no answer for {len(missing)} of the {len(stimuli.images)} "
             f"images in {stimuli.name}, such as {missing[0]}"
         )
     return np.array([row_of[image] for image in stimuli.images])

@@ -45,14 +45,15 @@ def open_published(
     Raises:
       ValueError: There are no such weights, or the names or the size do not fit them.
     """
-    encoder = encoder or loading.encoder_of(init)
+    flags = Flags(flag, "--encoder", "")
+    encoder = encoder or loading.encoder_of(init, flags)
     if encoder not in ENCODERS:
         known = ", ".join(n for n, spec in ENCODERS.items() if spec.family)
         raise ValueError(
             f"{flag} is {init!r}, of an unknown encoder {encoder!r}: known are {known}"
         )
     spec = ENCODERS[encoder]
-    found = loading.load_pretrained(init, encoder, flags=Flags(flag, "--encoder"))
+    found = loading.load_pretrained(init, encoder, flags=flags)
     n_scores = 0 if found.classifier is None else len(found.classifier["bias"])
     if classes and len(classes) != n_scores:
         raise ValueError(

@@ -98,17 +98,22 @@ def load_pretrained(
     return dataclasses.replace(fitted, facts=file.facts)
 
 
-def encoder_of(name: str) -> str:
-    """Returns the encoder that a name of published weights says.
+def encoder_of(name: str, flags: Flags = CONFIG) -> str:
+    """Returns the encoder that published weights are of.
 
     Args:
-      name: Such as `torchvision:resnet50.IMAGENET1K_V2`; or with timm's name of an
-        architecture, `timm:vit_small_patch16_224.augreg_in1k`.
+      name: Such as `torchvision:resnet50.IMAGENET1K_V2`; with timm's name of an
+        architecture, `timm:vit_small_patch16_224.augreg_in1k`; or `hub:OWNER/NAME`,
+        whose description is fetched.
+      flags: By which the user named them.
 
     Returns:
       A name in `ENCODERS`, or what the name says where that is none.
     """
-    named = name.partition(":")[2].split(".")[0]
+    kind, _, named = name.partition(":")
+    named = named.split(".")[0]
+    if kind == "hub":
+        named = locate(name, "", flags).facts.get("architecture", named)
     architectures = {s.architecture: n for n, s in ENCODERS.items() if s.architecture}
     return named if named in ENCODERS else architectures.get(named, named)
 

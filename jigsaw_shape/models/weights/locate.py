@@ -1,4 +1,4 @@
-"""Finds the weights that `config.model.init` names, and fetches them where need be."""
+"""Finds the weights that a name means, and fetches them the first time."""
 
 import dataclasses
 import hashlib
@@ -88,7 +88,7 @@ class Located:
 
 
 def locate(init: str, encoder: str, flags: Flags = CONFIG) -> Located:
-    """Returns where the weights are that `init` names; fetches them if need be.
+    """Returns where the weights are that `init` names; fetches them the first time.
 
     Args:
       init: `torchvision:` and one of its names; `pretrained:` and an encoder of which a
@@ -98,8 +98,8 @@ def locate(init: str, encoder: str, flags: Flags = CONFIG) -> Located:
       flags: By which the user named them.
 
     Raises:
-      ValueError: There are none, or not here and they cannot be fetched: then it says
-        which file to put where.
+      ValueError: There are none, or they cannot be fetched: then the message says which
+        file to put where.
     """
     kind, _, name = init.partition(":")
     named = f"{flags.weights}={init!r}"
@@ -121,10 +121,11 @@ def locate(init: str, encoder: str, flags: Flags = CONFIG) -> Located:
         return Located(Path(init))
     names = [f"pretrained:{name}" for name in _PACKAGES] + list(URLS)
     fitting = [n for n in names if n.partition(":")[2].split(".")[0] == encoder]
-    allowed = ", ".join([*fitting, "timm:NAME", "hub:OWNER/REPOSITORY[@REVISION]"])
+    allowed = ["random"] if flags == CONFIG else []
+    allowed += [*fitting, "timm:NAME", "hub:OWNER/REPOSITORY[@REVISION]"]
     raise ValueError(
-        f"{named}: no such file; allowed are random, {allowed}, a "
-        "file of weights, a run's folder"
+        f"{named}: no such file; allowed are {', '.join(allowed)}, a file of weights, "
+        "a run's directory"
     )
 
 
@@ -179,8 +180,8 @@ def _fetched(named: str, url: str, path: Path) -> Path:
     if not found.startswith(expected):
         part.unlink()
         raise ValueError(
-            f"{named}: what {url} gave is not the published file: "
-            f"its SHA-256 begins with {found[:8]}, not {expected}"
+            f"{named}: {url} did not give the published file: its SHA-256 begins with "
+            f"{found[:8]}, not {expected}"
         )
     return part.replace(path)
 
@@ -203,8 +204,8 @@ def _from_hub(named: str, repository: str, revision: str | None) -> Located:
         from huggingface_hub import errors
     except ImportError:
         raise ValueError(
-            f"{named} needs huggingface_hub: pip install "
-            f"'jigsaw_shape[hub]'; or {by_hand}"
+            f"{named} needs huggingface_hub: pip install 'jigsaw_shape[hub]'; or "
+            f"{by_hand}"
         ) from None
 
     # What it warns of is in its errors too, which are told in one line.
@@ -240,7 +241,7 @@ def _from_folder(named: str, folder: Path) -> Located:
         if (folder / name).is_file():
             return Located(folder / name, facts)
     raise ValueError(
-        f"{named}: {folder} is no run's folder, and has none of {', '.join(_HUB_FILES)}"
+        f"{named}: {folder} is no run, and has none of {', '.join(_HUB_FILES)}"
     )
 
 
