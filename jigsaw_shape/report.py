@@ -19,6 +19,7 @@ from rich.console import Console
 from jigsaw_shape.reports import (
     benchmark_report,
     benchmark_tables,
+    fonts,
     grouping,
     run_tables,
 )
@@ -69,6 +70,8 @@ def main(argv: Sequence[str]) -> int:
             )
         if args.format == "terminal":
             console.print(f"wrote {written[0]} and {len(written) - 1} files beside it")
+        if fonts.note():
+            print(f"note: {fonts.note()}", file=sys.stderr)
     return command_line.OK
 
 

@@ -20,7 +20,7 @@ from clu import parameter_overview
 from jigsaw_shape import checks
 from jigsaw_shape.data import shared_classes, sources
 from jigsaw_shape.preview import preview_figure
-from jigsaw_shape.reports import figures, run_tables
+from jigsaw_shape.reports import figures, fonts, run_tables
 from jigsaw_shape.reports.table import print_table
 from jigsaw_shape.runs import directory as directory_lib
 from jigsaw_shape.runs import fingerprint, logbook, rows
@@ -164,6 +164,8 @@ def finish(config, digest, directory, dataset, splits, console) -> None:
         )
     for table in run_tables.run_tables(results, dataset.classes):
         print_table(table, console)
+    if fonts.note():
+        console.print(f"note: {fonts.note()}", soft_wrap=True)
     console.print(f"rows and pictures: {directory}", soft_wrap=True)
 
 
