@@ -4,10 +4,10 @@ r"""Trains a jigsaw multitask learner, leaving one domain out.
         --config.data.target=sketch
 
 Every field of the configuration is a flag; `jigsaw_shape/config.py` says what each
-means. The same command continues a run that was stopped. Exit codes: 0 done; 2 refused,
-with one line that says why; 3 a loss stopped being a number; 74 a file could not be
-read or written, such as on a full disk; 75 stopped by SIGTERM or Ctrl-C, saved; 130
-Ctrl-C before there was anything to save.
+means. Run the same command again to continue a run that was stopped. Exit codes: 0
+done; 2 refused, with one line that says why; 3 a loss is no finite number; 74 a
+file cannot be read or written, such as on a full disk; 75 stopped by SIGTERM or
+Ctrl-C, and saved; 130 Ctrl-C before there was anything to save.
 """
 
 import contextlib
@@ -30,6 +30,7 @@ from jigsaw_shape.training import learner as learner_lib
 from jigsaw_shape.training.progress import Progress
 from jigsaw_shape.training.solved_puzzles import solved_puzzles
 
+_AGAIN = "Run the same command again to continue from the last checkpoint"
 _N_SOLVED = 8  # puzzles in the picture
 _CACHES = {"device": "device memory", "host": "host memory", "none": "files"}
 
@@ -66,7 +67,7 @@ def main(argv: list[str]) -> int:
             )
             variables = learner_lib.init_variables(config, learner.model, pretrained)
             styling, digests = learner_lib.load_styling(config, dataset, splits)
-            # Last: what is refused before it leaves nothing behind.
+            # Last, so that a refusal leaves no directory behind.
             digests = {"images": dataset.digest(), **digests}
             directory = stack.enter_context(
                 directory_lib.claim(
@@ -114,12 +115,12 @@ def main(argv: list[str]) -> int:
             return command_line.NON_FINITE
         except OSError as error:
             print(
-                f"train: {error}; the same command goes on from what is saved",
+                f"train: {error}. {_AGAIN}",
                 file=sys.stderr,
             )
             return command_line.IO_FAILED
         except loop.InterruptedRunError as error:
-            print(f"train: {error}; the same command goes on", file=sys.stderr)
+            print(f"train: {error}. {_AGAIN}", file=sys.stderr)
             return command_line.INTERRUPTED
         if learner.solves_puzzles and jax.process_count() == 1:
             pictures = solved_puzzles(

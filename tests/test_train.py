@@ -49,7 +49,7 @@ def test_a_run_killed_again_and_again_ends_bit_for_bit_the_same(finished, tmp_pa
     process = start(*again)
     _wait_for(lambda: len(_trained_steps(workdir)) >= 2, "step 2", process)
     process.send_signal(signal.SIGTERM)
-    assert "the same command goes on" in finish(process, code=75)
+    assert "Run the same command again to continue" in finish(process, code=75)
     stopped_at = max(_trained_steps(workdir))
     assert stopped_at < N_STEPS
 
@@ -115,7 +115,7 @@ def test_two_processes_train_like_one(on_four_devices, tmp_path):
     for process in processes:
         process.send_signal(signal.SIGTERM)
     for process in processes:
-        assert "the same command goes on" in finish(process, code=75)
+        assert "Run the same command again to continue" in finish(process, code=75)
     assert max(_trained_steps(workdir)) < N_STEPS
     processes = start_two(*steps)
     for process in processes:
@@ -272,7 +272,10 @@ def _refusal(capsys, *arguments):
         ({"diversify__styles": "nowhere"}, "nowhere is not a folder"),
         ({"diversify__stylizer": "nowhere"}, "'shipped'"),
         ({"diversify__name": "blur"}, "adain, fourier"),
-        ({"mixstyle__stages": "layer1"}, "stage1, stage2, stage3, stage4; or usual"),
+        (
+            {"mixstyle__stages": "layer1"},
+            "stage1, stage2, stage3, stage4; or use",
+        ),
     ],
 )
 def test_refusals(changes, words, tmp_path, capsys):

@@ -109,34 +109,33 @@ def load_data(config: ConfigDict) -> tuple[Dataset, Splits]:
         _refuse_one_source(config, splits.sources[0])
     if len(splits.val) == 0:
         raise ValueError(
-            f"config.data.split is {splits.method!r}, which holds out no image of "
-            f"{', '.join(splits.sources)} for validation: they have too few"
+            f"--config.data.split={splits.method} holds out no image of "
+            f"{', '.join(splits.sources)} for validation: they have too few images"
         )
     return dataset, splits
 
 
 def _refuse_one_source(config: ConfigDict, source: str) -> None:
-    """Refuses what does nothing where there is no second source."""
+    """Refuses methods that need a second source."""
     diversify, mix = config.diversify, config.mixstyle
     if config.losses.domain and config.dann.domains == "source":
         raise ValueError(
-            f"config.losses.domain is {config.losses.domain}, which tells sources "
-            f"apart, and {source} is the only one: set it to 0, or "
-            "config.dann.domains to style"
+            f"--config.losses.domain={config.losses.domain} tells sources apart, and "
+            f"{source} is the only one: set it to 0, or config.dann.domains=style"
         )
     styled = with_styles(diversify.name)
     if styled and min(diversify.external) < 1:
         raise ValueError(
-            f"config.diversify.external is {tuple(diversify.external)}: styles of "
+            f"--config.diversify.external='{tuple(diversify.external)}': styles for "
             f"{', '.join(styled)} are images of other sources, and "
-            f"{source} is the only one: set it to (1.0,), for those of "
-            "config.diversify.styles, or config.diversify.name to "
-            f"{', '.join(n for n, d in DIVERSIFIERS.items() if not d.uses_styles)}"
+            f"{source} is the only one: set it to '(1.0,)' to take them from "
+            "config.diversify.styles, or set config.diversify.name to "
+            f"{' or '.join(n for n, d in DIVERSIFIERS.items() if not d.uses_styles)}"
         )
     if mix.stages and mix.mix == "crossdomain":
         raise ValueError(
-            f"config.mixstyle.mix is {mix.mix!r}, and {source} is the only source: "
-            "set it to random"
+            f"--config.mixstyle.mix={mix.mix} needs two sources, and {source} is the "
+            "only one: set it to random"
         )
 
 
@@ -202,8 +201,8 @@ def run_length(config: ConfigDict, n_train: int) -> RunLength:
     per_epoch = n_train // config.data.batch_size
     if per_epoch == 0:
         raise ValueError(
-            f"config.data.batch_size is {config.data.batch_size}, but the sources have "
-            f"only {n_train} training images: lower it"
+            f"--config.data.batch_size={config.data.batch_size} is more than the "
+            f"{n_train} training images of the sources: lower it"
         )
     if config.steps:
         n_steps = config.steps
@@ -251,8 +250,8 @@ def _make_edit(config: ConfigDict, spec: EncoderSpec) -> step_lib.MakeEdit | Non
     allowed = [stage for stage in spec.stages if stage not in spec.flat_stages]
     if not set(stages) <= set(allowed):
         raise ValueError(
-            f"config.mixstyle.stages is {named!r}: {config.model.encoder} has "
-            f"{', '.join(allowed)}; or usual"
+            f"--config.mixstyle.stages={named}: {config.model.encoder} has "
+            f"{', '.join(allowed)}; or use usual"
         )
     return mixstyle.make_edit(config.mixstyle, stages)
 

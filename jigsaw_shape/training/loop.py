@@ -27,11 +27,11 @@ from jigsaw_shape.training.progress import Progress
 
 
 class NonFiniteError(RuntimeError):
-    """A loss term, the gradient or the weights are not numbers any more."""
+    """A loss, the gradient or the weights are infinite or not a number."""
 
 
 class InterruptedRunError(RuntimeError):
-    """The run was asked to stop and has saved what it had."""
+    """The run was asked to stop, and is saved."""
 
 
 def run(
@@ -55,7 +55,7 @@ def run(
       config: The run's configuration.
       directory: Where rows and checkpoints go.
       learner: See `learner.make_learner`.
-      variables: The weights to start from where there is no checkpoint.
+      variables: The first weights, unless there is a checkpoint.
       length: See `learner.run_length`.
       store: The images.
       splits: Which of them are for what.
@@ -164,7 +164,7 @@ def training_chunks(
 
 
 class _Watch:
-    """Collects the means of steps, checks that they are numbers, writes them down."""
+    """Collects the means of steps, checks that they are finite, and writes rows."""
 
     def __init__(self, config, length, logbook, progress, first):
         self._config, self._length = config, length
@@ -184,7 +184,7 @@ class _Watch:
             self.flush()
 
     def flush(self):
-        """Fetches what is pending: a row, a look at the losses, the progress bar."""
+        """Writes what is pending: a row, and the progress bar; checks the losses."""
         if not self._pending:
             return
         fetched = [(step, jax.device_get(means)) for step, means in self._pending]
@@ -194,9 +194,9 @@ class _Watch:
                 checked = name.startswith(("loss/", "norm/"))
                 if checked and not math.isfinite(mean.total):
                     raise NonFiniteError(
-                        f"{name} is {float(mean.total)} at step {step}: try a "
-                        f"config.optim.lr below {self._config.optim.lr} in a new "
-                        "--workdir; what this one has saved is from before that step"
+                        f"{name} is {float(mean.total)} at step {step}: lower "
+                        f"--config.optim.lr={self._config.optim.lr} and use a new "
+                        "--workdir; the checkpoints here are from before that step"
                     )
         step = fetched[-1][0]
         merged = fetched[0][1]
@@ -227,7 +227,7 @@ class _Watch:
         self._progress.evaluated(step, epoch, measures)
 
     def resume(self):
-        """Starts the clock of the training speed anew, after what was not training."""
+        """Restarts the clock of the training speed after an evaluation or a save."""
         self._since = (self._since[0], time.perf_counter())
 
 
@@ -236,7 +236,7 @@ def _divides(every: int, step: int) -> bool:
 
 
 class _StopSignal:
-    """Remembers SIGTERM and the first Ctrl-C, so that the loop stops between steps."""
+    """Notes SIGTERM and the first Ctrl-C, so that the loop stops between steps."""
 
     _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -244,7 +244,7 @@ class _StopSignal:
         self._came = False
 
     def __enter__(self):
-        # With several processes JAX has a handler of its own, which `came` asks.
+        # With several processes JAX handles signals, see `came`.
         signals = self._SIGNALS if jax.process_count() == 1 else ()
         self._previous = {s: signal.signal(s, self._remember) for s in signals}
         return self

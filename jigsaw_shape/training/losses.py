@@ -218,7 +218,7 @@ def make_losses(config: ConfigDict) -> dict[str, Term]:
     unknown = [name for name in config.losses if name not in LOSSES]
     if unknown:
         raise ValueError(
-            f"config.losses has {', '.join(unknown)}: known are {', '.join(LOSSES)}"
+            f"config.losses has no {', '.join(unknown)}: use {', '.join(LOSSES)}"
         )
 
     def make(name, weight):
