@@ -79,7 +79,7 @@ def test_consistency_counts_all_images_and_right_answers():
 
 
 def test_accuracies_with_intervals_and_categories():
-    rows = list(accuracy.accuracy_rows(_answers([MODEL], HUMANS)))
+    rows = list(accuracy.rows(_answers([MODEL], HUMANS)))
     overall = {r["model"]: r for r in rows if "accuracy" in r and "category" not in r}
     assert overall["m"]["accuracy"] == 0.5
     assert overall["humans"]["accuracy"] == 5 / 8
@@ -101,7 +101,7 @@ def test_models_are_compared_on_the_same_images():
     assert (bias["model"], bias["versus"]) == ("m", "other")
     assert bias["difference"] == pytest.approx(1 / 3 - 1)
     assert bias["low"] <= bias["difference"] <= bias["high"] <= 0
-    rows = accuracy.accuracy_rows(_answers([MODEL, other], []))
+    rows = accuracy.rows(_answers([MODEL, other], []))
     (gap,) = [row for row in rows if "difference" in row]
     assert gap["difference"] == pytest.approx(2 / 4 - 1)
     assert gap["condition"] == "cue_conflict"
@@ -123,7 +123,7 @@ def test_paired_differences_are_of_shared_conditions():
         "b": {"x": np.array([0.0, 1, 0, 1])},
         "c": {"x": np.array([0.0, 0, 0, 0])},
     }
-    rows = list(differences.difference_rows(scores))
+    rows = list(differences.rows(scores))
     found = {(r["model"], r["versus"]): r["difference"] for r in rows}
     assert found == {("a", "b"): 0.25, ("a", "c"): 0.75, ("b", "c"): 0.5}
     assert all(r["low"] <= r["difference"] <= r["high"] for r in rows)

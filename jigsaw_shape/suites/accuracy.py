@@ -9,8 +9,7 @@ from jigsaw_shape.measures import intervals
 from jigsaw_shape.reports import look
 from jigsaw_shape.reports.look import Looks, number
 from jigsaw_shape.reports.table import NONE, Table, interval, percent
-from jigsaw_shape.suites import drawing
-from jigsaw_shape.suites.differences import difference_rows, title_of
+from jigsaw_shape.suites import differences, drawing
 from jigsaw_shape.suites.observers import HUMANS, as_listed, crowds
 from jigsaw_shape.suites.suite import Answers, Fact
 
@@ -30,7 +29,7 @@ def share(right: np.ndarray, n_trials: int = 1, *, seed: int = 0) -> dict:
     return {"accuracy": float(right.sum() / n), "low": low, "high": high, "n": n}
 
 
-def accuracy_rows(answers: Answers) -> Iterator[dict]:
+def rows(answers: Answers) -> Iterator[dict]:
     """Yields everyone's accuracy, overall and for each category, and differences.
 
     `condition` is the experiment. The overall row of a model that cannot answer some
@@ -52,10 +51,10 @@ def accuracy_rows(answers: Answers) -> Iterator[dict]:
                 row |= {"shared_accuracy": float(known.mean()), "shared_n": len(known)}
             yield {**row, **several}
     correct = {one.observer: {stimuli.experiment: one.correct} for one in models}
-    yield from difference_rows(correct, seed=answers.seed)
+    yield from differences.rows(correct, seed=answers.seed)
 
 
-def accuracy_table(rows: Sequence[dict], data: str) -> Iterator[Table]:
+def table(rows: Sequence[dict], data: str) -> Iterator[Table]:
     """Yields the table of overall accuracies, a column a condition."""
     overall = as_listed([r for r in rows if "accuracy" in r and "category" not in r])
     if not overall:
@@ -65,7 +64,7 @@ def accuracy_table(rows: Sequence[dict], data: str) -> Iterator[Table]:
     some_shared = any("shared_accuracy" in r for r in overall)
     columns = []
     for condition in conditions:
-        columns += [title_of(condition), "95 % interval"]
+        columns += [differences.title_of(condition), "95 % interval"]
         columns += ["on shared classes"] * some_shared
     body = []
     for who in dict.fromkeys(r["model"] for r in overall):
@@ -90,11 +89,11 @@ def _shared(row) -> str:
     return f"{percent(row['shared_accuracy'])} of {row['shared_n']:,}"
 
 
-def accuracy_facts(rows: Sequence[dict]) -> Iterator[Fact]:
+def facts(rows: Sequence[dict]) -> Iterator[Fact]:
     """Yields what a card says of each accuracy."""
     for row in rows:
         if "accuracy" in row:
-            on = title_of(row["condition"])
+            on = differences.title_of(row["condition"])
             on = row["data"] if on in ("images", row["data"]) else on
             yield f"{percent(row['accuracy'])} %", f"right on {on}", row["accuracy"]
             if "shared_accuracy" in row:
@@ -148,7 +147,9 @@ def by_condition(rows: Sequence[dict], looks: Looks, remark: str = "") -> Figure
         if label not in seen:
             drawn.set_label(label)
         seen.add(label)
-    axes.set_xticks(range(len(conditions)), [title_of(c) for c in conditions])
+    axes.set_xticks(
+        range(len(conditions)), [differences.title_of(c) for c in conditions]
+    )
     axes.set_xlim(-0.6, len(conditions) - 0.4)
     axes.set_ylim(-0.02, 1.02)
     drawing.faint_grid(axes, "y")

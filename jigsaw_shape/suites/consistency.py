@@ -10,11 +10,11 @@ from jigsaw_shape.measures import error_consistency
 from jigsaw_shape.reports import look
 from jigsaw_shape.reports.look import Looks
 from jigsaw_shape.reports.table import Table, interval
-from jigsaw_shape.suites import drawing
+from jigsaw_shape.suites import drawing, tables
 from jigsaw_shape.suites.observers import HUMANS, as_listed
 
 
-def consistency_rows(
+def rows(
     models: Sequence[Decisions], observers: Sequence[Decisions], *, seed: int = 0
 ) -> Iterator[dict]:
     """Yields Cohen's kappa: with humans of everyone else, then of models with others.
@@ -55,35 +55,33 @@ def consistency_rows(
                 yield row(model.observer, "model", other.observer, [(n, i)])
 
 
-def consistency_tables(rows: Sequence[dict], data: str) -> Iterator[Table]:
+def make_tables(rows: Sequence[dict], data: str) -> Iterator[Table]:
     """Yields the table of consistencies with humans, and that with all others."""
     rows = [r for r in rows if "error_consistency" in r]
     with_humans = as_listed([r for r in rows if r["versus"] == HUMANS])
     others = [r for r in rows if r["versus"] != HUMANS]
 
-    def text(value):
-        return f"{value:.3f}"
-
-    def numbers(row):
-        return text(row["error_consistency"]), interval(row, text)
-
-    if with_humans:
-        yield Table(
-            f"Error consistency with humans on {data} (kappa, mean over pairs)",
-            ("", "kappa", "95 % interval"),
-            tuple((_name(r), *numbers(r)) for r in with_humans),
-        )
-    if others:
-        yield Table(
-            f"Error consistency with networks and models on {data} (kappa)",
-            ("", "with", "kappa", "95 % interval"),
-            tuple((r["model"], r["versus"], *numbers(r)) for r in others),
-        )
+    numbers = {
+        "kappa": lambda row: _kappa(row["error_consistency"]),
+        "95 % interval": lambda row: interval(row, _kappa),
+    }
+    yield from tables.listed(
+        f"Error consistency with humans on {data} (kappa, mean over pairs)",
+        with_humans,
+        {"": _name} | numbers,
+    )
+    yield from tables.listed(
+        f"Error consistency with networks and models on {data} (kappa)",
+        others,
+        {"": tables.WHO, "with": lambda row: row["versus"]} | numbers,
+    )
 
 
-def consistency_figure(
-    rows: Sequence[dict], looks: Looks, remark: str = ""
-) -> Figure | None:
+def _kappa(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def figure(rows: Sequence[dict], looks: Looks, remark: str = "") -> Figure | None:
     """Returns everyone's error consistency with humans; None without humans.
 
     Args:

@@ -8,13 +8,13 @@ from matplotlib.figure import Figure
 
 from jigsaw_shape.measures import intervals
 from jigsaw_shape.reports import look
-from jigsaw_shape.reports.table import Table, interval, percent
-from jigsaw_shape.suites import drawing
+from jigsaw_shape.reports.table import Table, interval
+from jigsaw_shape.suites import drawing, tables
 
 _CLEAR, _UNCLEAR = "#0072B2", "#8C8C8C"
 
 
-def difference_rows(
+def rows(
     scores: Mapping[str, Mapping[str, np.ndarray | intervals.Part]], *, seed: int = 0
 ) -> Iterator[dict]:
     """Yields the difference of each two models on the same images, by condition.
@@ -53,7 +53,7 @@ def title_of(condition: str) -> str:
     return condition.replace("_", " ")
 
 
-def difference_table(
+def table(
     rows: Sequence[dict], data: str, title: Callable[[str], str] = title_of
 ) -> Iterator[Table]:
     """Yields the table of differences; none without two models.
@@ -64,30 +64,26 @@ def difference_table(
       title: How a condition is written.
     """
     rows = [r for r in rows if "difference" in r]
-    if rows:
-        suite = rows[0]["suite"]
-        yield Table(
-            f"Differences on {data} ({suite}), in points, on the same images",
-            ("", "minus", "in", "difference", "95 % interval"),
-            tuple(
-                (
-                    r["model"],
-                    r["versus"],
-                    title(r["condition"]),
-                    percent(r["difference"]),
-                    interval(r),
-                )
-                for r in rows
-            ),
-        )
+    suite = rows[0]["suite"] if rows else ""
+    yield from tables.listed(
+        f"Differences on {data} ({suite}), in points, on the same images",
+        rows,
+        {
+            "": tables.WHO,
+            "minus": lambda row: row["versus"],
+            "in": lambda row: title(row["condition"]),
+            "difference": "difference",
+            "95 % interval": interval,
+        },
+    )
 
 
-def difference_figures(
+def figures(
     rows: Sequence[dict], data: str, title: Callable[[str], str] = title_of
 ) -> dict[str, Figure]:
     """Returns a figure for each two models, a line a condition, by file name.
 
-    Args: See `difference_table`.
+    Args: See `table`.
     """
     rows = [r for r in rows if "difference" in r]
     found = {}

@@ -26,12 +26,7 @@ from jigsaw_shape.reports import look
 from jigsaw_shape.reports.look import Looks
 from jigsaw_shape.reports.page import Section, Tile
 from jigsaw_shape.reports.table import Table, interval, percent
-from jigsaw_shape.suites import accuracy, drawing, labelled
-from jigsaw_shape.suites.differences import (
-    difference_figures,
-    difference_rows,
-    difference_table,
-)
+from jigsaw_shape.suites import accuracy, differences, drawing, labelled, tables
 from jigsaw_shape.suites.suite import PLAIN, Answers, Fact, Probe, Suite
 
 GREY = Probe("grey", jax.jit(lambda rngs, images: distortions_lib.grey(images)))
@@ -121,7 +116,7 @@ def rows(answers: Answers) -> Iterator[dict]:
             row = {"condition": name, "area": float(area.mean())}
             yield base | row | {"low": low, "high": high, "n": n}
             own[name] = np.float32(area)
-    yield from difference_rows(scores, seed=answers.seed)
+    yield from differences.rows(scores, seed=answers.seed)
 
 
 def areas(correct: np.ndarray) -> np.ndarray:
@@ -207,22 +202,15 @@ def level_text(level: float | str) -> str:
 
 
 def _tables(rows, data) -> Iterator[Table]:
-    found = [r for r in rows if "area" in r]
-    models = list(dict.fromkeys(r["model"] for r in found))
-    cells = {(r["model"], r["condition"]): r for r in found}
-
-    def text(row):
-        return f"{percent(row['area'])} ({interval(row)})"
-
-    yield Table(
+    yield from tables.crossed(
         f"Area under the curve of accuracy on {data}, in % (95 % interval)",
-        ("", *models),
-        tuple(
-            (title_of(condition), *(text(cells[m, condition]) for m in models))
-            for condition in dict.fromkeys(r["condition"] for r in found)
-        ),
+        [row for row in rows if "area" in row],
+        "condition",
+        "model",
+        lambda row: f"{percent(row['area'])} ({interval(row)})",
+        name=title_of,
     )
-    yield from difference_table(rows, data, title_of)
+    yield from differences.table(rows, data, title_of)
 
 
 def _facts(rows) -> Iterator[Fact]:
@@ -235,7 +223,7 @@ def _facts(rows) -> Iterator[Fact]:
 
 def _section(rows, data, results, looks) -> Section:
     drawn = {f"distortions_{data}": curves(rows, looks)}
-    drawn |= difference_figures(rows, data, title_of)
+    drawn |= differences.figures(rows, data, title_of)
     lead = (
         "Accuracy as each distortion grows, from undistorted images on the left. The "
         "broken line is chance; shades are 95 % intervals over images."

@@ -36,17 +36,7 @@ from jigsaw_shape.data import domain_folders
 from jigsaw_shape.data.stimuli import Stimuli
 from jigsaw_shape.reports.page import Section, Tile
 from jigsaw_shape.reports.table import Table
-from jigsaw_shape.suites import accuracy, labelled, puzzle
-from jigsaw_shape.suites.consistency import (
-    consistency_figure,
-    consistency_rows,
-    consistency_tables,
-)
-from jigsaw_shape.suites.differences import (
-    difference_rows,
-    difference_table,
-    title_of,
-)
+from jigsaw_shape.suites import accuracy, consistency, differences, labelled, puzzle
 from jigsaw_shape.suites.distortions import GREY
 from jigsaw_shape.suites.opened import Opened
 from jigsaw_shape.suites.suite import PLAIN, Answers, Asked, Found, Probe, Suite
@@ -100,10 +90,10 @@ def rows(answers: Answers) -> Iterator[dict]:
     if any(GREY.name in outputs for outputs in answers.outputs.values()):
         yield from _made_rows(answers)
         return
-    yield from accuracy.accuracy_rows(answers)
+    yield from accuracy.rows(answers)
     if answers.observers:
         everyone = answers.decisions, answers.observers
-        for row in consistency_rows(*everyone, seed=answers.seed):
+        for row in consistency.rows(*everyone, seed=answers.seed):
             yield {"condition": answers.stimuli.experiment, **row}
 
 
@@ -118,13 +108,13 @@ def _made_rows(answers: Answers) -> Iterator[dict]:
             own[name] = np.float32(right)
             share = accuracy.share(right, seed=answers.seed)
             yield base | {"condition": name} | share
-    yield from difference_rows(scores, seed=answers.seed)
+    yield from differences.rows(scores, seed=answers.seed)
 
 
 def _tables(rows, data) -> Iterator[Table]:
-    yield from consistency_tables(rows, data)
-    yield from accuracy.accuracy_table(rows, data)
-    yield from difference_table(rows, data)
+    yield from consistency.make_tables(rows, data)
+    yield from accuracy.table(rows, data)
+    yield from differences.table(rows, data)
 
 
 def _section(rows, data, results, looks) -> Section:
@@ -133,7 +123,7 @@ def _section(rows, data, results, looks) -> Section:
     drawn = {"experiments": accuracy.by_condition(rows, looks, ", ".join(sets))}
     for name in sets:
         here = [row for row in rows if row["data"] == name]
-        kappas = consistency_figure(here, looks, name)
+        kappas = consistency.figure(here, looks, name)
         if kappas is not None:
             drawn[f"error_consistency_{name}"] = kappas
     lead = (
@@ -150,7 +140,7 @@ def _strips(results, rows) -> Iterator[tuple[str, tuple[Tile, ...]]]:
         stimuli, samples = results.stimuli[data], results.samples.get(data, {})
         if GREY.name in samples and stimuli.experiment == "images":
             tiles = [
-                Tile(samples[probe.name][0], title_of(condition))
+                Tile(samples[probe.name][0], differences.title_of(condition))
                 for condition, probe in VERSIONS.items()
                 if probe.name in samples
             ]
@@ -246,6 +236,6 @@ SUITE = Suite(
     rows=rows,
     tables=_tables,
     section=_section,
-    facts=accuracy.accuracy_facts,
+    facts=accuracy.facts,
     one_section=True,
 )

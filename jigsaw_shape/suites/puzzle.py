@@ -24,12 +24,7 @@ from jigsaw_shape.reports import look
 from jigsaw_shape.reports.look import Looks
 from jigsaw_shape.reports.page import Section, Tile
 from jigsaw_shape.reports.table import NONE, Table, interval, percent
-from jigsaw_shape.suites import accuracy, drawing, labelled
-from jigsaw_shape.suites.differences import (
-    difference_figures,
-    difference_rows,
-    difference_table,
-)
+from jigsaw_shape.suites import accuracy, differences, drawing, labelled, tables
 from jigsaw_shape.suites.suite import PLAIN, Answers, Fact, Outputs, Probe, Suite
 from jigsaw_shape.training import predict
 
@@ -92,7 +87,7 @@ def rows(answers: Answers) -> Iterator[dict]:
             answered = outputs[_HEAD_PROBE]["jigsaw"].argmax(-1)
             truth = orders_of(np.arange(len(answered)), len(model.permutations))
             own["jigsaw"] = np.float32(answered == truth)
-    yield from difference_rows(scores, seed=answers.seed)
+    yield from differences.rows(scores, seed=answers.seed)
 
 
 def grids(size_px: int) -> tuple[int, ...]:
@@ -218,41 +213,33 @@ def _heads(rows) -> list[dict]:
 
 
 def _tables(rows, data) -> Iterator[Table]:
-    found = [r for r in rows if "level" in r]
-    levels = sorted({r["level"] for r in found})
-    cells = {(r["model"], r["level"]): r["accuracy"] for r in found}
-    yield Table(
+    yield from tables.crossed(
         f"Accuracy on {data} with all tiles moved, in %",
-        ("", *(_grid_text(level) for level in levels)),
-        tuple(
-            (model, *(percent(cells.get((model, level))) for level in levels))
-            for model in dict.fromkeys(r["model"] for r in found)
-        ),
+        [row for row in rows if "level" in row],
+        "model",
+        "level",
+        "accuracy",
+        name=_grid_text,
     )
-    columns = ("", "shuffled", "95 % interval", "chance", "ordered", "said “ordered”")
-    columns += ("distance of wrong answers", "of any two orders")
-    heads = _heads(rows)
-    if heads:
-        yield Table(
-            f"The jigsaw head on {data}, in % (distances in tiles)",
-            columns,
-            tuple(
-                (
-                    r["model"],
-                    percent(r["shuffled_accuracy"]),
-                    interval(r),
-                    percent(r["chance"]),
-                    percent(r["ordered_accuracy"]),
-                    percent(r["share_ordered"]),
-                    NONE
-                    if math.isnan(r["wrong_distance"])
-                    else f"{r['wrong_distance']:.2f}",
-                    f"{r['pair_distance']:.2f}",
-                )
-                for r in heads
-            ),
-        )
-    yield from difference_table(rows, data, title_of)
+    yield from tables.listed(
+        f"The jigsaw head on {data}, in % (distances in tiles)",
+        _heads(rows),
+        {
+            "": tables.WHO,
+            "shuffled": "shuffled_accuracy",
+            "95 % interval": interval,
+            "chance": "chance",
+            "ordered": "ordered_accuracy",
+            "said “ordered”": "share_ordered",
+            "distance of wrong answers": lambda row: _tiles(row["wrong_distance"]),
+            "of any two orders": lambda row: _tiles(row["pair_distance"]),
+        },
+    )
+    yield from differences.table(rows, data, title_of)
+
+
+def _tiles(distance: float) -> str:
+    return NONE if math.isnan(distance) else f"{distance:.2f}"
 
 
 def _grid_text(level: int) -> str:
@@ -279,7 +266,7 @@ def _section(rows, data, results, looks) -> Section:
             f"{percent(row['shuffled_accuracy'])} % of shuffled images (chance "
             f"{percent(row['chance'])} %)."
         )
-    drawn |= difference_figures(rows, data, title_of)
+    drawn |= differences.figures(rows, data, title_of)
     samples = results.samples.get(data, {})
     names = [n for n in samples if n.startswith("puzzle/") and n != _HEAD_PROBE]
     tiles = tuple(

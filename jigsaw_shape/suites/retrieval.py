@@ -16,12 +16,7 @@ from jigsaw_shape.reports import look as look_lib
 from jigsaw_shape.reports.look import number
 from jigsaw_shape.reports.page import Section, Tile
 from jigsaw_shape.reports.table import NONE, Table, interval, percent
-from jigsaw_shape.suites import drawing
-from jigsaw_shape.suites.differences import (
-    difference_figures,
-    difference_rows,
-    difference_table,
-)
+from jigsaw_shape.suites import differences, drawing, tables
 from jigsaw_shape.suites.opened import Opened
 from jigsaw_shape.suites.suite import PLAIN, Answers, Asked, Fact, Found, Suite
 from jigsaw_shape.training import learner
@@ -115,7 +110,7 @@ def rows(answers: Answers) -> Iterator[dict]:
             for (query, searched), one in found.items()
             if one.n_queries
         }
-    yield from difference_rows(scores, seed=answers.seed)
+    yield from differences.rows(scores, seed=answers.seed)
 
 
 def _section(rows, data, results, looks) -> Section:
@@ -124,7 +119,7 @@ def _section(rows, data, results, looks) -> Section:
     stimuli = results.stimuli[data]
     remark = f"{data}. {stimuli.made_by}" if stimuli.made_by else data
     drawn = {f"retrieval_{data}": figure(shown, remark)}
-    drawn |= difference_figures(rows, data, _as_it_is)
+    drawn |= differences.figures(rows, data, _as_it_is)
     side_px = stimuli.side_px or _THUMB_PX
     firsts = zip(*np.unique(stimuli.domain, return_index=True), strict=True)
     tiles = tuple(Tile(stimuli.read(int(i), side_px), str(d)) for d, i in firsts)
@@ -321,19 +316,19 @@ def _tables(rows: Sequence[Mapping], data: str) -> Iterator[Table]:
         )
         + tuple(_means(found, models)),
     )
-    yield Table(
+    yield from tables.crossed(
         f"Precision among the first 1, 5 and 10 found on {data}, in %",
-        ("query → searched", *models),
-        tuple(
-            (
-                f"{query} → {gallery}",
-                *(_precision(cells[query, gallery, model]) for model in models),
-            )
-            for query, gallery in pairs
-        ),
+        [{**row, "pair": _pair(row)} for row in found],
+        "pair",
+        "model",
+        _precision,
     )
-    yield _length_table(rows, data)
-    yield from difference_table(all_rows, data, _as_it_is)
+    yield from _length_table(rows, data)
+    yield from differences.table(all_rows, data, _as_it_is)
+
+
+def _pair(row: Mapping) -> str:
+    return f"{row['query']} → {row['gallery']}"
 
 
 def _with_interval(row: Mapping) -> str:
@@ -368,7 +363,7 @@ def _mean(values: Iterable[float]) -> float:
     return float(np.mean([*values]))
 
 
-def _length_table(rows: Sequence[Mapping], data: str) -> Table:
+def _length_table(rows: Sequence[Mapping], data: str) -> Iterator[Table]:
     lengths = [r for r in rows if r["measure"] == "norm"]
     reference = lengths[0].get("reference")
     key = "relative" if reference is None else "ratio"
@@ -378,25 +373,20 @@ def _length_table(rows: Sequence[Mapping], data: str) -> Table:
         for r in rows
         if r["measure"] == "norm_shorter" and r["than"] == reference
     }
-    columns = ("", "domain", "images", "mean", "median", "quartiles", f"mean ÷ {of}")
-    shorter = () if reference is None else (f"shorter than {reference}, %",)
-    return Table(
-        f"Length of features on {data}",
-        (*columns, *shorter),
-        tuple(
-            (
-                row["model"],
-                row["domain"],
-                f"{row['n']:,}",
-                f"{row['mean']:.2f}",
-                f"{row['median']:.2f}",
-                f"{row['quartile_1']:.2f} to {row['quartile_3']:.2f}",
-                NONE if row[key] is None else f"{row[key]:.3f}",
-                *(percent(less.get((row["model"], row["domain"]))) for _ in shorter),
-            )
-            for row in lengths
-        ),
-    )
+    columns = {
+        "": tables.WHO,
+        "domain": lambda row: row["domain"],
+        "images": lambda row: f"{row['n']:,}",
+        "mean": lambda row: f"{row['mean']:.2f}",
+        "median": lambda row: f"{row['median']:.2f}",
+        "quartiles": lambda row: f"{row['quartile_1']:.2f} to {row['quartile_3']:.2f}",
+        f"mean ÷ {of}": lambda row: NONE if row[key] is None else f"{row[key]:.3f}",
+    }
+    if reference is not None:
+        columns[f"shorter than {reference}, %"] = lambda row: percent(
+            less.get((row["model"], row["domain"]))
+        )
+    yield from tables.listed(f"Length of features on {data}", lengths, columns)
 
 
 def _domains(rows: Sequence[Mapping]) -> list[str]:

@@ -18,13 +18,7 @@ from jigsaw_shape.reports import look
 from jigsaw_shape.reports.look import Looks, number
 from jigsaw_shape.reports.page import Section, Tile
 from jigsaw_shape.reports.table import Table, interval, percent
-from jigsaw_shape.suites import drawing
-from jigsaw_shape.suites.consistency import (
-    consistency_figure,
-    consistency_rows,
-    consistency_tables,
-)
-from jigsaw_shape.suites.differences import difference_rows, difference_table
+from jigsaw_shape.suites import consistency, differences, drawing, tables
 from jigsaw_shape.suites.observers import HUMANS, as_listed, crowds
 from jigsaw_shape.suites.opened import Opened
 from jigsaw_shape.suites.suite import Answers, Asked, Fact, Found, Suite
@@ -115,41 +109,35 @@ def rows(answers: Answers) -> Iterator[dict]:
         one.observer: {"shape_bias": by_image(one.response[None], shape, texture)}
         for one in models
     }
-    yield from difference_rows(biases, seed=answers.seed)
-    yield from consistency_rows(models, answers.observers, seed=answers.seed)
+    yield from differences.rows(biases, seed=answers.seed)
+    yield from consistency.rows(models, answers.observers, seed=answers.seed)
 
 
 def _tables(rows, data) -> Iterator[Table]:
     biases = [r for r in rows if "shape_bias" in r]
     overall = as_listed([r for r in biases if "category" not in r])
-    yield Table(
+    yield from tables.listed(
         f"Shape bias on {data}, in %",
-        ("", "shape bias", "95 % interval", "shape S/n", "texture T/n", "trials n"),
-        tuple(
-            (
-                row["model"],
-                percent(row["shape_bias"]),
-                interval(row),
-                percent(row["shape_accuracy"]),
-                percent(row["texture_accuracy"]),
-                f"{row['n']:,}",
-            )
-            for row in overall
-        ),
+        overall,
+        {
+            "": tables.WHO,
+            "shape bias": "shape_bias",
+            "95 % interval": interval,
+            "shape S/n": "shape_accuracy",
+            "texture T/n": "texture_accuracy",
+            "trials n": lambda row: f"{row['n']:,}",
+        },
     )
-    names = [r["model"] for r in overall if r["group"] != "network"]
-    cells = {(r["model"], r.get("category")): r for r in biases}
-    categories = sorted({r["category"] for r in biases if "category" in r})
-    yield Table(
+    names = [row["model"] for row in overall if row["group"] != "network"]
+    yield from tables.crossed(
         f"Shape bias by category of the shape on {data}, in % (S/n, T/n)",
-        ("", *names),
-        tuple(
-            (category, *(_with_parts(cells[name, category]) for name in names))
-            for category in categories
-        ),
+        [row for row in biases if "category" in row and row["model"] in names],
+        "category",
+        "model",
+        _with_parts,
     )
-    yield from consistency_tables(rows, data)
-    yield from difference_table(rows, data)
+    yield from consistency.make_tables(rows, data)
+    yield from differences.table(rows, data)
 
 
 def _with_parts(row) -> str:
@@ -182,7 +170,7 @@ def _section(rows, data, results, looks) -> Section:
         f"shape_bias_{data}": by_category(rows, looks, remark),
         f"shape_bias_ranking_{data}": ranking(rows, looks, remark),
     }
-    kappas = consistency_figure(rows, looks, f"{data}: all {len(conflict)} images")
+    kappas = consistency.figure(rows, looks, f"{data}: all {len(conflict)} images")
     if kappas is not None:
         drawn[f"error_consistency_{data}"] = kappas
     overall = as_listed([r for r in rows if "shape_bias" in r and "category" not in r])

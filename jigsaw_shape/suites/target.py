@@ -2,14 +2,13 @@
 
 from jigsaw_shape.reports.page import Section
 from jigsaw_shape.reports.table import interval, percent
-from jigsaw_shape.suites import accuracy, labelled
-from jigsaw_shape.suites.differences import difference_table
+from jigsaw_shape.suites import accuracy, differences, labelled
 from jigsaw_shape.suites.suite import Suite
 
 
 def _tables(rows, data):
-    yield from accuracy.accuracy_table(rows, data)
-    yield from difference_table(rows, data)
+    yield from accuracy.table(rows, data)
+    yield from differences.table(rows, data)
 
 
 def _section(rows, data, results, looks) -> Section:
@@ -33,8 +32,8 @@ SUITE = Suite(
     name="target",
     find=labelled.find,
     wanted=labelled.WANTED,
-    rows=accuracy.accuracy_rows,
+    rows=accuracy.rows,
     tables=_tables,
     section=_section,
-    facts=accuracy.accuracy_facts,
+    facts=accuracy.facts,
 )
