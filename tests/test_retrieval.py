@@ -166,7 +166,7 @@ def test_rows_of_norms_compare_with_photographs():
     features, _ = make_data()
     domains, names = np.repeat([0, 2], 20), ("photo", "empty", "sketch")
     features[20:] *= 3
-    rows = [*retrieval.norm_rows(features, domains, names)]
+    rows = [*retrieval.norm_rows(features, domains, names, "photo")]
     json.dumps(rows, allow_nan=False)
     norms = {r["domain"]: r for r in rows if r["measure"] == "norm"}
     lengths = np.linalg.norm(features, axis=1)
@@ -201,9 +201,8 @@ def test_what_cannot_be_searched_is_refused():
 
 
 def test_images_that_nothing_can_be_searched_for_in_are_refused():
-    here = np.array(["photo"] * 3)
     with pytest.raises(ValueError, match="mine shows one class, dog: retrieval needs"):
-        retrieval.check(np.array(["dog"] * 3), here, "mine")
+        retrieval.check(np.array(["dog"] * 3), "mine")
     with pytest.raises(ValueError, match="mine has one image of each of its 3 classes"):
-        retrieval.check(np.array(["cat", "dog", "emu"]), here, "mine")
-    retrieval.check(np.array(["cat", "dog", "dog"]), here, "mine")
+        retrieval.check(np.array(["cat", "dog", "emu"]), "mine")
+    retrieval.check(np.array(["cat", "dog", "dog"]), "mine")

@@ -15,22 +15,21 @@ from scipy import stats
 from jigsaw_shape.measures import intervals
 
 KS = (1, 5, 10)
-# Names of domains of photographs, by which others' lengths are measured.
-PHOTOGRAPHS = ("photo", "photos", "photograph", "photographs", "real", "real_world")
 _BLOCK = 2**25  # similarities at a time, 128 MB
 
 
 class Retrieval(NamedTuple):
     """How well queries find their class in a gallery.
 
+    Only queries count whose gallery holds at least one other image of their class.
+
     Attributes:
-      map: Mean average precision over the queries; nan without one.
+      map: Mean average precision; nan without a query.
       precision: For each k the mean share of the k nearest that are right; nan where a
-        query's gallery has fewer than k images.
-      n_queries: Queries with at least one image of their class in the gallery; only
-        they count.
-      chance: The mean share of the gallery that is right: what any order gives.
-      scores: float64 [n_queries], the average precision of each query that counts.
+        gallery has fewer than k images.
+      n_queries: Their number.
+      chance: The mean share of the gallery that is right, what any order gives.
+      scores: float64 [n_queries], each query's average precision.
     """
 
     map: float
@@ -41,10 +40,7 @@ class Retrieval(NamedTuple):
 
 
 def unit(features: np.ndarray) -> np.ndarray:
-    """Returns features [N, F] at length 1, float32; those of length 0 stay as they are.
-
-    So a feature of length 0 has cosine similarity 0 to everything.
-    """
+    """Returns features [N, F] at length 1, float32; those of length 0 stay 0."""
     features = np.asarray(features, np.float32)
     norms = np.linalg.norm(features, axis=1, keepdims=True)
     return features / np.where(norms > 0, norms, 1)
@@ -106,11 +102,7 @@ def _search(vectors, labels, queries, gallery, ks) -> Retrieval:
 def _scores(similarity, right, is_self, ks):
     """Yields average precision, share right and precisions of each query that counts.
 
-    Args:
-      similarity: float32 [q, G].
-      right: bool [q, G].
-      is_self: bool [q, G], at most one a row.
-      ks: See `retrieve`.
+    All arrays are [q, G]; `is_self` is true at most once a row.
     """
     similarity = np.where(is_self, -np.inf, similarity)  # last, and cut off below
     right = right & ~is_self
@@ -148,43 +140,33 @@ def _expected_precision(counts: np.ndarray, last: np.ndarray, k: int) -> float:
 
 
 def shorter(one: np.ndarray, other: np.ndarray) -> float:
-    """Returns the chance that a number of `one` is below one of `other`, ties half.
+    """Returns the chance that a number of `one` [n] is below one of `other` [m].
 
-    0.5 says that neither tends to be smaller: the Mann-Whitney U over the number of
-    pairs.
-
-    Args:
-      one: float [n], n at least 1.
-      other: float [m], m at least 1.
+    Ties count half: it is the Mann-Whitney U over the number of pairs, n and m at
+    least 1.
     """
     n, m = len(one), len(other)
     ranks = stats.rankdata(np.concatenate([other, one]))
     return float((ranks[:m].sum() - m * (m + 1) / 2) / (n * m))
 
 
-def check(labels: np.ndarray, domains: np.ndarray, name: str) -> None:
-    """Refuses images among which nothing can be searched for.
-
-    Args:
-      labels: [N], of any type.
-      domains: [N], of any type.
-      name: Of the images, for the message.
+def check(labels: np.ndarray, name: str) -> None:
+    """Refuses images [N] of one class, or of which no two are of one class.
 
     Raises:
-      ValueError: They are of one class, or no two are of one class.
+      ValueError: They are; `name` says which images.
     """
     classes, counts = np.unique(labels, return_counts=True)
     if len(classes) < 2:
         shown = f"one class, {classes[0]}" if len(classes) else "nothing"
         raise ValueError(
-            f"{name} shows {shown}: retrieval needs images of two classes at least, "
-            "or nothing that is found is wrong"
+            f"{name} shows {shown}: retrieval needs at least two classes, otherwise "
+            "every image that is found is right"
         )
     if counts.max() < 2:
         raise ValueError(
-            f"{name} has one image of each of its {len(classes)} classes in "
-            f"{len(np.unique(domains))} domain: retrieval needs a second one to find, "
-            "in the same domain or another"
+            f"{name} has one image of each of its {len(classes)} classes: retrieval "
+            "needs a second one to find"
         )
 
 
@@ -223,15 +205,11 @@ def between(
 def retrieval_rows(
     found: Mapping[tuple[str, str], Retrieval], *, seed: int = 0
 ) -> Iterator[dict]:
-    """Yields what `between` found, flat and of JSON's types.
+    """Yields a row for each pair of domains that `between` found.
 
     `measure` "retrieval", `query`, `gallery`, `map`, `low` and `high`, the ends of its
     95 % bootstrap interval over queries, `chance`, `precision_at_K` and `n_queries`;
     what is not a number is None.
-
-    Args:
-      found: See `between`.
-      seed: Of the bootstrap.
     """
     for (query, searched), one in found.items():
         low, high = intervals.interval(one.scores, np.ones(one.n_queries), seed=seed)
@@ -252,26 +230,29 @@ def retrieval_rows(
 
 
 def norm_rows(
-    features: np.ndarray, domains: np.ndarray, names: Sequence[str]
+    features: np.ndarray,
+    domains: np.ndarray,
+    names: Sequence[str],
+    reference: str | None = None,
 ) -> Iterator[dict]:
-    """Yields how long features are, flat and of JSON's types.
+    """Yields rows on the lengths of features.
 
     For each domain: `measure` "norm", `domain`, `n`, `mean`, `std`, `quartile_1`,
     `median` and `quartile_3` of the lengths; `relative`, the mean over the mean of all
-    domains' means; and where one of them is of photographs (`PHOTOGRAPHS`) `reference`,
-    its name, and `ratio`, the mean over that domain's. For each two domains: `measure`
-    "norm_shorter", `domain`, `than`, and `probability`, that a random image of `domain`
-    has a shorter feature than one of `than`.
+    domains' means; with a reference, `reference`, its name, and `ratio`, the mean over
+    that domain's. For each two domains: `measure` "norm_shorter", `domain`, `than`, and
+    `probability`, that a random image of `domain` has a shorter feature than one of
+    `than`.
 
     Args:
       features: float32 [N, F].
       domains: int [N], indices into `names`.
       names: Of the domains; those without an image have no rows.
+      reference: The domain by which others are measured, such as photographs.
     """
     norms = np.linalg.norm(np.asarray(features, np.float64), axis=1)
     lengths = {d: norms[found] for d, found in _members(domains, names).items()}
     overall = np.mean([found.mean() for found in lengths.values()]) if lengths else 0
-    reference = reference_of(tuple(lengths))
     for name, found in lengths.items():
         row = {
             "measure": "norm",
@@ -298,11 +279,6 @@ def norm_rows(
                     "than": than,
                     "probability": shorter(found, others),
                 }
-
-
-def reference_of(names: Sequence[str]) -> str | None:
-    """Returns the domain of photographs; None where none is called so."""
-    return next((name for name in PHOTOGRAPHS if name in names), None)
 
 
 def _refuse_misfits(features, labels, domains) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jigsaw_shape.data import domain_folders
+from jigsaw_shape.data.known_sets import photographs_among
 from jigsaw_shape.data.stimuli import Stimuli, of_dataset
 from jigsaw_shape.measures import retrieval
 from jigsaw_shape.reports import look as look_lib
@@ -58,7 +59,7 @@ def find(opened: Opened, suites: Sequence[str]) -> Found:
     asked, notes = [], []
     for stimuli, models in found:
         try:
-            retrieval.check(stimuli.category, stimuli.domain, stimuli.name)
+            retrieval.check(stimuli.category, stimuli.name)
         except ValueError as error:
             left_out.append(str(error))
         else:
@@ -94,6 +95,7 @@ def rows(answers: Answers) -> Iterator[dict]:
     _, labels = np.unique(stimuli.category, return_inverse=True)
     names = tuple(dict.fromkeys(stimuli.domain.tolist()))
     domains = np.array([names.index(name) for name in stimuli.domain])
+    photographs = photographs_among(names)
     features = {
         model.name: answers.outputs[model.name][PLAIN.name]["features"]
         for model in answers.models
@@ -103,7 +105,7 @@ def rows(answers: Answers) -> Iterator[dict]:
         found = retrieval.between(vectors, labels, domains, names)
         for row in retrieval.retrieval_rows(found, seed=answers.seed):
             yield base | row
-        for row in retrieval.norm_rows(vectors, domains, names):
+        for row in retrieval.norm_rows(vectors, domains, names, photographs):
             yield base | row
         scores[name] = {
             f"{query} → {searched}": one.scores
