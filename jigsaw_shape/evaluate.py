@@ -32,7 +32,7 @@ from jigsaw_shape.reports import evaluation_folder as files
 from jigsaw_shape.runs import rows
 from jigsaw_shape.suites import SUITES, opened, plan
 from jigsaw_shape.suites.evaluator import Evaluator, NonFiniteError
-from jigsaw_shape.suites.report import make_report
+from jigsaw_shape.suites.page_parts import make_report
 from jigsaw_shape.suites.results import circumstances
 from jigsaw_shape.system import command_line, whole_files
 

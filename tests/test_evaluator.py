@@ -8,7 +8,7 @@ from small_stimuli import evaluate, make_stimuli
 
 from jigsaw_shape.classifiers.classifier import Classifier
 from jigsaw_shape.suites.evaluator import NonFiniteError, choice
-from jigsaw_shape.suites.report import make_report
+from jigsaw_shape.suites.page_parts import make_report
 
 CLASSES = ("cat", "dog", "emu")
 COUNTS = (20, 8, 4)

@@ -10,7 +10,7 @@ from jigsaw_shape.data.embedded import shapes
 from jigsaw_shape.reports import evaluation_folder as files
 from jigsaw_shape.reports.page import Section
 from jigsaw_shape.reports.table import Table
-from jigsaw_shape.suites import SUITES, accuracy, drawing, labelled
+from jigsaw_shape.suites import SUITES, accuracy, figure_parts, labelled_images
 from jigsaw_shape.suites.suite import Probe, Suite
 
 
@@ -26,15 +26,15 @@ def _rows(answers):
 
 
 def _figure(rows):
-    figure, axes = drawing.new_axes(4, 3)
+    figure, axes = figure_parts.new_axes(4, 3)
     axes.bar([row["model"] for row in rows], [row["accuracy"] for row in rows])
     return figure
 
 
 TOY = Suite(
     name="toy",
-    find=labelled.find_probed,
-    wanted=labelled.WANTED,
+    find=labelled_images.find_probed,
+    wanted=labelled_images.WANTED,
     probes=lambda stimuli, group: [Probe("upside down", _upside_down)],
     rows=_rows,
     tables=lambda rows, data: [

@@ -9,7 +9,7 @@ from jigsaw_shape.measures import intervals
 from jigsaw_shape.reports import look
 from jigsaw_shape.reports.look import Looks, number
 from jigsaw_shape.reports.table import NONE, Table, interval, percent
-from jigsaw_shape.suites import differences, drawing
+from jigsaw_shape.suites import differences, figure_parts
 from jigsaw_shape.suites.observers import HUMANS, as_listed, crowds
 from jigsaw_shape.suites.suite import Answers, Fact
 
@@ -112,7 +112,7 @@ def by_condition(rows: Sequence[dict], looks: Looks, remark: str = "") -> Figure
     """
     rows = [row for row in rows if "accuracy" in row and "category" not in row]
     conditions = list(dict.fromkeys(row["condition"] for row in rows))
-    figure, axes = drawing.new_axes(max(5.0, 1.4 + 1.5 * len(conditions)), 4.2)
+    figure, axes = figure_parts.new_axes(max(5.0, 1.4 + 1.5 * len(conditions)), 4.2)
     models = [m for m in looks if any(row["model"] == m for row in rows)]
     seen = set()
     for row in rows:
@@ -152,7 +152,7 @@ def by_condition(rows: Sequence[dict], looks: Looks, remark: str = "") -> Figure
     )
     axes.set_xlim(-0.6, len(conditions) - 0.4)
     axes.set_ylim(-0.02, 1.02)
-    drawing.faint_grid(axes, "y")
+    figure_parts.faint_grid(axes, "y")
     axes.set_ylabel("accuracy (95 % interval over images)")
     look.legend_above(figure, axes)
     look.caption(figure, remark, 90)
@@ -170,7 +170,7 @@ def by_class(rows: Sequence[dict], looks: Looks, remark: str = "") -> Figure:
     rows = [row for row in rows if "accuracy" in row and row["group"] == "model"]
     categories = sorted({row["category"] for row in rows if "category" in row})
     place = {name: n for n, name in enumerate(reversed(categories))}
-    figure, axes = drawing.new_axes(7.2, 1.6 + 0.34 * len(categories))
+    figure, axes = figure_parts.new_axes(7.2, 1.6 + 0.34 * len(categories))
     for row in rows:
         colour, mark = look.of(row, looks)
         x = number(row["accuracy"])
@@ -188,7 +188,7 @@ def by_class(rows: Sequence[dict], looks: Looks, remark: str = "") -> Figure:
     axes.set_yticks(list(place.values()), list(place))
     axes.set_ylim(-0.7, len(categories) - 0.3)
     axes.set_xlim(0, 1.0)
-    drawing.faint_grid(axes, "both")
+    figure_parts.faint_grid(axes, "both")
     axes.set_xlabel("accuracy (95 % interval over images); lines: all classes")
     look.legend_above(figure, axes)
     look.caption(figure, remark, 95)

@@ -10,7 +10,7 @@ from jigsaw_shape.measures import error_consistency
 from jigsaw_shape.reports import look
 from jigsaw_shape.reports.look import Looks
 from jigsaw_shape.reports.table import Table, interval
-from jigsaw_shape.suites import drawing, tables
+from jigsaw_shape.suites import figure_parts, row_tables
 from jigsaw_shape.suites.observers import HUMANS, as_listed
 
 
@@ -65,15 +65,15 @@ def make_tables(rows: Sequence[dict], data: str) -> Iterator[Table]:
         "kappa": lambda row: _kappa(row["error_consistency"]),
         "95 % interval": lambda row: interval(row, _kappa),
     }
-    yield from tables.listed(
+    yield from row_tables.listed(
         f"Error consistency with humans on {data} (kappa, mean over pairs)",
         with_humans,
         {"": _name} | numbers,
     )
-    yield from tables.listed(
+    yield from row_tables.listed(
         f"Error consistency with networks and models on {data} (kappa)",
         others,
-        {"": tables.WHO, "with": lambda row: row["versus"]} | numbers,
+        {"": row_tables.WHO, "with": lambda row: row["versus"]} | numbers,
     )
 
 
@@ -94,8 +94,8 @@ def figure(rows: Sequence[dict], looks: Looks, remark: str = "") -> Figure | Non
         return None
     rows = sorted(rows, key=lambda row: row["error_consistency"])
     names = [look.two_lines(_name(row)) for row in rows]
-    figure, axes = drawing.new_axes(*drawing.size_of_list(7.2, names))
-    drawing.interval_list(axes, rows, "error_consistency", names, looks)
+    figure, axes = figure_parts.new_axes(*figure_parts.size_of_list(7.2, names))
+    figure_parts.interval_list(axes, rows, "error_consistency", names, looks)
     for row in rows:
         if row["model"] == HUMANS:
             axes.axvspan(row["low"], row["high"], color=look.HUMAN, alpha=0.08, lw=0)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from jigsaw_shape.measures import intervals
 from jigsaw_shape.reports import look
 from jigsaw_shape.reports.table import Table, interval
-from jigsaw_shape.suites import drawing, tables
+from jigsaw_shape.suites import figure_parts, row_tables
 
 _CLEAR, _UNCLEAR = "#0072B2", "#8C8C8C"
 
@@ -65,11 +65,11 @@ def table(
     """
     rows = [r for r in rows if "difference" in r]
     suite = rows[0]["suite"] if rows else ""
-    yield from tables.listed(
+    yield from row_tables.listed(
         f"Differences on {data} ({suite}), in points, on the same images",
         rows,
         {
-            "": tables.WHO,
+            "": row_tables.WHO,
             "minus": lambda row: row["versus"],
             "in": lambda row: title(row["condition"]),
             "difference": "difference",
@@ -95,7 +95,7 @@ def figures(
 
 
 def _figure(rows, data, title) -> Figure:
-    figure, axes = drawing.new_axes(7.2, 1.5 + 0.28 * len(rows))
+    figure, axes = figure_parts.new_axes(7.2, 1.5 + 0.28 * len(rows))
     for y, row in enumerate(rows):
         ends = row["low"], row["high"]
         colour = _CLEAR if ends[0] > 0 or ends[1] < 0 else _UNCLEAR
@@ -106,7 +106,7 @@ def _figure(rows, data, title) -> Figure:
     axes.set_ylim(-0.7, len(rows) - 0.3)
     reach = 1.1 * max(max(abs(r["low"]), abs(r["high"])) for r in rows) or 0.1
     axes.set_xlim(-reach, reach)
-    drawing.faint_grid(axes)
+    figure_parts.faint_grid(axes)
     first, second = rows[0]["model"], rows[0]["versus"]
     axes.set_xlabel(
         f"{first} minus {second}, on the same images (95 % interval); grey: may be 0"

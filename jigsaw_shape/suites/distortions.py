@@ -26,7 +26,13 @@ from jigsaw_shape.reports import look
 from jigsaw_shape.reports.look import Looks
 from jigsaw_shape.reports.page import Section, Tile
 from jigsaw_shape.reports.table import Table, interval, percent
-from jigsaw_shape.suites import accuracy, differences, drawing, labelled, tables
+from jigsaw_shape.suites import (
+    accuracy,
+    differences,
+    figure_parts,
+    labelled_images,
+    row_tables,
+)
 from jigsaw_shape.suites.suite import PLAIN, Answers, Fact, Probe, Suite
 
 GREY = Probe("grey", jax.jit(lambda rngs, images: distortions_lib.grey(images)))
@@ -202,7 +208,7 @@ def level_text(level: float | str) -> str:
 
 
 def _tables(rows, data) -> Iterator[Table]:
-    yield from tables.crossed(
+    yield from row_tables.crossed(
         f"Area under the curve of accuracy on {data}, in % (95 % interval)",
         [row for row in rows if "area" in row],
         "condition",
@@ -268,7 +274,7 @@ def curves(rows: Sequence[dict], looks: Looks) -> Figure:
     for axes, condition in zip(grid.flat, conditions, strict=False):
         here = [row for row in rows if row["condition"] == condition]
         levels = list(dict.fromkeys(row["level"] for row in here))
-        drawing.level_curves(axes, here, levels, looks)
+        figure_parts.level_curves(axes, here, levels, looks)
         axes.set_title(title_of(condition))
         axes.set_xlabel(_UNITS[condition], fontsize=8.5)
         axes.set_xticks(range(len(levels)), [level_text(v) for v in levels])
@@ -284,8 +290,8 @@ def curves(rows: Sequence[dict], looks: Looks) -> Figure:
 
 SUITE = Suite(
     name="distortions",
-    find=labelled.find_probed,
-    wanted=labelled.WANTED,
+    find=labelled_images.find_probed,
+    wanted=labelled_images.WANTED,
     probes=probes,
     rows=rows,
     tables=_tables,

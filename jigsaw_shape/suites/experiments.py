@@ -36,7 +36,13 @@ from jigsaw_shape.data import domain_folders
 from jigsaw_shape.data.stimuli import Stimuli
 from jigsaw_shape.reports.page import Section, Tile
 from jigsaw_shape.reports.table import Table
-from jigsaw_shape.suites import accuracy, consistency, differences, labelled, puzzle
+from jigsaw_shape.suites import (
+    accuracy,
+    consistency,
+    differences,
+    labelled_images,
+    puzzle,
+)
 from jigsaw_shape.suites.distortions import GREY
 from jigsaw_shape.suites.opened import Opened
 from jigsaw_shape.suites.suite import PLAIN, Answers, Asked, Found, Probe, Suite
@@ -67,7 +73,7 @@ def find(opened: Opened, suites: Sequence[str]) -> Found:
                 "says an experiment, such as edges, or EXPERIMENT=DIR"
             ]
         )
-    found = labelled.find_probed(opened, suites)
+    found = labelled_images.find_probed(opened, suites)
     if found.asked:
         try:
             skimage()
@@ -231,7 +237,7 @@ VERSIONS = {
 SUITE = Suite(
     name="experiments",
     find=find,
-    wanted=labelled.WANTED,
+    wanted=labelled_images.WANTED,
     probes=probes,
     rows=rows,
     tables=_tables,

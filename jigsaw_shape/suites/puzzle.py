@@ -24,7 +24,13 @@ from jigsaw_shape.reports import look
 from jigsaw_shape.reports.look import Looks
 from jigsaw_shape.reports.page import Section, Tile
 from jigsaw_shape.reports.table import NONE, Table, interval, percent
-from jigsaw_shape.suites import accuracy, differences, drawing, labelled, tables
+from jigsaw_shape.suites import (
+    accuracy,
+    differences,
+    figure_parts,
+    labelled_images,
+    row_tables,
+)
 from jigsaw_shape.suites.suite import PLAIN, Answers, Fact, Outputs, Probe, Suite
 from jigsaw_shape.training import predict
 
@@ -213,7 +219,7 @@ def _heads(rows) -> list[dict]:
 
 
 def _tables(rows, data) -> Iterator[Table]:
-    yield from tables.crossed(
+    yield from row_tables.crossed(
         f"Accuracy on {data} with all tiles moved, in %",
         [row for row in rows if "level" in row],
         "model",
@@ -221,11 +227,11 @@ def _tables(rows, data) -> Iterator[Table]:
         "accuracy",
         name=_grid_text,
     )
-    yield from tables.listed(
+    yield from row_tables.listed(
         f"The jigsaw head on {data}, in % (distances in tiles)",
         _heads(rows),
         {
-            "": tables.WHO,
+            "": row_tables.WHO,
             "shuffled": "shuffled_accuracy",
             "95 % interval": interval,
             "chance": "chance",
@@ -286,8 +292,8 @@ def shuffled(rows: Sequence[dict], looks: Looks) -> Figure:
     """
     rows = [row for row in rows if "level" in row]
     levels = sorted({row["level"] for row in rows})
-    figure, axes = drawing.new_axes(5.6, 3.8)
-    drawing.level_curves(axes, rows, levels, looks)
+    figure, axes = figure_parts.new_axes(5.6, 3.8)
+    figure_parts.level_curves(axes, rows, levels, looks)
     for chance in {1 / row["n_classes"] for row in rows}:
         style = {"textcoords": "offset points", "fontsize": 8, "ha": "center"}
         axes.annotate("chance", (0, chance), (0, -11), color="#666666", **style)
@@ -306,7 +312,7 @@ def confusion(row: dict) -> Figure:
     """
     counts = np.asarray(row["confusion"], float)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    figure, axes = drawing.new_axes(5.6, 4.9)
+    figure, axes = figure_parts.new_axes(5.6, 4.9)
     picture = axes.imshow(shares, cmap="Blues", vmin=0)
     axes.spines[:].set_visible(False)
     axes.set_xlabel("answered order (0: not shuffled)")
@@ -322,8 +328,8 @@ def confusion(row: dict) -> Figure:
 
 SUITE = Suite(
     name="puzzle",
-    find=labelled.find_probed,
-    wanted=labelled.WANTED,
+    find=labelled_images.find_probed,
+    wanted=labelled_images.WANTED,
     probes=probes,
     rows=rows,
     tables=_tables,

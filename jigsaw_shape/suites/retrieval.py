@@ -17,7 +17,7 @@ from jigsaw_shape.reports import look as look_lib
 from jigsaw_shape.reports.look import number
 from jigsaw_shape.reports.page import Section, Tile
 from jigsaw_shape.reports.table import NONE, Table, interval, percent
-from jigsaw_shape.suites import differences, drawing, tables
+from jigsaw_shape.suites import differences, figure_parts, row_tables
 from jigsaw_shape.suites.opened import Opened
 from jigsaw_shape.suites.suite import PLAIN, Answers, Asked, Fact, Found, Suite
 from jigsaw_shape.training import learner
@@ -294,7 +294,7 @@ def _lengths(axes, rows: Sequence[Mapping], names: Sequence[str]) -> str:
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)  # in line with the heat map's rows
     axes.margins(x=0.15)
-    drawing.faint_grid(axes)
+    figure_parts.faint_grid(axes)
     return unit
 
 
@@ -318,7 +318,7 @@ def _tables(rows: Sequence[Mapping], data: str) -> Iterator[Table]:
         )
         + tuple(_means(found, models)),
     )
-    yield from tables.crossed(
+    yield from row_tables.crossed(
         f"Precision among the first 1, 5 and 10 found on {data}, in %",
         [{**row, "pair": _pair(row)} for row in found],
         "pair",
@@ -376,7 +376,7 @@ def _length_table(rows: Sequence[Mapping], data: str) -> Iterator[Table]:
         if r["measure"] == "norm_shorter" and r["than"] == reference
     }
     columns = {
-        "": tables.WHO,
+        "": row_tables.WHO,
         "domain": lambda row: row["domain"],
         "images": lambda row: f"{row['n']:,}",
         "mean": lambda row: f"{row['mean']:.2f}",
@@ -388,7 +388,7 @@ def _length_table(rows: Sequence[Mapping], data: str) -> Iterator[Table]:
         columns[f"shorter than {reference}, %"] = lambda row: percent(
             less.get((row["model"], row["domain"]))
         )
-    yield from tables.listed(f"Length of features on {data}", lengths, columns)
+    yield from row_tables.listed(f"Length of features on {data}", lengths, columns)
 
 
 def _domains(rows: Sequence[Mapping]) -> list[str]:

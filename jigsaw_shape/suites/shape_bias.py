@@ -18,7 +18,7 @@ from jigsaw_shape.reports import look
 from jigsaw_shape.reports.look import Looks, number
 from jigsaw_shape.reports.page import Section, Tile
 from jigsaw_shape.reports.table import Table, interval, percent
-from jigsaw_shape.suites import consistency, differences, drawing, tables
+from jigsaw_shape.suites import consistency, differences, figure_parts, row_tables
 from jigsaw_shape.suites.observers import HUMANS, as_listed, crowds
 from jigsaw_shape.suites.opened import Opened
 from jigsaw_shape.suites.suite import Answers, Asked, Fact, Found, Suite
@@ -116,11 +116,11 @@ def rows(answers: Answers) -> Iterator[dict]:
 def _tables(rows, data) -> Iterator[Table]:
     biases = [r for r in rows if "shape_bias" in r]
     overall = as_listed([r for r in biases if "category" not in r])
-    yield from tables.listed(
+    yield from row_tables.listed(
         f"Shape bias on {data}, in %",
         overall,
         {
-            "": tables.WHO,
+            "": row_tables.WHO,
             "shape bias": "shape_bias",
             "95 % interval": interval,
             "shape S/n": "shape_accuracy",
@@ -129,7 +129,7 @@ def _tables(rows, data) -> Iterator[Table]:
         },
     )
     names = [row["model"] for row in overall if row["group"] != "network"]
-    yield from tables.crossed(
+    yield from row_tables.crossed(
         f"Shape bias by category of the shape on {data}, in % (S/n, T/n)",
         [row for row in biases if "category" in row and row["model"] in names],
         "category",
@@ -238,7 +238,7 @@ def by_category(rows: Sequence[dict], looks: Looks, remark: str = "") -> Figure:
     rows = [row for row in rows if "shape_bias" in row]
     categories = sorted({row["category"] for row in rows if "category" in row})
     place = {name: n for n, name in enumerate(reversed(categories))}
-    figure, axes = drawing.new_axes(7.2, 1.9 + 0.34 * len(categories))
+    figure, axes = figure_parts.new_axes(7.2, 1.9 + 0.34 * len(categories))
     for y in place.values():
         axes.axhline(y, color=look.FAINT, lw=0.8, zorder=0)
     axes.axvline(0.5, color="#BBBBBB", lw=0.8, ls=(0, (2, 3)), zorder=0)
@@ -314,9 +314,9 @@ def ranking(rows: Sequence[dict], looks: Looks, remark: str = "") -> Figure:
         rows, key=lambda row: np.nan_to_num(number(row["shape_bias"]), nan=-1)
     )
     names = [look.two_lines(row["model"]) for row in rows]
-    figure = Figure(figsize=drawing.size_of_list(9.2, names), layout="constrained")
+    figure = Figure(figsize=figure_parts.size_of_list(9.2, names), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
-    drawing.interval_list(
+    figure_parts.interval_list(
         left, rows, "shape_bias", names, looks, text="{:.1f}", scale=100
     )
     left.set_xlim(0, 1.08)

@@ -2,7 +2,7 @@
 
 from jigsaw_shape.reports.page import Section
 from jigsaw_shape.reports.table import interval, percent
-from jigsaw_shape.suites import accuracy, differences, labelled
+from jigsaw_shape.suites import accuracy, differences, labelled_images
 from jigsaw_shape.suites.suite import Suite
 
 
@@ -30,8 +30,8 @@ def _section(rows, data, results, looks) -> Section:
 
 SUITE = Suite(
     name="target",
-    find=labelled.find,
-    wanted=labelled.WANTED,
+    find=labelled_images.find,
+    wanted=labelled_images.WANTED,
     rows=accuracy.rows,
     tables=_tables,
     section=_section,

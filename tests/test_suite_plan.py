@@ -13,7 +13,7 @@ from jigsaw_shape.data.stimuli import HeldOut, Stimuli
 from jigsaw_shape.suites import (
     SUITES,
     experiments,
-    labelled,
+    labelled_images,
     plan,
     retrieval,
     shape_bias,
@@ -60,7 +60,7 @@ LITE = Classifier("lite", ("cat", "dog"), 8, 4, None, has_features=True)
 @pytest.fixture(autouse=True)
 def _stand_ins(monkeypatch):
     """A run's own images, and scikit-image whether installed or not."""
-    monkeypatch.setattr(labelled, "own_target", lambda config: OWN)
+    monkeypatch.setattr(labelled_images, "own_target", lambda config: OWN)
     monkeypatch.setattr(shape_bias, "own_conflict", lambda config: None)
     monkeypatch.setattr(retrieval, "own_images", lambda config: OWN_DOMAINS)
     monkeypatch.setattr(experiments, "skimage", lambda: None)
