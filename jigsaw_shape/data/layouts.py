@@ -268,26 +268,38 @@ def _listed(table: pathlib.Path) -> list[_Entry]:
     rows = split_lists.read_table(table.name, archives.as_text(table.read_bytes()))
     if not rows:
         raise ValueError(f"{table} names no image")
-    bases = collections.Counter(pathlib.PurePath(row.path).name for row in rows)
-    validated = {r.domain for r in rows if split_lists.official(r.split) == "val"}
-    entries, missing = [], []
+    placed = []
     for row in rows:
         *_, domain, class_name, base = ("", "", *row.path.split("/"))
-        place = _Place((), row.domain or domain, "", row.class_name or class_name)
-        if not (place.domain and place.class_name):
+        domain, class_name = row.domain or domain, row.class_name or class_name
+        if not (domain and class_name):
             raise ValueError(
                 f"{table}: {row.path} has no domain or no class: give both as columns, "
                 "or paths that end in domain/class/file"
             )
+        placed.append((row, _Place((), plain(domain), "", plain(class_name)), base))
+    same_name = collections.Counter((place, base) for _, place, base in placed)
+    validated = {
+        place.domain
+        for row, place, _ in placed
+        if split_lists.official(row.split) == "val"
+    }
+    entries, missing = [], []
+    for row, place, base in placed:
         try:
             found = os.stat(table.parent / row.path)
         except OSError:
             missing.append(row.path)
             continue
-        file = File(row.path, found.st_size, found.st_mtime_ns)
-        name = base if bases[base] == 1 else row.path.strip("/").replace("/", "_")
-        official = split_lists.official(row.split, row.domain in validated)
-        entries.append(_Entry(place, file, name, official))
+        is_one = same_name[place, base] == 1
+        entries.append(
+            _Entry(
+                place,
+                File(row.path, found.st_size, found.st_mtime_ns),
+                base if is_one else row.path.strip("/").replace("/", "_"),
+                split_lists.official(row.split, place.domain in validated),
+            )
+        )
     if missing:
         raise ValueError(
             f"{table} names {len(missing)} files that are not there, such as "

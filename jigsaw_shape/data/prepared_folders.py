@@ -90,8 +90,10 @@ def prepare(
         if folder.exists() and not overwrite:
             builder = tfds.builder_from_directory(folder)
             if source_dir:
-                _refuse_other(builder, source_dir)
-                _refuse_changed(builder, pathlib.Path(source_dir).expanduser())
+                source = pathlib.Path(source_dir).expanduser()
+                if difference := _difference(builder, source):
+                    raise ValueError(f"{difference}. {_ways_out(builder, source)}")
+                _refuse_changed(builder, source)
             return Prepared(builder, is_new=False)
         try:
             source = root = archives.find(
@@ -168,15 +170,11 @@ def load(
     else:
         builder, is_new = prepare(name, source_dir=source_dir, data_dir=data_dir)
     dataset = _dataset(builder, stored_px, background)
-    if source_dir and not is_new:
-        try:
-            _refuse_other(builder, source_dir)
-        except ValueError as error:
-            if not is_expected(dataset):
-                raise
-            logging.warning(
-                "%s. The run began with what is prepared: that is used", error
-            )
+    source = pathlib.Path(source_dir).expanduser()
+    if source_dir and not is_new and (difference := _difference(builder, source)):
+        if not is_expected(dataset):
+            raise ValueError(f"{difference}. {_ways_out(builder, source)}")
+        logging.warning("%s. What is prepared is what the run began with", difference)
     for note in notes(builder, all_of_them=is_new):
         logging.warning("%s: %s", name, note)
     return dataset
@@ -251,27 +249,33 @@ def _advice(spec: KnownSet, name: str, folder: pathlib.Path) -> str:
     )
 
 
-def _refuse_other(builder: tfds.core.DatasetBuilder, source_dir) -> None:
-    """Refuses a source of other files than what is prepared: names, sizes, splits."""
-    source = pathlib.Path(source_dir).expanduser()
+def _difference(builder: tfds.core.DatasetBuilder, source: pathlib.Path) -> str:
+    """Returns how a source's names, sizes and splits differ from what is prepared."""
     known = builder.info.metadata
     where = f"{known['name']} is prepared in {builder.data_path} from {known['source']}"
     if not source.exists():
-        if printable(str(source.absolute())) == known["source"]:
-            return  # what is prepared is all that is left of it
-        raise ValueError(
-            f"{source} does not exist. {where}: leave config.data.source_dir (--from) "
-            "empty to use that"
-        )
+        # Gone from where it was prepared from: what is prepared is all that is left.
+        is_that = printable(str(source.absolute())) == known["source"]
+        return "" if is_that else f"{source} does not exist. {where}"
     survey = layouts.survey(known_sets.find_set(known["spec"]), source)
-    if survey.fingerprint() != known["fingerprint"]:
-        n_prepared = sum(map(len, known["names"].values()))
-        raise ValueError(
-            f"{where}, which differs from {source} ({n_prepared} and "
-            f"{len(survey.images)} images, by name, size and official split). Leave "
-            "config.data.source_dir (--from) empty to use what is prepared, or replace "
-            f"it with {_command(known, source)}"
-        )
+    if survey.fingerprint() == known["fingerprint"]:
+        return ""
+    n_prepared = sum(map(len, known["names"].values()))
+    return (
+        f"{where}, which differs from {source} ({n_prepared} and {len(survey.images)} "
+        "images, by name, size and official split)"
+    )
+
+
+def _ways_out(builder: tfds.core.DatasetBuilder, source: pathlib.Path) -> str:
+    name = builder.info.metadata["name"]
+    use = "Leave config.data.source_dir (--from) empty to use what is prepared"
+    if not source.exists():
+        return use
+    return (
+        f"{use}, or replace it with `python -m jigsaw_shape.prepare {name} --from "
+        f"{source} --overwrite`"
+    )
 
 
 def _refuse_changed(builder: tfds.core.DatasetBuilder, source: pathlib.Path) -> None:
@@ -297,19 +301,13 @@ def _refuse_changed(builder: tfds.core.DatasetBuilder, source: pathlib.Path) -> 
     if changed:
         raise ValueError(
             f"{len(changed)} images of {source} have changed since {known['name']} was "
-            f"prepared in {builder.data_path}, such as {changed[0]}. Leave --from out "
-            f"to use what is prepared, or replace it with {_command(known, source)}"
+            f"prepared in {builder.data_path}, such as {changed[0]}. "
+            f"{_ways_out(builder, source)}"
         )
     times = {i.name: i.mtime_ns for i in survey.images if i.name in stored}
     path = pathlib.Path(builder.data_path) / "metadata.json"
     if os.access(path, os.W_OK):
         whole_files.write_text(path, json.dumps({**known, "mtimes_ns": times}))
-
-
-def _command(known: dict, source: pathlib.Path) -> str:
-    return (
-        f"`python -m jigsaw_shape.prepare {known['name']} --from {source} --overwrite`"
-    )
 
 
 def _stored_files(builder) -> dict[str, Callable[[], bytes]]:
