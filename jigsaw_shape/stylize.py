@@ -116,7 +116,8 @@ def _parser():
         choices=DIVERSIFIERS,
         default=default.method,
         help="adain: texture and colour, by a stylizer; fourier: amplitude spectrum; "
-        "colour: colour statistics; randconv: random convolutions, without styles",
+        "colour: colour statistics; without styles: randconv, random convolutions, and "
+        "edges, outlines",
     )
     add("--alpha", type=float, default=default.alpha, help="strength, 0 to 1")
     add(
@@ -269,7 +270,7 @@ def _fit_parser():
     add("--out", type=path, required=True, help="stylizer to write: .npz")
     for field in dataclasses.fields(fit_lib.Settings):
         flag = f"--{field.name.replace('_', '-')}"
-        add(flag, type=field.type, default=field.default, help=" ")
+        add(flag, type=field.type, default=field.default, **field.metadata)
     return parser
 
 

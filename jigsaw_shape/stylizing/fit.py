@@ -1,12 +1,11 @@
 """Fits a stylizer: the decoder of a VGG, or a slim pair that learns from one.
 
-Huang & Belongie, ICCV 2017, section 5. A VGG, frozen, is the measure (`objective`).
+Huang & Belongie, ICCV 2017, section 5. The losses are measured by a frozen VGG.
 
-At `width` 1 the VGG is also the pair's encoder and the decoder alone is trained, as in
-the paper. Below 1 the pair is that share of VGG's width, its encoder is trained too,
-and it sees every alpha: the losses then ask for what alpha asks, features and moments
-between the content's and the style's. It is smaller and faster by the square of the
-width.
+At width 1 the VGG is also the pair's encoder, and only the decoder is trained, as in
+the paper. Below 1 the pair has that share of VGG's width, is smaller and faster by its
+square, and both networks are trained, at every alpha: the losses then ask for features
+and moments between the content's and the style's.
 """
 
 import dataclasses
@@ -34,35 +33,34 @@ _LOG_EVERY = 20  # steps
 _N_NORMALIZING = 64  # crops that VGG's features are scaled on
 
 
+def _field(default: float, meaning: str):
+    return dataclasses.field(default=default, metadata={"help": meaning})
+
+
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How a stylizer is fitted.
+    """How a stylizer is fitted; each field is a flag of the command, with its help."""
 
-    Attributes:
-      width: Share of VGG's channels; 1 keeps VGG as the encoder.
-      depth: Stages of VGG, for the measure and for the pair: 4 is the paper's relu4_1,
-        3 is relu3_1, which changes less of a style's larger forms.
-      n_reconstruct: Updates before the others in which the pair only learns to give
-        back images, pixel by pixel: many times as fast, and where a slim pair begins.
-      n_steps: Updates, those included.
-      batch_size: Pairs of content and style a step.
-      crop_px: Side of the random crops.
-      lr: Adam's, after a warm-up over the first fiftieth; a cosine brings it to 0.
-      content_weight: Of the content loss.
-      style_weight: Of the style loss.
-      seed: Decides initial weights and every crop.
-    """
-
-    width: float = 1.0
-    depth: int = 4
-    n_reconstruct: int = 0
-    n_steps: int = 160_000
-    batch_size: int = 8
-    crop_px: int = 256
-    lr: float = 1e-4
-    content_weight: float = 1.0
-    style_weight: float = 10.0
-    seed: int = 0
+    width: float = _field(1.0, "share of VGG's channels; 1 keeps VGG as the encoder")
+    depth: int = _field(
+        4,
+        "stages of VGG, for the measure and the pair: 4 is the paper's relu4_1; 3, "
+        "relu3_1, changes less of a style's larger forms",
+    )
+    n_reconstruct: int = _field(
+        0,
+        "updates at first in which the pair only learns to give back images, pixel by "
+        "pixel: many times as fast, and where a slim pair begins",
+    )
+    n_steps: int = _field(160_000, "updates, those included")
+    batch_size: int = _field(8, "pairs of content and style a step")
+    crop_px: int = _field(256, "side of the random crops")
+    lr: float = _field(
+        1e-4, "Adam's, after a warm-up over a fiftieth; a cosine brings it to 0"
+    )
+    content_weight: float = _field(1.0, "weight of the content loss")
+    style_weight: float = _field(10.0, "weight of the style loss")
+    seed: int = _field(0, "decides initial weights and every crop")
 
     def __post_init__(self):
         """Refuses what cannot work, with a `ValueError`."""
