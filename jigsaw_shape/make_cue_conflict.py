@@ -12,6 +12,7 @@ Exit codes: 0 done; 2 refused, with one line that says why; 75 interrupted: run 
 to continue.
 """
 
+import dataclasses
 import pathlib
 import sys
 
@@ -25,25 +26,7 @@ from jigsaw_shape.data.known_sets import photographs_among
 from jigsaw_shape.stylizing import cue_conflict, cue_files
 from jigsaw_shape.system import command_line
 
-_DEFAULTS = cue_conflict.Recipe("", ("",))
-_FLAGS = {
-    "out": ("", "folder to write: new, or of the same command"),
-    "n-images": (_DEFAULTS.n_images, "mixed images at least; as many for each pair"),
-    "texture-domain": ("", "where textures come from; '': photographs"),
-    "shape-domains": (
-        "",
-        "where shapes come from, comma-separated; '': the sources, so that a model "
-        "that held out config.data.target can know them",
-    ),
-    "crop": (_DEFAULTS.crop, "side of a photograph's middle that is its texture"),
-    "relief": (_DEFAULTS.relief, "weight of a shape's luminance"),
-    "alpha": (_DEFAULTS.alpha, "share of AdaIN's rendering, 0 to 1"),
-    "stylizer": (
-        _DEFAULTS.stylizer,
-        "shipped; an .npz of `stylize fit`; or a folder with the public weights",
-    ),
-    "seed": (_DEFAULTS.seed, "which shape meets which texture"),
-}
+_COMMAND = "make_cue_conflict"
 _DEFINE = {
     str: flags.DEFINE_string,
     int: flags.DEFINE_integer,
@@ -54,10 +37,26 @@ _DEFINE = {
 def main(argv: list[str]) -> int:
     """Runs the command and returns its exit code."""
     values = command_line.define_flags(argv)
-    for name, (default, meaning) in _FLAGS.items():
-        _DEFINE[type(default)](name, default, meaning, flag_values=values)
-    config = command_line.parse_config("make_cue_conflict", argv, values, usage=__doc__)
-    asked = {name: values[name].value for name in _FLAGS}
+    out = flags.DEFINE_string(
+        "out", "", "Folder to write: new, or of the same command.", flag_values=values
+    )
+    texture = flags.DEFINE_string(
+        "texture-domain", "", "Where textures come from; '': photographs.", values
+    )
+    shapes = flags.DEFINE_list(
+        "shape-domains",
+        [],
+        "Where shapes come from; '': the sources, so that a model that held out "
+        "config.data.target can know them.",
+        values,
+    )
+    asked = {}
+    for field in dataclasses.fields(cue_conflict.Recipe):
+        if field.metadata:
+            define, name = _DEFINE[type(field.default)], field.name.replace("_", "-")
+            meaning = field.metadata["help"]
+            asked[field.name] = define(name, field.default, meaning, flag_values=values)
+    config = command_line.parse_config(_COMMAND, argv, values, usage=__doc__)
     console = command_line.make_console(soft_wrap=True)
     n_written = 0
     with command_line.progress_bar("image", console=console, lines=True) as update:
@@ -68,14 +67,19 @@ def main(argv: list[str]) -> int:
             update(n_done, total=n_total)
 
         try:
-            with command_line.refusals("make_cue_conflict"):
-                if not asked["out"]:
+            with command_line.refusals(_COMMAND):
+                if not out.value:
                     raise ValueError("--out is missing: the folder to write")
                 sources.spell_domains(config.data)
                 dataset = sources.load_dataset(config.data)
-                recipe = _recipe(config, dataset, asked)
-                out = pathlib.Path(asked["out"])
-                cue_files.make(dataset, recipe, out, on_image=on_image)
+                recipe = cue_conflict.Recipe(
+                    *_domains(config, dataset, texture.value, shapes.value),
+                    split=config.data.split,
+                    split_seed=config.data.split_seed,
+                    **{name: flag.value for name, flag in asked.items()},
+                )
+                folder = pathlib.Path(out.value)
+                cue_files.make(dataset, recipe, folder, on_image=on_image)
         except KeyboardInterrupt:
             print(
                 f"make_cue_conflict: interrupted after {n_written} images; run the "
@@ -85,43 +89,36 @@ def main(argv: list[str]) -> int:
             return command_line.INTERRUPTED
     mixes = cue_conflict.plan(dataset, recipe)
     console.print(cue_conflict.made_by(recipe, mixes))
-    console.print(f"{n_written} images written to {out}")
+    console.print(f"{n_written} images written to {out.value}")
     return command_line.OK
 
 
-def _recipe(config: ConfigDict, dataset: Dataset, asked: dict) -> cue_conflict.Recipe:
-    """Returns what configuration and flags ask for.
+def _domains(
+    config: ConfigDict, dataset: Dataset, texture: str, shapes: list[str]
+) -> tuple[str, tuple[str, ...]]:
+    """Returns the domain of textures and those of shapes.
 
     Raises:
       ValueError: A domain is unknown, or no domain is known to be of photographs.
     """
-
-    def spelled(name):
-        return sources.domain_name(config.data, name)
-
-    texture = spelled(asked["texture-domain"]) if asked["texture-domain"] else ""
-    texture = texture or photographs_among(dataset.domains, dataset.name)
+    target = config.data.target
+    if texture:
+        texture = sources.domain_name(config.data, texture)
+    else:
+        texture = photographs_among(dataset.domains, dataset.name)
     if not texture:
         raise ValueError(
             f"--texture-domain is missing: none of {dataset.name}'s domains "
             f"{', '.join(dataset.domains)} is known to be photographs"
         )
-    target = config.data.target
-    dataset.domain_index(target)
-    named = config_lib.listed(asked["shape-domains"]) or config_lib.source_names(config)
-    shapes = tuple(map(spelled, named or dataset.domains))
-    if not asked["shape-domains"]:
-        shapes = tuple(name for name in shapes if name != target)
-    for name in (*shapes, texture):
+    if shapes:
+        chosen = [sources.domain_name(config.data, name) for name in shapes]
+    else:
+        every = config_lib.source_names(config) or dataset.domains
+        chosen = [name for name in every if name != target]
+    for name in (*chosen, texture, target):
         dataset.domain_index(name)
-    return cue_conflict.Recipe(
-        texture_domain=texture,
-        shape_domains=shapes,
-        split=config.data.split,
-        split_seed=config.data.split_seed,
-        n_images=asked["n-images"],
-        **{k: asked[k] for k in ("crop", "relief", "alpha", "stylizer", "seed")},
-    )
+    return texture, tuple(chosen)
 
 
 if __name__ == "__main__":

@@ -27,14 +27,13 @@ from collections.abc import Sequence
 import numpy as np
 from rich.console import Console
 
-from jigsaw_shape.data.decoding import BACKGROUNDS
-from jigsaw_shape.diversify import DIVERSIFIERS, adain, style_images, vgg_weights
+from jigsaw_shape.diversify import adain, style_images, vgg_weights
 from jigsaw_shape.reports import figures
-from jigsaw_shape.stylizing import crops, output
+from jigsaw_shape.stylizing import crops
 from jigsaw_shape.stylizing import fit as fit_lib
 from jigsaw_shape.stylizing import folder as folder_lib
 from jigsaw_shape.stylizing.stylizer import Settings
-from jigsaw_shape.system import command_line
+from jigsaw_shape.system import command_line, dataclass_flags
 from jigsaw_shape.system.lock import lock
 
 SOME_FAILED = 1  # the rest is done
@@ -50,15 +49,21 @@ def main(argv: Sequence[str]) -> int:
 
 def stylize(argv: Sequence[str]) -> int:
     """Runs `stylize CONTENT_DIR STYLE_DIR OUT_DIR` and returns its exit code."""
-    args = vars(_parser().parse_args(argv))
-    folders = [args.pop(name) for name in ("content_dir", "style_dir", "out_dir")]
-    how = {name: args.pop(name) for name in ("batch_size", "style_map")}
+    args = _parser().parse_args(argv)
     console = command_line.make_console(soft_wrap=True)
     since, n_written = time.perf_counter(), 0
     with contextlib.ExitStack() as stack:
         with command_line.refusals("stylize"):
+            settings = dataclass_flags.from_flags(Settings, args)
             run = stack.enter_context(
-                folder_lib.opened(*folders, Settings(**args), **how)
+                folder_lib.opened(
+                    args.content_dir,
+                    args.style_dir,
+                    args.out_dir,
+                    settings,
+                    style_map=args.style_map,
+                    batch_size=args.batch_size,
+                )
             )
         update = stack.enter_context(
             command_line.progress_bar("image", console=console, lines=True)
@@ -81,7 +86,7 @@ def stylize(argv: Sequence[str]) -> int:
                 file=sys.stderr,
             )
             return command_line.INTERRUPTED
-    return _report(outcome, time.perf_counter() - since, folders[-1], console)
+    return _report(outcome, time.perf_counter() - since, args.out_dir, console)
 
 
 def _report(outcome, time_s: float, out_dir: str, console: Console) -> int:
@@ -103,7 +108,7 @@ def _report(outcome, time_s: float, out_dir: str, console: Console) -> int:
 
 def _parser():
     parser = command_line.make_parser("stylize", __doc__)
-    add, default = parser.add_argument, Settings()
+    add = parser.add_argument
     add("content_dir", metavar="CONTENT_DIR", help="images, at any depth")
     add(
         "style_dir",
@@ -111,83 +116,13 @@ def _parser():
         help=f"images, at any depth; or {style_images.PACK}, the shipped styles",
     )
     add("out_dir", metavar="OUT_DIR", help="new, or of the same command before")
-    add(
-        "--method",
-        choices=DIVERSIFIERS,
-        default=default.method,
-        help="adain: texture and colour, by a stylizer; fourier: amplitude spectrum; "
-        "colour: colour statistics; without styles: randconv, random convolutions, and "
-        "edges, outlines",
-    )
-    add("--alpha", type=float, default=default.alpha, help="strength, 0 to 1")
-    add(
-        "--keep-colours",
-        action="store_true",
-        help="change the luminance alone: shading and texture of the stylized image, "
-        "colours of the content",
-    )
-    add(
-        "--num-styles",
-        type=int,
-        default=default.num_styles,
-        metavar="N",
-        help="images made of each content, each in another style",
-    )
+    dataclass_flags.add_flags(parser, Settings)
     add(
         "--style-map",
         default="",
         metavar="CSV",
         help="a file with the columns content and style, names below their folders: "
         "only these contents are stylized, in the styles given",
-    )
-    add(
-        "--content-size",
-        type=int,
-        default=default.content_size,
-        metavar="PX",
-        help="larger contents are shrunk to this shorter side; 0: as they are",
-    )
-    add(
-        "--style-size",
-        type=int,
-        default=default.style_size,
-        metavar="PX",
-        help="the same for styles; all methods but adain then resize the part that "
-        "covers the content",
-    )
-    add(
-        "--crop",
-        action="store_true",
-        help="cut contents and styles to their central squares of exactly these "
-        "sizes: fastest, since one compiled program then does all",
-    )
-    add(
-        "--per-tile",
-        type=int,
-        default=default.per_tile,
-        metavar="GRID",
-        help="GRID x GRID tiles, each in a style of its own; sides are cut to "
-        "multiples of GRID; 0: whole images",
-    )
-    add("--seed", type=int, default=default.seed, help="decides the styles")
-    add(
-        "--stylizer",
-        default=default.stylizer,
-        metavar="NAME",
-        help="for adain: shipped; an .npz of `stylize fit`; or a folder with the "
-        "public vgg_normalised.pth and decoder.pth",
-    )
-    add(
-        "--background",
-        default=default.background,
-        metavar="COLOUR",
-        help=f"shows where images are transparent: {', '.join(BACKGROUNDS)}, or R,G,B",
-    )
-    add(
-        "--format",
-        choices=output.FORMATS,
-        default=default.format,
-        help="jpg, of quality 95; or png, without loss",
     )
     add(
         "--batch-size",
@@ -209,8 +144,7 @@ def fit(argv: Sequence[str]) -> int:
 
     with contextlib.ExitStack() as stack:
         with command_line.refusals("stylize fit"):
-            names = [field.name for field in dataclasses.fields(fit_lib.Settings)]
-            settings = fit_lib.Settings(**{name: getattr(args, name) for name in names})
+            settings = dataclass_flags.from_flags(fit_lib.Settings, args)
             if args.out.suffix != ".npz":
                 raise ValueError(f"--out is {args.out}: a name that ends in .npz")
             if args.out.exists():
@@ -268,9 +202,7 @@ def _fit_parser():
         help="what the VGG was trained on; without: caffe for .h5, else torchvision",
     )
     add("--out", type=path, required=True, help="stylizer to write: .npz")
-    for field in dataclasses.fields(fit_lib.Settings):
-        flag = f"--{field.name.replace('_', '-')}"
-        add(flag, type=field.type, default=field.default, **field.metadata)
+    dataclass_flags.add_flags(parser, fit_lib.Settings)
     return parser
 
 

@@ -277,7 +277,7 @@ def test_figures_can_say_how_it_was_made(made):
         ({"relief": 0.0}, "--relief is 0"),
         ({"alpha": 1.5}, "--alpha is 1.5"),
         ({"crop": 0.0}, "--crop is 0"),
-        ({"shape_domains": ()}, "--shape-domains names no domain"),
+        ({"shape_domains": ()}, r"--shape-domains is \(\): one or more"),
     ],
 )
 def test_recipes_that_cannot_work_are_refused(changes, message):

@@ -44,52 +44,48 @@ import numpy as np
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.splits import split
 from jigsaw_shape.diversify import stylizer_files
+from jigsaw_shape.system.dataclass_flags import flag, refuse_unless
 
 _LETTERS = re.compile(r"[^\W\d_]+")
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """What decides the set, besides the data.
+    """What decides the set, besides the data; fields with a meaning are flags.
 
     Attributes:
-      n_images: Mixed images at least; as many for each pair of classes.
       texture_domain: Where textures come from.
       shape_domains: Where shapes come from.
-      crop: Side of the middle that is a texture, as a share of the photograph's.
-      relief: Weight of the shape's luminance.
-      alpha: Share of AdaIN's rendering, in [0, 1].
-      stylizer: A name for `stylizer_files.load_pair`.
-      seed: Which shape meets which texture.
       split: As in `config.data`.
       split_seed: The same.
     """
 
     texture_domain: str
     shape_domains: tuple[str, ...]
-    n_images: int = 1000
-    crop: float = 0.5
-    relief: float = 1.0
-    alpha: float = 0.5
-    stylizer: str = stylizer_files.SHIPPED
-    seed: int = 0
+    n_images: int = flag(1000, "mixed images at least; as many for each pair")
+    crop: float = flag(0.5, "side of a photograph's middle that is its texture")
+    relief: float = flag(1.0, "weight of a shape's luminance")
+    alpha: float = flag(0.5, "share of AdaIN's rendering, 0 to 1")
+    stylizer: str = flag(
+        stylizer_files.SHIPPED,
+        "shipped; an .npz of `stylize fit`; or a folder with the public weights",
+    )
+    seed: int = flag(0, "which shape meets which texture")
     split: str = "jigen"
     split_seed: int = 0
 
     def __post_init__(self):
         """Refuses what cannot work, with a `ValueError`."""
-        allowed = {
-            "n_images": (self.n_images >= 1, "1 or more"),
-            "crop": (0 < self.crop <= 1, "above 0, at most 1"),
-            "relief": (self.relief > 0, "above 0"),
-            "alpha": (0 <= self.alpha <= 1, "0 to 1"),
-        }
-        for name, (is_allowed, what) in allowed.items():
-            if not is_allowed:
-                flag, value = name.replace("_", "-"), getattr(self, name)
-                raise ValueError(f"--{flag} is {value}: {what} allowed")
-        if not self.shape_domains:
-            raise ValueError("--shape-domains names no domain")
+        refuse_unless(
+            self,
+            {
+                "n_images": (self.n_images >= 1, "1 or more"),
+                "crop": (0 < self.crop <= 1, "above 0, at most 1"),
+                "relief": (self.relief > 0, "above 0"),
+                "alpha": (0 <= self.alpha <= 1, "0 to 1"),
+                "shape_domains": (bool(self.shape_domains), "one or more"),
+            },
+        )
 
 
 class Source(NamedTuple):

@@ -27,62 +27,56 @@ from jigsaw_shape.diversify.adain import Pair, Stages
 from jigsaw_shape.stylizing import objective
 from jigsaw_shape.stylizing.crops import random_crop
 from jigsaw_shape.system import whole_files
+from jigsaw_shape.system.dataclass_flags import flag, refuse_unless
 
 _SAVE_EVERY = 100  # steps
 _LOG_EVERY = 20  # steps
 _N_NORMALIZING = 64  # crops that VGG's features are scaled on
 
 
-def _field(default: float, meaning: str):
-    return dataclasses.field(default=default, metadata={"help": meaning})
-
-
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """How a stylizer is fitted; each field is a flag of the command, with its help."""
 
-    width: float = _field(1.0, "share of VGG's channels; 1 keeps VGG as the encoder")
-    depth: int = _field(
+    width: float = flag(1.0, "share of VGG's channels; 1 keeps VGG as the encoder")
+    depth: int = flag(
         4,
         "stages of VGG, for the measure and the pair: 4 is the paper's relu4_1; 3, "
         "relu3_1, changes less of a style's larger forms",
     )
-    n_reconstruct: int = _field(
+    n_reconstruct: int = flag(
         0,
         "updates at first in which the pair only learns to give back images, pixel by "
         "pixel: many times as fast, and where a slim pair begins",
     )
-    n_steps: int = _field(160_000, "updates, those included")
-    batch_size: int = _field(8, "pairs of content and style a step")
-    crop_px: int = _field(256, "side of the random crops")
-    lr: float = _field(
+    n_steps: int = flag(160_000, "updates, those included")
+    batch_size: int = flag(8, "pairs of content and style a step")
+    crop_px: int = flag(256, "side of the random crops")
+    lr: float = flag(
         1e-4, "Adam's, after a warm-up over a fiftieth; a cosine brings it to 0"
     )
-    content_weight: float = _field(1.0, "weight of the content loss")
-    style_weight: float = _field(10.0, "weight of the style loss")
-    seed: int = _field(0, "decides initial weights and every crop")
+    content_weight: float = flag(1.0, "weight of the content loss")
+    style_weight: float = flag(10.0, "weight of the style loss")
+    seed: int = flag(0, "decides initial weights and every crop")
 
     def __post_init__(self):
         """Refuses what cannot work, with a `ValueError`."""
-        allowed = {
-            "width": (0 < self.width <= 1, "above 0, at most 1"),
-            "depth": (2 <= self.depth <= 4, "2, 3 or 4"),
-            "n_steps": (self.n_steps > 0, "above 0"),
-            "n_reconstruct": (
-                0 <= self.n_reconstruct < self.n_steps,
-                f"0 or more, below --n-steps, which is {self.n_steps}",
-            ),
-            "batch_size": (self.batch_size > 0, "above 0"),
-            "crop_px": (self.crop_px >= 32, "32 or more"),
-            "lr": (self.lr > 0, "above 0"),
-            "content_weight": (self.content_weight >= 0, "0 or more"),
-            "style_weight": (self.style_weight >= 0, "0 or more"),
-            "seed": (self.seed >= 0, "0 or more"),
-        }
-        for name, (is_allowed, what) in allowed.items():
-            if not is_allowed:
-                flag, value = name.replace("_", "-"), getattr(self, name)
-                raise ValueError(f"--{flag} is {value}: {what} allowed")
+        fewest = f"0 or more, below --n-steps, which is {self.n_steps},"
+        refuse_unless(
+            self,
+            {
+                "width": (0 < self.width <= 1, "above 0, at most 1"),
+                "depth": (2 <= self.depth <= 4, "2, 3 or 4"),
+                "n_steps": (self.n_steps > 0, "above 0"),
+                "n_reconstruct": (0 <= self.n_reconstruct < self.n_steps, fewest),
+                "batch_size": (self.batch_size > 0, "above 0"),
+                "crop_px": (self.crop_px >= 32, "32 or more"),
+                "lr": (self.lr > 0, "above 0"),
+                "content_weight": (self.content_weight >= 0, "0 or more"),
+                "style_weight": (self.style_weight >= 0, "0 or more"),
+                "seed": (self.seed >= 0, "0 or more"),
+            },
+        )
 
 
 @dataclasses.dataclass(frozen=True)

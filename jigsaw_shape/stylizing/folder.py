@@ -65,45 +65,12 @@ class _Job(NamedTuple):
 
 
 def stylize_folder(
-    content_dir: str | os.PathLike,
-    style_dir: str | os.PathLike,
-    out_dir: str | os.PathLike,
-    settings: Settings | None = None,
-    *,
-    style_map: str | os.PathLike = "",
-    batch_size: int = 8,
+    *folders: str | os.PathLike,
     on_image: Callable[[int, int], None] = lambda n_done, n_total: None,
+    **how,
 ) -> Outcome:
-    """Writes every content in other styles; continues what an earlier call began.
-
-    `out_dir` also gets `stylize.json`, the settings, and `manifest.jsonl`, a line an
-    image, from which `diversify` makes it again: of the content's T tiles, one without
-    `per_tile`, and the keys `jax.random.split(jax.random.key(seed), T)`. An image whose
-    content or style has changed since is made anew.
-
-    Args:
-      content_dir: Images at any depth.
-      style_dir: Images at any depth, or `"pack"`, the shipped ones.
-      out_dir: New, empty, or of the same contents, styles and settings.
-      settings: Without: `Settings()`.
-      style_map: A file for `style_map.read_style_map`: only the contents that it lists
-        are stylized, in the styles that it gives them.
-      batch_size: Contents of one shape that are computed together.
-      on_image: Called with the number of images written and to write, once before the
-        first.
-
-    Raises:
-      ValueError: The request cannot be carried out. Nothing was written.
-      OSError: The same; or the disk is full, or no style can be read.
-    """
-    with opened(
-        content_dir,
-        style_dir,
-        out_dir,
-        settings,
-        style_map=style_map,
-        batch_size=batch_size,
-    ) as run:
+    """Writes every content in other styles; takes what `opened` and `stylize` do."""
+    with opened(*folders, **how) as run:
         return run.stylize(on_image)
 
 
@@ -117,7 +84,25 @@ def opened(
     style_map: str | os.PathLike = "",
     batch_size: int = 8,
 ) -> Iterator["FolderRun"]:
-    """Yields a run and holds its folder: the part of `stylize_folder` that refuses."""
+    """Yields what stylizes a folder, and holds the folder that it writes.
+
+    `out_dir` gets the images, `stylize.json`, the settings, and `manifest.jsonl`, a
+    line an image, from which `diversify` makes it again: of the content's T tiles, one
+    without `per_tile`, and the keys `jax.random.split(jax.random.key(seed), T)`.
+
+    Args:
+      content_dir: Images at any depth.
+      style_dir: Images at any depth, or `"pack"`, the shipped ones.
+      out_dir: New, empty, or of the same contents, styles and settings.
+      settings: Without: `Settings()`.
+      style_map: A file for `style_map.read_style_map`: only the contents that it lists
+        are stylized, in the styles that it gives them.
+      batch_size: Contents of one shape that are computed together.
+
+    Raises:
+      ValueError: The request cannot be carried out. Nothing was written.
+      OSError: The same.
+    """
     settings = settings or Settings()
     method = DIVERSIFIERS[settings.method]
     if batch_size < 1:
@@ -174,7 +159,15 @@ class FolderRun:
     failed: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def stylize(self, on_image: Callable[[int, int], None]) -> Outcome:
-        """Writes what is not there yet; see `stylize_folder`."""
+        """Writes what is not there yet, and what was made of files that have changed.
+
+        Args:
+          on_image: Called with the number of images written and to write, once before
+            the first.
+
+        Raises:
+          OSError: The disk is full, or cannot be written to.
+        """
         asked = self.styles.asked(self.contents.images)
         pending = [
             (content, missing)

@@ -15,12 +15,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jigsaw_shape.data.decoding import decode, parse_background
+from jigsaw_shape.data.decoding import BACKGROUNDS, decode, parse_background
 from jigsaw_shape.data.resizing import cover, shrink
 from jigsaw_shape.diversify import DIVERSIFIERS, adain, stylizer_files
 from jigsaw_shape.pixels import puzzle
 from jigsaw_shape.stylizing.output import FORMATS
 from jigsaw_shape.system import devices
+from jigsaw_shape.system.dataclass_flags import flag, refuse_unless
 
 _N_PROGRAMS = 64  # kept in memory, some 7 MB each
 _LEAST = {"num_styles": 1, "content_size": 0, "style_size": 0, "per_tile": 0, "seed": 0}
@@ -29,52 +30,72 @@ _LUMA = (0.299, 0.587, 0.114)  # of Rec. 601
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What decides the pixels, besides the images.
+    """What decides the pixels, besides the images; each field is a flag."""
 
-    Attributes:
-      method: A key of `diversify.DIVERSIFIERS`.
-      alpha: The strength, in [0, 1].
-      num_styles: Results a content, each in another style as long as there are some.
-      content_size: Larger contents are shrunk to this shorter side; 0: as they are.
-      style_size: The same of styles. AdaIN takes them so; of the other methods' styles
-        the central part that covers the content, or the tile, is resized to it.
-      crop: Contents and styles are their central squares, of exactly these sizes.
-      per_tile: Tiles per side, each in a style of its own, with sides cut to multiples
-        of it; 0: whole images.
-      keep_colours: Only the luminance changes: the stylized image's luminance with the
-        content's chroma (YUV of Rec. 601), clipped to [0, 1].
-      seed: Decides styles and random numbers.
-      stylizer: A name for `stylizer_files.load_pair`, for the methods that need one.
-      background: What shows where images are transparent, as `decode` takes it.
-      format: A key of `output.FORMATS`.
-    """
-
-    method: str = "adain"
-    alpha: float = 1.0
-    num_styles: int = 1
-    content_size: int = 512
-    style_size: int = 512
-    crop: bool = False
-    per_tile: int = 0
-    keep_colours: bool = False
-    seed: int = 0
-    stylizer: str = stylizer_files.SHIPPED
-    background: str = "white"
-    format: str = "jpg"
+    method: str = flag(
+        "adain",
+        "adain: texture and colour, by a stylizer; fourier: amplitude spectrum; "
+        "colour: colour statistics; without styles: randconv, random convolutions, "
+        "and edges, outlines",
+        choices=DIVERSIFIERS,
+    )
+    alpha: float = flag(1.0, "strength, 0 to 1")
+    keep_colours: bool = flag(
+        False,
+        "change the luminance alone: the content keeps its chroma (YUV of Rec. 601, "
+        "clipped)",
+    )
+    num_styles: int = flag(
+        1, "images made of each content, each in another style", metavar="N"
+    )
+    content_size: int = flag(
+        512,
+        "larger contents are shrunk to this shorter side; 0: as they are",
+        metavar="PX",
+    )
+    style_size: int = flag(
+        512,
+        "the same for styles; all methods but adain then resize the part that covers "
+        "the content, or the tile",
+        metavar="PX",
+    )
+    crop: bool = flag(
+        False,
+        "cut contents and styles to their central squares of exactly these sizes: "
+        "fastest, since one compiled program then does all",
+    )
+    per_tile: int = flag(
+        0,
+        "GRID x GRID tiles, each in a style of its own; sides are cut to multiples of "
+        "GRID; 0: whole images",
+        metavar="GRID",
+    )
+    seed: int = flag(0, "decides the styles and random numbers")
+    stylizer: str = flag(
+        stylizer_files.SHIPPED,
+        "for adain: shipped; an .npz of `stylize fit`; or a folder with the public "
+        "vgg_normalised.pth and decoder.pth",
+        metavar="NAME",
+    )
+    background: str = flag(
+        "white",
+        f"shows where images are transparent: {', '.join(BACKGROUNDS)}, or R,G,B",
+        metavar="COLOUR",
+    )
+    format: str = flag(
+        "jpg", "jpg, of quality 95; or png, without loss", choices=FORMATS
+    )
 
     def __post_init__(self):
         """Refuses what cannot work, with a `ValueError`."""
-        for name, known in (("method", DIVERSIFIERS), ("format", FORMATS)):
-            if getattr(self, name) not in known:
-                allowed = " | ".join(known)
-                raise ValueError(f"--{name} is {getattr(self, name)!r}: {allowed}")
-        if not 0 <= self.alpha <= 1:
-            raise ValueError(f"--alpha is {self.alpha}: 0 to 1 allowed")
+        allowed = {
+            "method": (self.method in DIVERSIFIERS, " | ".join(DIVERSIFIERS)),
+            "format": (self.format in FORMATS, " | ".join(FORMATS)),
+            "alpha": (0 <= self.alpha <= 1, "0 to 1"),
+        }
         for name, least in _LEAST.items():
-            value = getattr(self, name)
-            if value < least:
-                flag = name.replace("_", "-")
-                raise ValueError(f"--{flag} is {value}: {least} or more allowed")
+            allowed[name] = getattr(self, name) >= least, f"{least} or more"
+        refuse_unless(self, allowed)
         if self.crop and not (self.content_size and self.style_size):
             raise ValueError("--crop needs --content-size and --style-size above 0")
         try:
