@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import ml_collections
 import numpy as np
 import pytest
 from small_stimuli import evaluate, make_stimuli
@@ -141,3 +142,18 @@ def test_accuracy_on_the_shared_classes_stands_beside():
 
 def _cats(images, orders=None):
     return {"classification": np.float32([[1, 0]] * len(images))}
+
+
+def test_transparent_images_are_shown_as_each_run_was_trained():
+    def read(i, px, background):
+        return np.full((px, px, 3), 0 if background == "white" else 50, np.uint8)
+
+    stimuli = dataclasses.replace(_stimuli((3, 1, 0)), read=read)
+    models = [_model("published")]
+    for name, data in (("old", {}), ("new", {"background": "white"})):
+        config = ml_collections.ConfigDict({"data": data})
+        models.append(dataclasses.replace(_model(name), config=config))
+    results = evaluate(("puzzle",), models, stimuli)
+    found = {r["model"]: r["accuracy"] for r in results.rows if r.get("level") == 1}
+    assert found == {"published": 0.75, "old": 0.25, "new": 0.75}
+    assert len(results.speed) == 2

@@ -22,7 +22,7 @@ def _rows(answers):
     for model in answers.models:
         right = answers.correct(model.name, "upside down")
         share = accuracy.share(right, seed=answers.seed)
-        yield {"model": model.name, "group": "model", "condition": "turned", **share}
+        yield {**answers.base(model.name), "condition": "turned", **share}
 
 
 def _figure(rows):

@@ -12,6 +12,7 @@ from jigsaw_shape.data.decisions import Decisions
 from jigsaw_shape.data.stimuli import HeldOut, Stimuli
 from jigsaw_shape.suites import (
     SUITES,
+    classes,
     experiments,
     labelled_images,
     plan,
@@ -284,3 +285,20 @@ def test_a_mapping_makes_classes_answer_categories():
     # The mean of dog's two classes is below cat's one; yak is never answered.
     assert match.responses(probabilities).tolist() == ["cat", "dog"]
     assert not any("shared" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("tabby,cat\npug\n", "line 2: 'pug' is not CLASS,CATEGORY"),
+        ("tabby,cat\nTabby,dog\n", "line 2: Tabby is there twice"),
+        ("class,category\n", "is empty: expected lines CLASS,CATEGORY"),
+    ],
+)
+def test_a_mapping_says_what_is_wrong_with_it(tmp_path, text, message):
+    path = tmp_path / "mapping.csv"
+    path.write_text("class,category\nTabby Cat, cat\n\n")
+    assert classes.read_mapping(path) == {"tabby_cat": "cat"}
+    path.write_text(text)
+    with pytest.raises(ValueError, match=f"--mapping .*{message}"):
+        classes.read_mapping(path)

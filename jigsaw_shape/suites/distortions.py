@@ -16,7 +16,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jigsaw_shape.classifiers.classifier import Classifier
-from jigsaw_shape.data.image_store import ImageStore
 from jigsaw_shape.data.stimuli import Stimuli
 from jigsaw_shape.measures import distortions as distortions_lib
 from jigsaw_shape.measures import eidolons, intervals
@@ -31,6 +30,7 @@ from jigsaw_shape.suites import (
     differences,
     figure_parts,
     labelled_images,
+    one_pass,
     row_tables,
 )
 from jigsaw_shape.suites.suite import PLAIN, Answers, Fact, Probe, Suite
@@ -87,8 +87,7 @@ def make_probes(amplitude: np.ndarray) -> dict[str, Probe]:
 def _amplitude(stimuli: Stimuli, group: Sequence[Classifier]) -> np.ndarray:
     """Returns the images' mean amplitude spectrum: a pass of reading."""
     size_px, n_batch = group[0].size_px, min(model.batch_size for model in group)
-    stored_px = stimuli.side_px or size_px
-    store = ImageStore(stimuli.dataset(stored_px), cache="none", stored_px=stored_px)
+    store = one_pass.store_of(stimuli, group)
     everything = np.arange(len(stimuli.images))
     chunks = [everything[i : i + n_batch] for i in range(0, len(everything), n_batch)]
     resize = jax.jit(augment.resize, static_argnums=1)
@@ -107,8 +106,7 @@ def rows(answers: Answers) -> Iterator[dict]:
     table = distortions_lib.distortions(np.zeros((1, 1), np.float32))
     scores = {}
     for model in answers.models:
-        base = {"model": model.name, "group": "model"}
-        base |= {"n_classes": len(answers.matches[model.name].names)}
+        base = answers.base(model.name)
         own = scores.setdefault(model.name, {})
         for name, distortion in table.items():
             names = [_probe_name(name, distortion, v) for v in distortion.levels]

@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 import numpy as np
 
 from jigsaw_shape.classifiers.classifier import Classifier
-from jigsaw_shape.data.image_store import ImageStore
 from jigsaw_shape.data.stimuli import Stimuli
 from jigsaw_shape.suites import SUITES, one_pass
 from jigsaw_shape.suites.observers import on_these
@@ -138,15 +137,11 @@ class Evaluator:
 
     def _show(self, group: Sequence[Classifier], stimuli: Stimuli, probes, n_samples=0):
         """Returns the outputs of one pass of models of one size."""
-        size_px, n = group[0].size_px, len(stimuli.images)
-        stored_px = stimuli.side_px or size_px
-        images = stimuli.dataset(stored_px, _background(group[0]))
-        store = ImageStore(images, cache="none", stored_px=stored_px)
         title = f"{stimuli.name}: {', '.join(model.name for model in group)}"
-        with self.on_pass(title, n) as on_batch:
+        with self.on_pass(title, len(stimuli.images)) as on_batch:
             found = one_pass.run(
                 group,
-                store,
+                one_pass.store_of(stimuli, group),
                 probes,
                 seed=self.seed,
                 n_samples=n_samples,
@@ -205,14 +200,6 @@ def choice(stimuli: Stimuli, n_images: int, seed: int) -> Stimuli:
     return stimuli.subset(np.sort(np.argsort(rank, kind="stable")[:n_images]))
 
 
-def _background(model: Classifier) -> str:
-    """Returns what a model is shown where images are transparent."""
-    if model.config is None:
-        return "white"
-    # A run from before the field saw what files store beneath transparency.
-    return model.config.data.get("background", "stored")
-
-
 def _groups(models: Sequence[Classifier]) -> list[list[Classifier]]:
     """Returns models that can share a pass.
 
@@ -225,7 +212,7 @@ def _groups(models: Sequence[Classifier]) -> list[list[Classifier]]:
             puzzles = [m.permutations for m in (*group, model)]
             if (
                 model.size_px == first.size_px
-                and _background(model) == _background(first)
+                and one_pass.background_of(model) == one_pass.background_of(first)
                 and len({p.tobytes() for p in puzzles if p is not None}) <= 1
             ):
                 group.append(model)

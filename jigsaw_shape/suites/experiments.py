@@ -106,8 +106,7 @@ def rows(answers: Answers) -> Iterator[dict]:
 def _made_rows(answers: Answers) -> Iterator[dict]:
     scores = {}
     for model in answers.models:
-        base = {"model": model.name, "group": "model"}
-        base |= {"n_classes": len(answers.matches[model.name].names)}
+        base = answers.base(model.name)
         own = scores.setdefault(model.name, {})
         for name, probe in VERSIONS.items():
             right = answers.correct(model.name, probe.name)

@@ -9,6 +9,7 @@ import numpy as np
 
 from jigsaw_shape.classifiers.classifier import Classifier
 from jigsaw_shape.data.image_store import ImageStore
+from jigsaw_shape.data.stimuli import Stimuli
 from jigsaw_shape.pixels import augment
 from jigsaw_shape.suites.suite import Probe
 
@@ -34,6 +35,21 @@ class Pass:
     forward_s: float = 0.0
     probes_s: float = 0.0
     total_s: float = 0.0
+
+
+def store_of(stimuli: Stimuli, group: Sequence[Classifier]) -> ImageStore:
+    """Returns images as a group of models sees them: its size and its background."""
+    stored_px = stimuli.side_px or group[0].size_px
+    images = stimuli.dataset(stored_px, background_of(group[0]))
+    return ImageStore(images, cache="none", stored_px=stored_px)
+
+
+def background_of(model: Classifier) -> str:
+    """Returns what a model is shown where images are transparent."""
+    if model.config is None:
+        return "white"
+    # A run from before the field saw what files store beneath transparency.
+    return model.config.data.get("background", "stored")
 
 
 _resize = jax.jit(augment.resize, static_argnums=1)

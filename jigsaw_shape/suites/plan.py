@@ -125,12 +125,13 @@ def _trained_on(opened: Opened, jobs: Sequence[Job]) -> list[str]:
         made_of = job.stimuli.held_out
         if made_of is None:
             continue
-        names = []
-        for model in job.models:
-            if model.about.get("images") == made_of.images:
-                data = model.config.data
-                if (data.split, data.split_seed) != made_of[1:]:
-                    names.append(model.name)
+        names = [
+            model.name
+            for model in job.models
+            if model.config is not None
+            and model.about["images"] == made_of.images
+            and (model.config.data.split, model.config.data.split_seed) != made_of[1:]
+        ]
         if names:
             notes.append(
                 f"{job.stimuli.name} is made of images that split {made_of.split} "

@@ -78,8 +78,7 @@ def rows(answers: Answers) -> Iterator[dict]:
     scores = {}
     for model in answers.models:
         outputs = answers.outputs[model.name]
-        base = {"model": model.name, "group": "model"}
-        base |= {"n_classes": len(answers.matches[model.name].names)}
+        base = answers.base(model.name)
         own = scores.setdefault(model.name, {})
         for g in (1, *grids(model.size_px)):
             name = PLAIN.name if g == 1 else f"puzzle/{g}"

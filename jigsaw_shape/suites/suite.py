@@ -111,6 +111,11 @@ class Answers:
     features: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     seed: int = 0
 
+    def base(self, model: str) -> dict[str, Any]:
+        """Returns what each row says of a model whose answers it counts."""
+        n_classes = len(self.matches[model].names)
+        return {"model": model, "group": "model", "n_classes": n_classes}
+
     def responses(self, model: str, probe: str = PLAIN.name) -> np.ndarray:
         """Returns a model's answers to a probe as categories: str [n]."""
         scores = self.outputs[model][probe]["classification"]
