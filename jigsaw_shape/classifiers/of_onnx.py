@@ -18,7 +18,11 @@ from jigsaw_shape.system import onnx_session
 _DEFAULT_PX = 224
 _OUR_OWN = "jigsaw_shape"  # producer, and a key of the metadata, of our own files
 INSIDE = "inside the file"  # what rows say of their normalization
-_FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+_KINDS = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(uint8)": np.uint8,
+}
 _OUTPUTS = ("logits", "classification")  # names preferred among several outputs
 _KEYS = (  # of the metadata, that are read; each is JSON
     *("mean", "std", "classes", "image_size", "input_px", "background"),
@@ -127,53 +131,53 @@ class _Entry:
     """A session's input: how images get into it."""
 
     def __init__(self, path, session, facts, pixels: Pixels):
-        inputs = session.get_inputs()
         wanted = "one input [B, 3, H, W] or [B, H, W, 3] of squares, float or uint8"
+        inputs = session.get_inputs()
         if len(inputs) != 1:
             names = ", ".join(one.name for one in inputs)
             raise ValueError(f"{path} has the inputs {names}: expected {wanted}")
         self.name, shape, kind = inputs[0].name, inputs[0].shape, inputs[0].type
-        found = f"{path}: its input {self.name} is {kind} {shape}, expected {wanted}"
-        if len(shape) != 4 or (kind not in _FLOATS and kind != "tensor(uint8)"):
-            raise ValueError(found)
-        self._channels_first = shape[1] == 3
-        if not self._channels_first and shape[3] != 3:
-            raise ValueError(found)
+        self._channels_first = len(shape) == 4 and shape[1] == 3
         sides = shape[2:4] if self._channels_first else shape[1:3]
         fixed = {side for side in sides if isinstance(side, int)}
-        if len(fixed) > 1:
-            raise ValueError(found)
+        if (
+            len(shape) != 4
+            or kind not in _KINDS
+            or not (self._channels_first or shape[3] == 3)
+            or len(fixed) > 1
+        ):
+            raise ValueError(
+                f"{path}: its input {self.name} is {kind} {shape}, expected {wanted}"
+            )
         self.size_px = fixed.pop() if fixed else _side(path, facts)
         self._fixed_batch = shape[0] if isinstance(shape[0], int) else None
-        self._kind = _FLOATS.get(kind, np.uint8)
-        self._mean, self._std, self._scale = self._pixels(path, session, facts, pixels)
-
-    def _pixels(self, path, session, facts, pixels):
-        named = pixels.mean is not None, pixels.std is not None
-        if any(named) and not all(named):
+        self._kind = _KINDS[kind]
+        self._mean, self._std, self._scale = None, None, 1
+        if (pixels.mean is None) != (pixels.std is None):
             raise ValueError("give both --mean and --std, or neither")
-        # What normalizes inside may stand beside others, which the flags are for.
-        if self._kind == np.uint8:
-            return None, None, 255
-        if _normalizes_inside(session, facts):
-            return None, None, 1
-        mean = facts.get("mean") if pixels.mean is None else pixels.mean
-        std = facts.get("std") if pixels.std is None else pixels.std
-        if mean is None or std is None:
+        # --mean and --std may be for other files than one that normalizes inside.
+        if self._kind != np.uint8 and not _normalizes_inside(session, facts):
+            self._normalize(path, facts, pixels)
+
+    def _normalize(self, path, facts, pixels: Pixels) -> None:
+        stated = {"mean": facts.get("mean"), "std": facts.get("std")}
+        named = {"mean": pixels.mean, "std": pixels.std}
+        values = stated if pixels.mean is None else named
+        if None in values.values():
             raise ValueError(
                 f"{path} does not say how its pixels are normalized (metadata mean and "
                 "std): give --mean R,G,B and --std R,G,B"
             )
-        mean, std = _triple(path, "mean", mean), _triple(path, "std", std)
+        mean, std = (_triple(path, name, value) for name, value in values.items())
         if not (std > 0).all():
             raise ValueError(f"{path}: std is {std.tolist()}, expected above 0")
-        scale = pixels.scale or 1
-        if not any(named):  # the file's are of pixels in [0, 1]
-            mean, std = mean * scale, std * scale
-        return mean, std, scale
+        self._scale = pixels.scale or 1
+        if values is stated:  # of pixels in [0, 1]
+            mean, std = mean * self._scale, std * self._scale
+        self._mean, self._std = mean, std
 
     def prepare(self, images) -> np.ndarray:
-        """Returns pixels as the network wants them, of float32 [b, H, W, 3]."""
+        """Returns pixels as the network wants them, of uint8 or float32 images."""
         if images.shape[1:3] != (self.size_px, self.size_px):
             images = _resize(images, self.size_px)
         if self._kind == np.uint8:
@@ -193,14 +197,15 @@ class _Entry:
             part = shown[start : start + n]
             yield part if len(part) == n else np.resize(part, (n, *part.shape[1:]))
 
-    def about(self) -> dict:
+    def about(self) -> dict[str, str]:
         """Returns what rows say of the normalization."""
         if self._mean is None:
             return {"normalization": INSIDE}
-        return {
-            "normalization": f"mean {_numbers(self._mean)}, std {_numbers(self._std)} "
-            f"on 0..{self._scale:g}"
-        }
+        mean, std = (
+            "(" + ", ".join(f"{value:g}" for value in values) + ")"
+            for values in (self._mean, self._std)
+        )
+        return {"normalization": f"mean {mean}, std {std} on 0..{self._scale:g}"}
 
 
 def _side(path, facts) -> int:
@@ -237,10 +242,6 @@ def _normalizes_inside(session, facts) -> bool:
         return stated is True
     meta = session.get_modelmeta()
     return _OUR_OWN in (meta.producer_name, *meta.custom_metadata_map)
-
-
-def _numbers(values) -> str:
-    return "(" + ", ".join(f"{value:g}" for value in values) + ")"
 
 
 def _metadata(path, session) -> dict:

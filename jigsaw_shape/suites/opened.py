@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from ml_collections import ConfigDict
 
-from jigsaw_shape.classifiers import of_answers, of_onnx
+from jigsaw_shape.classifiers import flags, of_answers, of_onnx
 from jigsaw_shape.classifiers.classifier import Classifier
 from jigsaw_shape.classifiers.open import open_classifier
 from jigsaw_shape.data import decisions as decisions_lib
@@ -145,13 +145,7 @@ def open_all(args: argparse.Namespace, n_devices: int) -> Opened:
 
 
 def _open_models(args: argparse.Namespace) -> list[Classifier]:
-    classes = ()
-    if args.classes:
-        text = pathlib.Path(args.classes).read_text()
-        classes = tuple(line.strip() for line in text.splitlines() if line.strip())
-    pixels = of_onnx.Pixels(
-        _numbers("--mean", args.mean), _numbers("--std", args.std), args.pixels
-    )
+    classes, pixels = flags.read_classes(args.classes), flags.read_pixels(args)
     found = []
     for named in args.model:
         label, what = _labelled(named)
@@ -179,15 +173,6 @@ def _open_models(args: argparse.Namespace) -> list[Classifier]:
                 "normalizes its pixels inside; leave them out"
             )
     return found
-
-
-def _numbers(flag: str, text: str | None) -> tuple[float, ...] | None:
-    if text is None:
-        return None
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise ValueError(f"{flag} is {text!r}: expected R,G,B") from error
 
 
 def _read_predicted(
