@@ -1,1 +1,1 @@
-"""A trained encoder in the formats of other tools, each checked against the run's."""
+"""Trained encoders in the formats of other tools; each file is checked."""

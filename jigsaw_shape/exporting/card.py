@@ -1,4 +1,4 @@
-"""The model card of an export: Markdown under a front matter, filled from `card.md`."""
+"""The model card of an export, filled into the template `card.md`."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -76,7 +76,7 @@ def public(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def public_name(weights: str) -> str:
-    """Returns the last name of a path, `.../best.pth`; what is no path stays."""
+    """Returns `.../best.pth` for a path to it, and other names as they are."""
     is_path = "/" in weights and not weights.startswith(_NAMED)
     return f".../{Path(weights).name}" if is_path else weights
 
@@ -200,7 +200,7 @@ def _measures(evaluations, chosen) -> list[tuple[str, list[str]]]:
 
 
 def _usage(written: Sequence[Written], facts) -> str:
-    """Returns how the library whose names the weights have loads them."""
+    """Returns how to load the weights in the library whose names they have."""
     if all(file.name != safetensors_file.NAME for file in written):
         return ""
     library, spec = facts["names"], ENCODERS[facts["encoder"]]

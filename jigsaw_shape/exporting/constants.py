@@ -1,4 +1,4 @@
-"""Constants of a traced program, computed by NumPy: no program is compiled for them."""
+"""Computes constants of a traced program with NumPy, so that nothing is compiled."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,10 +28,10 @@ _ELEMENTWISE = {
 def compute(
     primitive: Any, values: Sequence[np.ndarray], params: Mapping[str, Any], outputs
 ) -> list[np.ndarray]:
-    """Returns what a primitive makes of arrays.
+    """Returns the results of a primitive on arrays.
 
     Args:
-      primitive: JAX's; those that are not known here JAX computes.
+      primitive: JAX's; JAX itself computes those that are not known here.
       values: Its arguments.
       params: Its parameters.
       outputs: Shape and dtype of each of its results.

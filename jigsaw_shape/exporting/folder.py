@@ -1,4 +1,4 @@
-"""A folder of exported files: written, checked against the network, then named."""
+"""Writes a folder of exported files and checks each against the network."""
 
 import dataclasses
 import json
@@ -80,7 +80,7 @@ def export(
     facts["jigsaw_shape"] = jigsaw_shape.__version__
     facts["jax"] = jax.__version__
     part = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(part, ignore_errors=True)  # of an export that was killed
+    shutil.rmtree(part, ignore_errors=True)  # left by an export that was killed
     part.mkdir(parents=True)
     try:
         with jax.default_device(_cpu()):

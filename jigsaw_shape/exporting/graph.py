@@ -1,9 +1,9 @@
-"""A graph of ONNX nodes before ONNX has seen it.
+"""A graph of ONNX nodes, before it becomes ONNX's own structure.
 
-Two conventions keep what builds it short. Arrays of four axes are [B, H, W, C] in JAX,
-and here [B, C, H, W], as ONNX's convolutions want them; all others have their axes in
-JAX's order. And whatever depends on the images has one axis for the batch, mostly the
-first: its length is 1 in the trace and any in the graph.
+Two conventions keep the rules short. Arrays of four axes are [B, H, W, C] in JAX and
+[B, C, H, W] here, as ONNX's convolutions want them; all others have their axes in JAX's
+order. Whatever depends on the images has one axis for the batch, mostly the first: its
+length is 1 in the trace and any in the graph.
 """
 
 import dataclasses
@@ -127,5 +127,5 @@ def _smallest(array: np.ndarray) -> np.ndarray:
 
 
 def graph_axes(rank: int) -> Sequence[int]:
-    """Returns which of JAX's axes each of the graph's is."""
+    """Returns, for each axis of the graph, which of JAX's axes it is."""
     return NCHW if rank == 4 else range(rank)

@@ -1,4 +1,4 @@
-"""How each JAX primitive that encoders use is said in ONNX, opset 17.
+"""The form in ONNX, opset 17, of each JAX primitive that encoders use.
 
 A rule gets the graph to add nodes to, the values, the primitive's parameters and the
 output's shape, and returns the output's name. See `graph` for the two conventions.
@@ -27,7 +27,7 @@ _TYPES = {"float32": 1, "uint8": 2, "int32": 6, "int64": 7, "bool": 9}
 
 
 def _axis(axis: int, rank: int) -> int:
-    """Returns which of the graph's axes one of JAX's is."""
+    """Returns the graph's axis for one of JAX's axes."""
     return graph_axes(rank).index(axis)
 
 

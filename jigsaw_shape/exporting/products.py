@@ -65,7 +65,7 @@ def product(graph: Graph, values, params, shape) -> str:
 
 
 def product_batches(values: Sequence[Value], dimension_numbers) -> set[int]:
-    """Returns where the batch of each tensor is in a product; nowhere if it is summed.
+    """Returns the axis of each tensor's batch in a product; none if it is summed over.
 
     Args:
       values: Left and right.

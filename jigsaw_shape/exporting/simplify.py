@@ -1,7 +1,7 @@
 """Rewrites of a graph into fewer nodes with the same outputs.
 
-BatchNorm at inference, a factor and an offset for each channel, goes into the weights
-of the convolution before it; ReLU6 is one node.
+BatchNorm at inference, a factor and an offset for each channel, is folded into the
+weights of the convolution before it; ReLU6 becomes one node.
 """
 
 from collections import Counter
@@ -24,7 +24,7 @@ def simplify(graph: Graph) -> None:
 def _rewrite_pairs(graph: Graph, rewrite) -> None:
     """Applies `rewrite(graph, first, second)` to each node and its only reader.
 
-    Where it returns true, the first node has taken the second one's work.
+    Where it returns true, the first node does the second one's work too.
     """
     uses = Counter(name for node in graph.nodes for name in node.inputs)
     uses.update(output.name for output in graph.outputs.values())

@@ -1,4 +1,4 @@
-"""Compiled-anywhere programs: StableHLO by `jax.export`, weights inside.
+"""StableHLO programs by `jax.export`, for several platforms, weights inside.
 
 A file is read by the JAX that wrote it and later ones, for as long as JAX promises (six
 months at the least); a program for any batch size needs a reader as new as its writer.

@@ -1,9 +1,9 @@
 """From a JAX function to an ONNX graph, primitive by primitive.
 
-A function of images is traced for a batch of one. What does not depend on the images is
-computed on the way and becomes a constant; every other primitive becomes a node or a
-few by its rule in `primitives.RULES`. So an encoder needs no code of its own here: one
-whose primitives all have a rule can be exported.
+A function of images is traced for a batch of one. What does not depend on the images
+is computed at once and becomes a constant; every other primitive becomes one or more
+nodes by its rule in `primitives.RULES`. So an encoder needs no code of its own here: it
+can be exported if all of its primitives have a rule.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ from jigsaw_shape.exporting.products import product_batches
 
 INPUT = "images"  # the name of the graph's input
 
-# Primitives that only call what one of their parameters holds.
+# The parameters in which primitives that only call others hold them.
 _CALLS = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 
 
@@ -59,7 +59,7 @@ def trace(
 
 
 class _Converter:
-    """Walks through a jaxpr, constants apart from tensors."""
+    """Walks through a jaxpr; arrays are constants, `Tensor`s depend on the images."""
 
     def __init__(self, graph: Graph):
         self._graph = graph
@@ -120,7 +120,7 @@ class _Converter:
 
 
 def _batch_axis(name: str, inputs: Sequence[Value], params) -> int:
-    """Returns where the batch is in what a primitive makes of its inputs.
+    """Returns the axis of the batch in a primitive's output.
 
     Raises:
       ValueError: No rule has it where it is.
@@ -145,7 +145,7 @@ def _batch_axis(name: str, inputs: Sequence[Value], params) -> int:
 
 
 def _default_branch(platforms) -> np.ndarray:
-    """Returns the index of the branch that is for no platform in particular."""
+    """Returns the index of the branch for all other platforms."""
     if None not in platforms:
         raise ValueError("a function for named platforms only cannot be exported")
     return np.asarray(platforms.index(None), np.int32)

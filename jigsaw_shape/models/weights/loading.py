@@ -194,7 +194,7 @@ def encoder_shapes(encoder: str) -> dict[str, Any]:
 
 
 def triple(values: Any, what: str) -> Triple:
-    """Returns three finite numbers as such, one for each channel.
+    """Returns three finite numbers, one for each channel.
 
     Raises:
       ValueError: They are not; says which.

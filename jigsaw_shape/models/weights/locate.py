@@ -75,7 +75,7 @@ CONFIG = Flags()
 
 @dataclasses.dataclass(frozen=True)
 class Located:
-    """A file of weights, and what is known of them apart from it.
+    """A file of weights, and what is known of them besides.
 
     Attributes:
       path: The file.
@@ -187,9 +187,9 @@ def _fetched(named: str, url: str, path: Path) -> Path:
 
 
 def _from_hub(named: str, repository: str, revision: str | None) -> Located:
-    """Returns a repository's weights: put here by hand, or through huggingface_hub.
+    """Returns a repository's weights: put here by hand, or fetched by huggingface_hub.
 
-    That library resumes, keeps and checks what it fetches.
+    That library resumes, caches and checks downloads.
     """
     name = repository if revision is None else f"{repository}@{revision}"
     folder = cache_dir() / "hub" / name.replace("/", "--")
@@ -208,7 +208,7 @@ def _from_hub(named: str, repository: str, revision: str | None) -> Located:
             f"{by_hand}"
         ) from None
 
-    # What it warns of is in its errors too, which are told in one line.
+    # Its warnings repeat its errors, which are shown in one line.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
 
     def fetch(name: str) -> Path | None:

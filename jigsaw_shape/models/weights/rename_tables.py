@@ -1,11 +1,11 @@
 """The names that libraries have for the parts of encoders, and ours.
 
-A table has a library's names of modules on the left and Flax's paths on the right; `{}`
-is a number, kept in its place and order, so that a table reads in both directions. What
-is in a module (weight, running_mean, ...) follows from its last name and its number of
-axes. A row may also name a single array, such as a positional embedding, that is in no
-such module; a third entry says how a layout differs otherwise (`renames.py`).
-`classifier` is beside the encoder, not part of it.
+A table has a library's names of modules on the left and Flax's paths on the right. `{}`
+stands for a number, the same on both sides, so a table works in both directions. The
+arrays in a module (weight, running_mean, ...) follow from their last name and number of
+axes. A row may also name a single array in no such module, such as a positional
+embedding. A third entry names another difference of layout (`renames.py`). `classifier`
+is not part of the encoder.
 """
 
 from jigsaw_shape.models import efficientnet_lite, vgg

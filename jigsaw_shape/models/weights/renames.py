@@ -53,13 +53,13 @@ def _to_hwc(kernel):
     return maps.transpose(1, 2, 0, 3).reshape(-1, n_out)
 
 
-# What else is different in a kernel or single array of a row: from it, and to it.
+# Other differences of layout: how to convert from a library's, and to it.
 _LAYOUTS = {
     "bgr": (lambda kernel: kernel[:, :, ::-1], lambda kernel: kernel[:, :, ::-1]),
     "hwc": (_from_hwc, _to_hwc),
     "c11": (lambda array: array[:, 0, 0], lambda array: array[:, None, None]),
 }
-# Counts batches, where PyTorch's momentum is None. Nothing here asks.
+# PyTorch counts batches with it if momentum is None. It is not used here.
 _COUNTER = "num_batches_tracked"
 _CLASSIFIER = "classifier"
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
@@ -221,5 +221,5 @@ def _laid_out(array: np.ndarray, how: list[str], direction: int) -> np.ndarray:
         try:
             array = _LAYOUTS[name][direction](array)
         except (IndexError, ValueError):
-            return array  # of another shape than it should be, as will be found
+            return array  # of a wrong shape, which `loading.fit` refuses
     return array

@@ -1,4 +1,4 @@
-"""Reads arrays from PyTorch's files without PyTorch, and without running what they say.
+"""Reads arrays from PyTorch's files without PyTorch, and without running their code.
 
 A `.pth` file is a pickle that names tensors, next to their bytes: a zip archive since
 PyTorch 1.6, before that pickles one after another. Pickles call whatever they name, so

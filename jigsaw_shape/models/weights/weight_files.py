@@ -1,7 +1,7 @@
-"""Arrays by name out of the files in which people keep weights.
+"""Reads arrays by name from files of weights.
 
-None of the readers runs what a file says: `.pth` goes through `torch_file.py`, `.npz`
-without pickles.
+No reader runs code from a file: `.pth` is read by `torch_file.py`, `.npz` without
+pickles.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ _SAFETENSORS_DTYPES = {
     "U8": np.uint8,
     "BOOL": np.bool_,
 }
-# What wrappers put before every name: DataParallel, torch.compile.
+# Prefixes that DataParallel and torch.compile put before every name.
 _PREFIXES = ("module.", "_orig_mod.")
 
 
