@@ -36,9 +36,7 @@ ROOMS = {
         *("suites", "classifiers", "measures", "data", "models", "pixels", "training"),
         *("reports", "runs", "config", "system"),
     },
-    "reports": {
-        *("reports", "runs", "measures", "data", "presets", "system"),
-    },
+    "reports": {"reports", "runs", "data", "presets"},
     "benchmarking": {
         *("benchmarking", "runs", "data", "config", "checks", "presets", "system"),
     },
@@ -51,6 +49,7 @@ WITHOUT_JAX = (
     "presets",
     "report",
     "benchmark",
+    "runs.records",
     "runs.rows",
     "runs.fingerprint",
     "reports.figures",

@@ -19,7 +19,7 @@ from small_runs import TINY, finish, start
 from jigsaw_shape import benchmark
 from jigsaw_shape.benchmarking import plan, random_search
 from jigsaw_shape.benchmarking import runs as runs_lib
-from jigsaw_shape.runs import benchmark_files, records, rows
+from jigsaw_shape.runs import benchmark_files, file_names, records, rows
 from jigsaw_shape.system.lock import lock
 
 SHAPES = str(REPOSITORY / "configs" / "shapes.py")
@@ -330,7 +330,7 @@ def test_a_run_that_another_process_is_at_is_left_to_it(tmp_path):
     runs = _runs(3)
     for run, name in (
         (runs[0], benchmark_files.LOCK),
-        (runs[1], benchmark_files.TRAIN_LOCK),
+        (runs[1], file_names.LOCK),
     ):
         (tmp_path / run.name).mkdir()
         holder = lock(tmp_path / run.name / name)

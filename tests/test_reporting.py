@@ -21,7 +21,7 @@ from jigsaw_shape.reports.benchmark_tables import (
     numbers_table,
 )
 from jigsaw_shape.reports.table import to_csv
-from jigsaw_shape.runs import records, rows
+from jigsaw_shape.runs import file_names, records, rows
 
 TARGETS = ("photo", "sketch")
 
@@ -447,9 +447,9 @@ def test_a_directory_is_read_whatever_became_of_its_run(tmp_path):
     assert read[2].note == "code 1: RuntimeError: x"
     # What weights expect completes the settings of a run when it begins.
     for directory in (finished, begun, bare):
-        config = json.loads((directory / records.CONFIG).read_text())
+        config = json.loads((directory / file_names.CONFIG).read_text())
         config["model"]["mean"] = [0.1, 0.2, 0.3]
-        (directory / records.CONFIG).write_text(json.dumps(config))
+        (directory / file_names.CONFIG).write_text(json.dumps(config))
     again = [records.read(d) for d in (finished, begun, missing, bare)]
     assert {r.method for r in again} == {read[0].method}
     assert len(records.find_runs([tmp_path])) == 5

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from jigsaw_shape.runs import benchmark_files, rows
+from jigsaw_shape.runs import benchmark_files, file_names, rows
 from jigsaw_shape.runs.benchmark_files import Run
 from jigsaw_shape.system import command_line
 from jigsaw_shape.system.lock import lock
@@ -99,7 +99,7 @@ def _run_one(run, directory, command, console, stop, label) -> tuple[str, str]:
         try:
             stack.enter_context(lock(directory / benchmark_files.LOCK, wait=False))
             # A run whose benchmark was killed may go on by itself.
-            with lock(directory / benchmark_files.TRAIN_LOCK, wait=False):
+            with lock(directory / file_names.LOCK, wait=False):
                 pass
         except BlockingIOError:
             return ELSEWHERE, "another process is working on it"

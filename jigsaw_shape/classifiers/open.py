@@ -16,6 +16,7 @@ from jigsaw_shape.exporting.formats import FORMATS
 from jigsaw_shape.measures import imagenet16
 from jigsaw_shape.models.weights.weight_files import read_weight_file
 from jigsaw_shape.runs import directory
+from jigsaw_shape.runs.file_names import CONFIG
 
 
 def open_classifier(
@@ -83,7 +84,7 @@ def open_classifier(
             raise ValueError(
                 f"{option} is {value}, but {what} has its own: leave it out"
             )
-    if is_run or ((path / "config.json").is_file() and not is_export):
+    if is_run or ((path / CONFIG).is_file() and not is_export):
         name = name or path.resolve().name
         return of_run.open_run(
             path, selection=selection, name=name, batch_size=batch_size

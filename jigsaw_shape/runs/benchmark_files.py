@@ -14,7 +14,7 @@ from jigsaw_shape.runs import rows
 from jigsaw_shape.system import whole_files
 
 PLAN, FAILED, LOG = "plan.json", "failed.json", "log.txt"
-LOCK, TRAIN_LOCK = ".benchmark.lock", ".lock"
+LOCK = ".benchmark.lock"  # held while a benchmark works on the run
 
 
 @dataclasses.dataclass(frozen=True)

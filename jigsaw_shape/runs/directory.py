@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from jigsaw_shape import config as config_lib
 from jigsaw_shape.runs import fingerprint, logbook, rows, stored_weights
+from jigsaw_shape.runs.file_names import CONFIG, LOCK, STARTS
 from jigsaw_shape.system import whole_files
 from jigsaw_shape.system.lock import lock
 
@@ -47,7 +48,7 @@ def claim(
         ) from error
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(lock(directory / ".lock", wait=False))
+            stack.enter_context(lock(directory / LOCK, wait=False))
         except BlockingIOError as error:
             raise ValueError(
                 f"{directory} is in use by another process: wait, or choose another "
@@ -63,9 +64,9 @@ def read_config(directory: pathlib.Path) -> ConfigDict:
     Raises:
       ValueError: The directory is not a run's.
     """
-    path = directory / "config.json"
+    path = directory / CONFIG
     if not path.is_file():
-        raise ValueError(f"{directory} is no training run: it has no config.json")
+        raise ValueError(f"{directory} is no training run: it has no {CONFIG}")
     try:
         config = fingerprint.from_json(path.read_text())
     except ValueError as error:
@@ -80,7 +81,7 @@ def keep_background(config: ConfigDict) -> None:
     So that a run from before the field sees the same pixels to its end. A background
     other than the default stays, and is refused as any other change is.
     """
-    path = config_lib.workdir(config) / "config.json"
+    path = config_lib.workdir(config) / CONFIG
     usual = config_lib.default_config().data.background
     is_continued = path.is_file() and config.data.background == usual
     if is_continued and "background" not in read_config(path.parent).data:
@@ -140,7 +141,7 @@ def _read_starts(directory: pathlib.Path) -> list[dict]:
     Raises:
       ValueError: They cannot be read.
     """
-    path = directory / "run.json"
+    path = directory / STARTS
     if not path.exists():
         return []
     try:
@@ -158,7 +159,7 @@ def _record_start(
     directory: pathlib.Path,
 ) -> None:
     """Adds this start to `run.json`; refuses one that does not continue the first."""
-    stored, facts = directory / "config.json", directory / "run.json"
+    stored, facts = directory / CONFIG, directory / STARTS
     starts = _read_starts(directory)
     if not stored.exists() and _has_begun(directory):
         raise ValueError(f"{directory} holds a run without its config.json: {_WAY_OUT}")

@@ -1,4 +1,4 @@
-"""What is known of each run, finished or not, from its directory."""
+"""What is known of each run, finished or not, from its directory. Imports no JAX."""
 
 import dataclasses
 import json
@@ -7,11 +7,10 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
 from jigsaw_shape.runs import benchmark_files, fingerprint, rows
+from jigsaw_shape.runs.file_names import CONFIG, STARTS
 
-CONFIG, STARTS = "config.json", "run.json"  # see `runs.directory`
-# Any of them makes a folder a run.
-_MARKS = {rows.FILE_NAME, benchmark_files.PLAN, STARTS}
 FINISHED, FAILED, UNFINISHED, MISSING = "finished", "failed", "unfinished", "missing"
+_MARKS = {rows.FILE_NAME, benchmark_files.PLAN, STARTS}  # any makes a folder a run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,14 +20,14 @@ class Record:
     Attributes:
       name: Of its directory.
       status: `finished`, `failed`, `unfinished` (begun) or `missing` (planned).
-      note: What there is to say about a status other than `finished`.
-      preset: The method; empty where a begun run has no rows that say it.
+      preset: The method; empty if neither configuration nor rows tell.
       target: The held-out domain.
       seed: Of the run.
       method: A digest of the settings; in a search, of those before the draw.
+      note: Why it is not finished, or how far it is.
       trial: Its number in a search, None without one.
       protocol: What must agree where runs are averaged or compared, by name.
-      fields: Of its configuration, what is not the default.
+      fields: The fields of its configuration that are not at their defaults.
       drawn: What a search drew.
       results: The result row of each rule; empty unless finished.
       evaluations: Its evaluation rows.
@@ -61,7 +60,7 @@ def find_runs(paths: Sequence[pathlib.Path]) -> list[pathlib.Path]:
     for path in paths:
         below = sorted(folder for folder, files in _walk(path) if files & _MARKS)
         if not below:
-            raise ValueError(f"{path}: no run here (no {rows.FILE_NAME} below it)")
+            raise ValueError(f"{path} holds no run: no {rows.FILE_NAME} in or below it")
         for folder in below:
             runs.setdefault(folder.resolve(), folder)
     return list(runs.values())
@@ -70,8 +69,8 @@ def find_runs(paths: Sequence[pathlib.Path]) -> list[pathlib.Path]:
 def _walk(path: pathlib.Path) -> Iterator[tuple[pathlib.Path, set[str]]]:
     """Yields the folders from `path` down, each once, with the names of their files.
 
-    Links are followed last, so that a folder that is also there itself has its own
-    name, and no further than to a folder that was there before.
+    Links are followed after all else, so a folder that is reached both ways goes by its
+    own name, and a link to a folder that was seen ends there.
     """
     seen, tops = set(), [path]
     while tops:
@@ -83,9 +82,8 @@ def _walk(path: pathlib.Path) -> Iterator[tuple[pathlib.Path, set[str]]]:
                     folders.clear()
                     continue
                 seen.add(real)
-                links += [
-                    folder / n for n in sorted(folders) if (folder / n).is_symlink()
-                ]
+                below = (folder / name for name in sorted(folders))
+                links += [path for path in below if path.is_symlink()]
                 yield folder, set(files)
         tops = links
 
@@ -99,19 +97,21 @@ def read(directory: pathlib.Path) -> Record:
     recorded = rows.read(directory)
     results = {r["selection"]: r for r in recorded if r["kind"] == "result"}
     results = results if results.keys() >= set(rows.RULES) else {}
-    evaluations = [row for row in recorded if row["kind"] == "eval"]
-    plan = benchmark_files.read_plan(directory) or {}
     row = results.get("last", {})
+    plan = benchmark_files.read_plan(directory) or {}
     asked, config = _configs(directory, plan)
     target = row.get("target") or config.get("data", {}).get("target", "")
     if target in row.get("sources", ()):
         raise ValueError(
             f"{directory}: the target {target} is among the sources "
-            f"{', '.join(row['sources'])}: its accuracy is no result"
+            f"{', '.join(row['sources'])}, so its accuracy is no result"
         )
-    status, note = _status(directory, results, recorded)
-    method = row.get("settings") or plan.get("settings")
-    method = method or (fingerprint.digest_stored(asked) if asked else "")
+    if plan.get("trial") is not None:
+        method = plan["method"]
+    else:
+        method = row.get("settings") or plan.get("settings")
+        method = method or (fingerprint.digest_stored(asked) if asked else "")
+    status, note = _status(directory, bool(results), recorded)
     return Record(
         name=directory.name,
         status=status,
@@ -119,21 +119,21 @@ def read(directory: pathlib.Path) -> Record:
         preset=row.get("preset") or config.get("preset", ""),
         target=target,
         seed=row.get("seed", config.get("seed", 0)),
-        method=method if plan.get("trial") is None else plan["method"],
+        method=method,
         trial=plan.get("trial"),
         protocol=_protocol(row, config, directory),
         fields=fingerprint.fields(asked) if asked else {},
         drawn=plan.get("drawn", {}),
         results=results,
-        evaluations=evaluations,
+        evaluations=[row for row in recorded if row["kind"] == "eval"],
     )
 
 
 def _configs(directory, plan) -> tuple[str, dict]:
-    """Returns what was asked for, as stored, and what the run was made of.
+    """Returns the configuration as it was asked for, stored, and as the run has it.
 
-    Weights complete the latter by what they expect, such as means: a run that has not
-    begun, of which there is a plan alone, is compared by what was asked for.
+    A run's own is completed by its weights, with their means for example. Runs are
+    compared by what was asked for, as a run that has not begun has only a plan.
     """
     planned = json.dumps(plan["config"]) if "config" in plan else ""
     path = directory / CONFIG
@@ -141,8 +141,8 @@ def _configs(directory, plan) -> tuple[str, dict]:
     return planned or stored, json.loads(stored or "{}")
 
 
-def _status(directory, results, recorded) -> tuple[str, str]:
-    if results:
+def _status(directory, is_finished: bool, recorded) -> tuple[str, str]:
+    if is_finished:
         return FINISHED, ""
     failure = benchmark_files.read_failure(directory)
     if failure:
@@ -155,19 +155,14 @@ def _status(directory, results, recorded) -> tuple[str, str]:
 
 
 def _protocol(row, config, directory) -> dict:
-    """Returns the data set, encoder and split; what is not known is not there."""
-    data = config.get("data", {})
+    """Returns the data set, encoder, split and images, without what is unknown."""
+    data, path = config.get("data", {}), directory / STARTS
+    starts = json.loads(path.read_text())["starts"] if path.exists() else []
     known = {
         "dataset": row.get("dataset") or data.get("name"),
         "encoder": row.get("encoder") or config.get("model", {}).get("encoder"),
         "split": row.get("split") or data.get("split"),
         "split_seed": row.get("split_seed", data.get("split_seed")),
-        "images": _images(directory),
+        "images": starts[0].get("images") if starts else None,
     }
     return {name: value for name, value in known.items() if value is not None}
-
-
-def _images(directory) -> str | None:
-    path = directory / STARTS
-    starts = json.loads(path.read_text())["starts"] if path.exists() else []
-    return starts[0].get("images") if starts else None

@@ -13,6 +13,7 @@ from jigsaw_shape.models.build import pixels
 from jigsaw_shape.models.weights import loading
 from jigsaw_shape.models.weights.locate import RANDOM
 from jigsaw_shape.runs import directory, rows, stored_weights
+from jigsaw_shape.runs.file_names import CONFIG
 
 _USUAL_RULE = "val"
 
@@ -60,7 +61,7 @@ def _as_run(init: str) -> tuple[Path | None, str]:
     if not at or rule not in rows.RULES:
         folder, rule = init, _USUAL_RULE
     path = Path(folder)
-    is_run = (path / "config.json").is_file() and (path / "checkpoints").is_dir()
+    is_run = (path / CONFIG).is_file() and (path / "checkpoints").is_dir()
     return (path, rule) if is_run else (None, rule)
 
 
