@@ -14,6 +14,7 @@ from jigsaw_shape.data.decoding import background_of, parse_background
 # What each field takes: one of these words, or numbers from the least to the most.
 _CHOICES = {
     "data.split": ("jigen", "domainbed", "official"),
+    "data.setting": ("generalization", "adaptation"),
     "data.sampling": ("proportional", "balanced"),
     "data.cache": ("auto", "device", "host", "none"),
     "jigsaw.view": ("instead", "beside"),
@@ -115,6 +116,7 @@ def check(config: ConfigDict, n_devices: int) -> None:
     _check_ordered("augment.crop_ratio", config)
     _check_jigsaw(config)
     _check_diversify(config)
+    _check_unlabelled(config)
     try:
         parse_background(background_of(config.data))
     except ValueError as error:
@@ -211,6 +213,23 @@ def _check_jigsaw(config: ConfigDict) -> None:
             "the head names an order of a set: set "
             "--config.jigsaw.answer=positions too",
         )
+
+
+def _check_unlabelled(config: ConfigDict) -> None:
+    others = [n for n, w in config.losses.items() if n != "classification" and w > 0]
+    if others:
+        return
+    needs = "set --config.losses.jigsaw above 0, or use a preset such as puzzle"
+    if config.data.unlabelled:
+        _refuse(
+            "data.unlabelled",
+            config.data.unlabelled,
+            f"no loss learns without labels: {needs}",
+        )
+    if config.data.setting == "adaptation":
+        _refuse("data.setting", "adaptation", f"no loss learns without labels: {needs}")
+    if config.classification.detached:
+        _refuse("classification.detached", True, f"nothing trains the encoder: {needs}")
 
 
 def _check_diversify(config: ConfigDict) -> None:

@@ -31,6 +31,10 @@ def default_config() -> ConfigDict:
     config.data.sources = ""  # "photo,cartoon"; "": every domain but the target
     config.data.classes = ""  # "dog,horse": these alone, with labels in this order; or
     #   a .txt file, a class a line; "": all
+    config.data.unlabelled = ""  # "DIR,DIR": images without labels, for the losses that
+    #   need none
+    config.data.setting = "generalization"  # the target is never trained on |
+    #   adaptation: its images are, without their labels
     config.data.split = "jigen"  # how validation is held out: jigen|domainbed|official
     config.data.split_seed = 0  # which images are held out
     config.data.stored_px = 227  # decoded images are kept as squares of this side
@@ -125,6 +129,8 @@ def default_config() -> ConfigDict:
 
     config.classification = ConfigDict()
     config.classification.label_smoothing = 0.0  # share spread over all classes
+    config.classification.detached = False  # the class head is a probe: the encoder
+    #   learns from the other losses alone
 
     config.optim = ConfigDict()
     config.optim.name = "sgd"  # sgd | adamw

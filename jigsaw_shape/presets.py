@@ -150,6 +150,16 @@ def styled_puzzle(config: ConfigDict) -> None:
     config.diversify.per_tile = (1.0,)
 
 
+def selfsup(config: ConfigDict) -> None:
+    """Trains the encoder on `puzzle`'s puzzles alone; no label changes it.
+
+    The class head is a linear probe: it reads the features and gives no gradient back,
+    so that accuracies, and the selection by them, say what the features are worth.
+    """
+    puzzle(config)
+    config.classification.detached = True
+
+
 def style_only(config: ConfigDict) -> None:
     """Ablates `ddec`: no puzzle. As many images are stylized, whole and in order."""
     ddec(config)
@@ -191,6 +201,7 @@ PRESETS: dict[str, Callable[[ConfigDict], None]] = {
     "shape": shape,
     "puzzle": puzzle,
     "styled_puzzle": styled_puzzle,
+    "selfsup": selfsup,
     "style_only": style_only,
     "whole_only": whole_only,
     "tile_only": tile_only,

@@ -55,8 +55,8 @@ def preview_figure(
       styling: See `learner.load_styling`.
       progress: Share of the run that is over, for a schedule that moves.
     """
-    domains = dataset.domain[splits.train]
-    pools = [splits.train[domains == d] for d in np.unique(domains)]
+    domains = dataset.domain[splits.learned]
+    pools = [splits.learned[domains == d] for d in np.unique(domains)]
     rng = np.random.default_rng(config.seed)
     indices = [rng.choice(pools[i % len(pools)]) for i in range(_N_COLUMNS)]
     stored = np.stack([dataset.read(i) for i in indices])
@@ -88,7 +88,8 @@ def preview_figure(
     untitled = [""] * _N_COLUMNS
 
     def names(indices):
-        classes = [dataset.classes[label] for label in dataset.label[indices]]
+        known = (*dataset.classes, "?")  # the last is for the label -1
+        classes = [known[label] for label in dataset.label[indices]]
         domains = [dataset.domains[d] for d in dataset.domain[indices]]
         return [f"{c}, {d}" for c, d in zip(classes, domains, strict=True)]
 
@@ -142,6 +143,7 @@ def main(argv: list[str]) -> int:
         sources.spell_domains(config.data)
         checks.check(config, n_devices=1)
         dataset, splits = learner_lib.load_data(config)
+        dataset, splits = learner_lib.add_unlabelled(config, dataset, splits)
         learner = learner_lib.make_learner(
             config, len(dataset.classes), len(dataset.domains)
         )

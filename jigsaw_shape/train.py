@@ -58,7 +58,9 @@ def main(argv: list[str]) -> int:
             checks.check(config, jax.device_count())
             directory_lib.keep_background(config)
             dataset, splits = learner_lib.load_data(config)
-            length = learner_lib.run_length(config, len(splits.train))
+            labelled = dataset
+            dataset, splits = learner_lib.add_unlabelled(config, dataset, splits)
+            length = learner_lib.run_length(config, len(splits.learned))
             digest = fingerprint.digest(config)
             pretrained = initial_weights.load(config)
             config = initial_weights.with_pixels(config, pretrained)
@@ -68,7 +70,9 @@ def main(argv: list[str]) -> int:
             variables = learner_lib.init_variables(config, learner.model, pretrained)
             styling, digests = learner_lib.load_styling(config, dataset, splits)
             # Last, so that a refusal leaves no directory behind.
-            digests = {"images": dataset.digest(), **digests}
+            digests = {"images": labelled.digest(), **digests}
+            if len(splits.unlabelled):
+                digests["unlabelled"] = dataset.digest()
             directory = stack.enter_context(
                 directory_lib.claim(
                     config, digests, initial_weights.knowledge(pretrained)
@@ -82,6 +86,8 @@ def main(argv: list[str]) -> int:
             f"{len(splits.target)} of {config.data.target}, held out",
             soft_wrap=True,
         )
+        if len(splits.unlabelled):
+            console.print(f"{len(splits.unlabelled)} images train without labels")
         note = shared_classes.untaught_note(dataset, splits)
         if note:
             console.print(f"{note}; target/shared_accuracy leaves them out")
@@ -152,6 +158,9 @@ def finish(config, digest, directory, dataset, splits, console) -> None:
         "split_seed": config.data.split_seed,
         "seed": config.seed,
     }
+    if config.data.setting == "adaptation":  # no table holds both settings
+        identity["setting"] = "adaptation"
+        identity["dataset"] += " (adaptation)"
     results = rows.results(identity, recorded)
     with logbook.Logbook(
         directory, resume_step=recorded[-1]["step"], tensorboard=False

@@ -26,6 +26,7 @@ class Splits:
       target: int64 [t], ascending indices of every image of the target.
       sources: Names of the source domains, in the data set's order.
       method: How validation was held out, for result rows.
+      unlabelled: int64 [u], images that train without their labels.
     """
 
     train: np.ndarray
@@ -33,6 +34,14 @@ class Splits:
     target: np.ndarray
     sources: tuple[str, ...]
     method: str
+    unlabelled: np.ndarray = dataclasses.field(
+        default_factory=lambda: np.zeros(0, np.int64)
+    )
+
+    @property
+    def learned(self) -> np.ndarray:
+        """Every image that is trained on, with its label or without."""
+        return np.concatenate([self.train, self.unlabelled])
 
 
 def split(

@@ -87,29 +87,35 @@ def load(
     return Pool(name, names, np.stack(images), np.stack(thumbnails))
 
 
-def refuse_target(pool: Pool, dataset: Dataset, indices: np.ndarray) -> None:
-    """Refuses styles among which an image of the held-out target is.
+def refuse_target(
+    pool: Pool,
+    dataset: Dataset,
+    indices: np.ndarray,
+    field: str = "config.diversify.styles",
+) -> None:
+    """Refuses images among which one of the held-out target is.
 
     The same picture is found in another size or format, or squashed to a square; not
     where it is only a part.
 
     Args:
-      pool: The styles.
+      pool: The images.
       dataset: The data set.
       indices: Of the target's images.
+      field: That names the folder.
 
     Raises:
-      ValueError: One of them is a style; names both.
+      ValueError: One of them is there; names both.
     """
     for i in indices:
         same = _same(pool.thumbnails, thumbnail(dataset.read(i)))
         if same.any():
             image = dataset.names[i] if dataset.names else f"image {i}"
             raise ValueError(
-                f"config.diversify.styles is {pool.name!r}, whose "
+                f"{field} is {pool.name!r}, whose "
                 f"{pool.names[int(same.argmax())]} is {image} of the held-out domain "
-                f"{dataset.domains[dataset.domain[i]]}: a style from there would leak "
-                "it; take the domain's images out of that folder"
+                f"{dataset.domains[dataset.domain[i]]}: training on it would leak "
+                "the target; take the domain's images out of that folder"
             )
 
 

@@ -22,6 +22,7 @@ class Head:
       n_classes: Scores out.
       hidden: Widths of layers with ReLU before the last one; none for a linear head.
       reverse: Whether the encoder gets the head's gradient reversed.
+      detached: Whether the encoder gets no gradient from it.
       grid: Above 0, it reads the encoder's last map, averaged to `grid` x `grid` cells
         that are concatenated, instead of the pooled features.
       permutations: If any, the head says which tile stands at each of T places, of
@@ -31,6 +32,7 @@ class Head:
     n_classes: int
     hidden: tuple[int, ...] = ()
     reverse: bool = False
+    detached: bool = False
     grid: int = 0
     permutations: tuple[tuple[int, ...], ...] = ()
 
@@ -113,6 +115,8 @@ class Multitask(nn.Module):
             x = features
             if head.grid:
                 x = average_to(last_map, head.grid).reshape(len(images), -1)
+            if head.detached:
+                x = jax.lax.stop_gradient(x)
             if head.reverse:
                 x = reverse_gradient(x, reversal)
             for i, width in enumerate(head.hidden, 1):

@@ -16,7 +16,7 @@ from jigsaw_shape.system import whole_files
 from jigsaw_shape.system.lock import lock
 
 # What `knowledge` returns.
-KNOWLEDGE = ("dataset", "target", "sources", "selection", "after")
+KNOWLEDGE = ("dataset", "target", "sources", "selection", "setting", "after")
 _WAY_OUT = "choose another --workdir, or delete the directory"
 
 
@@ -94,9 +94,9 @@ def knowledge(
 ) -> dict[str, Any]:
     """Returns what a run's weights have seen, in JSON's types.
 
-    `dataset`, `target` and `sources` of its configuration; `selection`, the rule that
-    picks the weights; and `after`, the same of the run that its first weights are from,
-    if any.
+    `dataset`, `target` and `sources` of its configuration, and its `setting` if that is
+    adaptation; `selection`, the rule that picks the weights; and `after`, the same of
+    the run that its first weights are from, if any.
 
     Args:
       directory: The run's.
@@ -110,6 +110,8 @@ def knowledge(
         "sources": data.sources,
         "selection": selection,
     }
+    if data.setting == "adaptation":
+        facts["setting"] = data.setting
     before = _first_start(directory).get("init")
     return facts | ({"after": before} if before else {})
 

@@ -129,6 +129,13 @@ def _refuse_target(
             f"config.model.init={config.model.init!r} {relation} trained on "
             f"{ours.target}, which is config.data.target: choose a run that held it out"
         )
+    adapted = facts.get("setting") == "adaptation"
+    if theirs == ours.target and adapted and ours.setting != "adaptation":
+        raise ValueError(
+            f"config.model.init={config.model.init!r} {relation} trained on "
+            f"{ours.target} without labels, which is config.data.target: choose a run "
+            "that held it out, or set config.data.setting=adaptation"
+        )
     if theirs == ours.target and facts.get("selection") == "oracle":
         raise ValueError(
             f"config.model.init={config.model.init!r} {relation} selected by accuracy "

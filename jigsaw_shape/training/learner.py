@@ -9,7 +9,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jigsaw_shape import config as config_lib
-from jigsaw_shape.data import sources
+from jigsaw_shape.data import sources, unlabelled
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.decoding import background_of
 from jigsaw_shape.data.image_store import ImageStore
@@ -113,6 +113,42 @@ def load_data(config: ConfigDict) -> tuple[Dataset, Splits]:
             f"{', '.join(splits.sources)} for validation: they have too few images"
         )
     return dataset, splits
+
+
+def add_unlabelled(
+    config: ConfigDict, dataset: Dataset, splits: Splits
+) -> tuple[Dataset, Splits]:
+    """Returns both with the images that train without labels, if the run has any.
+
+    Those of `config.data.unlabelled`, and with `config.data.setting` adaptation the
+    target's own.
+
+    Raises:
+      ValueError: No such folder, or an image of it is one of the target.
+      OSError: An image cannot be read.
+    """
+    n, folders = len(dataset), config_lib.listed(config.data.unlabelled)
+    if folders:
+        dataset = unlabelled.with_folders(
+            dataset,
+            folders,
+            size_px=config.data.stored_px,
+            background=background_of(config.data),
+        )
+    more = np.arange(n, len(dataset))
+    if config.data.setting == "adaptation":
+        dataset = unlabelled.with_hidden_labels(dataset, splits.target)
+        more = np.arange(n, len(dataset))
+    elif folders:
+        pool = style_images.Pool(
+            config.data.unlabelled,
+            [dataset.names[i] for i in more],
+            np.empty(0),
+            np.stack([style_images.thumbnail(dataset.read(i)) for i in more]),
+        )
+        field = "config.data.unlabelled"
+        style_images.refuse_target(pool, dataset, splits.target, field)
+    return dataset, dataclasses.replace(splits, unlabelled=more)
 
 
 def _refuse_one_source(config: ConfigDict, source: str) -> None:

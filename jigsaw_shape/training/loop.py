@@ -155,7 +155,7 @@ def training_chunks(
         if order is None or position == 0:
             order = epoch_order(
                 store.dataset.domain,
-                splits.train,
+                splits.learned,
                 seed=config.seed,
                 epoch=epoch,
                 sampling=config.data.sampling,

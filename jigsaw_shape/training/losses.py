@@ -187,7 +187,9 @@ def _domain_head(config: ConfigDict, sizes: Sizes) -> Head:
 LOSSES: dict[str, Loss] = {
     "classification": Loss(
         classification,
-        head=lambda config, sizes: Head(sizes.classes),
+        head=lambda config, sizes: Head(
+            sizes.classes, detached=config.classification.detached
+        ),
         hits=lambda config, outputs, batch: (
             outputs["classification"].argmax(-1) == batch["label"]
         ),

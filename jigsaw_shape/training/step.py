@@ -114,9 +114,9 @@ def make_update(
         do; None for nothing.
 
     Of the arguments of `update`, `bank` is None or uint8 [N, H, W, 3] and `styling` a
-    `diversify.schedule.Styling`, both on every device; `batch` holds `label` and
-    `domain`, int32 [D, B / D], and either `index`, rows of the bank, or `image`, uint8
-    [D, B / D, H, W, 3].
+    `diversify.schedule.Styling`, both on every device; `batch` holds `label` (-1 where
+    there is none) and `domain`, int32 [D, B / D], and either `index`, rows of the bank,
+    or `image`, uint8 [D, B / D, H, W, 3].
     """
 
     def update(state, bank, styling, batch):
@@ -132,13 +132,14 @@ def make_update(
             batch["domain"],
             styling,
         )
+        known = batch["label"] >= 0  # else the image has no label
         batch = {
-            "label": batch["label"][seen.stored],
+            "label": jnp.maximum(batch["label"], 0)[seen.stored],
             "domain": batch["domain"][seen.stored],
             "order": seen.orders,
             "permutation": seen.permutations,
             "styled": seen.styled,
-            "for_class": seen.for_class,
+            "for_class": seen.for_class * known[seen.stored],
             "for_puzzle": seen.for_puzzle,
             "twin": n_local + jnp.arange(n_local),
         }
