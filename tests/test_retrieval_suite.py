@@ -19,10 +19,11 @@ from jigsaw_shape.pixels import augment
 from jigsaw_shape.reports import evaluation_folder as files
 from jigsaw_shape.reports import look
 from jigsaw_shape.reports import table as table_lib
-from jigsaw_shape.suites import classes, opened, plan
+from jigsaw_shape.suites import classes, opened
 from jigsaw_shape.suites import retrieval as retrieval_suite
 from jigsaw_shape.suites.evaluator import Evaluator, NonFiniteError
 from jigsaw_shape.suites.opened import Opened
+from jigsaw_shape.suites.suite import Job
 
 CLASSES = ("cat", "dog")
 MATCHES = {"m": classes.match(CLASSES, CLASSES)}
@@ -113,10 +114,10 @@ def test_each_image_is_shown_once_and_not_again_after_another_suite():
     models = (_model(shown=shown), _model("new"))
     opened = Opened(models, (stimuli, target))
     evaluator = Evaluator(opened, 0, 0, _no_bar, keep_features=True)
-    evaluator.run(plan.Job(target, models[:1], False, ("target",), MATCHES))
+    evaluator.run(Job(target, models[:1], False, ("target",), MATCHES))
     assert set(shown) == set(range(6, N))
     shown.clear()
-    evaluator.run(plan.Job(stimuli, models, False, ("retrieval",)))
+    evaluator.run(Job(stimuli, models, False, ("retrieval",)))
     assert set(shown) == set(range(6))
     n = [passed["n_answers"] for passed in evaluator.results.speed]
     assert n == [6, 6, 12]

@@ -227,7 +227,7 @@ def test_own_sets_of_one_name_and_other_images_are_numbered(monkeypatch):
     )
     opened = Opened(models)
     found = retrieval.find(opened, ("retrieval",))
-    assert [one.stimuli.name for one in found.asked] == ["own", "own (2)"]
+    assert [one.stimuli.name for one in found.jobs] == ["own", "own (2)"]
 
 
 def _pairs(model_classes, stimuli, suites, mapping=None):

@@ -82,13 +82,7 @@ def _kappa(value: float) -> str:
 
 
 def figure(rows: Sequence[dict], looks: Looks, remark: str = "") -> Figure | None:
-    """Returns everyone's error consistency with humans; None without humans.
-
-    Args:
-      rows: Of one suite and data set.
-      looks: Of the models.
-      remark: Written below.
-    """
+    """Returns everyone's error consistency with humans; None without humans."""
     rows = [r for r in rows if r.get("versus") == HUMANS and "error_consistency" in r]
     if not rows:
         return None

@@ -256,12 +256,7 @@ def _levels(samples, rows) -> Iterator[tuple[str, tuple[Tile, ...]]]:
 
 
 def curves(rows: Sequence[dict], looks: Looks) -> Figure:
-    """Returns accuracy against each distortion's levels, a panel each.
-
-    Args:
-      rows: Of one data set.
-      looks: Of the models.
-    """
+    """Returns accuracy against each distortion's levels, a panel each."""
     rows = [row for row in rows if "level" in row]
     conditions = list(dict.fromkeys(row["condition"] for row in rows))
     n_columns = min(4, len(conditions))

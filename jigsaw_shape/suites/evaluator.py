@@ -11,9 +11,8 @@ from jigsaw_shape.data.stimuli import Stimuli
 from jigsaw_shape.suites import SUITES, one_pass
 from jigsaw_shape.suites.observers import on_these
 from jigsaw_shape.suites.opened import Opened
-from jigsaw_shape.suites.plan import Job
 from jigsaw_shape.suites.results import Results
-from jigsaw_shape.suites.suite import PLAIN, Answers
+from jigsaw_shape.suites.suite import PLAIN, Answers, Job
 
 _N_SAMPLES = 4  # images whose probes are kept to be looked at
 

@@ -45,7 +45,7 @@ from jigsaw_shape.suites import (
 )
 from jigsaw_shape.suites.distortions import GREY
 from jigsaw_shape.suites.opened import Opened
-from jigsaw_shape.suites.suite import PLAIN, Answers, Asked, Found, Probe, Suite
+from jigsaw_shape.suites.suite import PLAIN, Answers, Found, Job, Probe, Suite
 
 TEXTURE_GRID = 6
 _CANNY_STD_PX = 2**0.5
@@ -59,7 +59,7 @@ _THUMB_PX = 224
 def find(opened: Opened, suites: Sequence[str]) -> Found:
     """Returns published stimuli; where there are none, images to make them of."""
     published = [
-        Asked(stimuli, opened.models)
+        Job(stimuli, opened.models)
         for stimuli in opened.data
         if stimuli.experiment not in _NOT_PUBLISHED
     ]
@@ -74,7 +74,7 @@ def find(opened: Opened, suites: Sequence[str]) -> Found:
             ]
         )
     found = labelled_images.find_probed(opened, suites)
-    if found.asked:
+    if found.jobs:
         try:
             skimage()
         except ValueError as error:

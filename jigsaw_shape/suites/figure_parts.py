@@ -1,4 +1,8 @@
-"""What the suites' figures have in common. They are drawn inside `look.look()`."""
+"""What the suites' figures have in common.
+
+A function that draws one takes rows of one data set, perhaps the models' `Looks`, and a
+`remark` that is written below. It is called inside `look.look()`.
+"""
 
 from collections.abc import Sequence
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from jigsaw_shape.data import domain_folders
 from jigsaw_shape.data.stimuli import Stimuli, of_dataset
 from jigsaw_shape.suites.opened import Opened
-from jigsaw_shape.suites.suite import Asked, Found
+from jigsaw_shape.suites.suite import Found, Job
 from jigsaw_shape.training import learner
 
 WANTED = "give --data with a folder CATEGORY/IMAGE, or --model with a run, for its own"
@@ -23,7 +23,7 @@ def find(opened: Opened, suites: Sequence[str]) -> Found:
     """
     given = [s for s in opened.data if s.experiment == "images"]
     if given:
-        return Found([Asked(stimuli, opened.models) for stimuli in given])
+        return Found([Job(stimuli, opened.models) for stimuli in given])
     others = tuple(m for m in opened.models if m.config is None)
     usable = [
         stimuli
@@ -34,9 +34,9 @@ def find(opened: Opened, suites: Sequence[str]) -> Found:
             and stimuli.experiment not in ("cue_conflict", domain_folders.EXPERIMENT)
         )
     ]
-    found = [Asked(stimuli, runs) for stimuli, runs in opened.of_runs(own_target)]
+    found = [Job(stimuli, runs) for stimuli, runs in opened.of_runs(own_target)]
     if others or opened.predicted:
-        found += [Asked(stimuli, others) for stimuli in usable]
+        found += [Job(stimuli, others) for stimuli in usable]
     return Found(found)
 
 
@@ -52,7 +52,7 @@ def find_probed(opened: Opened, suites: Sequence[str]) -> Found:
     return Found(
         [
             dataclasses.replace(one, probed=True)
-            for one in find(opened, suites).asked
+            for one in find(opened, suites).jobs
             if one.models
         ]
     )

@@ -25,7 +25,6 @@ class Pass:
       samples: `{probe: uint8 [k, H, W, 3]}`, the first images as a model saw them.
       n_answers: Images answered, each probe of each model counted.
       forward_s: Seconds in the models.
-      probes_s: Seconds in making probes.
       total_s: Seconds in all.
     """
 
@@ -33,7 +32,6 @@ class Pass:
     samples: dict[str, np.ndarray]
     n_answers: int = 0
     forward_s: float = 0.0
-    probes_s: float = 0.0
     total_s: float = 0.0
 
 
@@ -96,10 +94,8 @@ def run(
         rngs = _fold_in(rng, filled)
         images = _resize(stored, models[0].size_px)
         for probe in probes:
-            since = time.perf_counter()
             shown = images if probe.make is None else probe.make(rngs, images)
-            jax.block_until_ready(shown)
-            found.probes_s += time.perf_counter() - since
+            jax.block_until_ready(shown)  # not a part of `forward_s`
             _keep(found.samples, probe.name, shown[: len(chunk)], n_samples)
             orders = None if probe.orders is None else probe.orders(filled)
             heads = (*_HEADS, *((_FEATURES,) if probe.name in features_of else ()))

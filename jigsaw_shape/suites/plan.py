@@ -3,31 +3,10 @@
 import dataclasses
 from collections.abc import Sequence
 
-from jigsaw_shape.classifiers.classifier import Classifier
 from jigsaw_shape.data.shared_classes import some
-from jigsaw_shape.data.stimuli import Stimuli
 from jigsaw_shape.suites import SUITES
-from jigsaw_shape.suites.classes import Match
 from jigsaw_shape.suites.opened import Opened
-
-
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """Images that some suites ask the same models about, in the same way.
-
-    Attributes:
-      stimuli: The images.
-      models: Perhaps none, where files of predictions answer.
-      probed: See `suite.Asked`.
-      suites: Their names.
-      matches: How each model's classes answer the images; none for features.
-    """
-
-    stimuli: Stimuli
-    models: tuple[Classifier, ...]
-    probed: bool
-    suites: tuple[str, ...]
-    matches: dict[str, Match] = dataclasses.field(default_factory=dict)
+from jigsaw_shape.suites.suite import Job
 
 
 def plan(
@@ -52,17 +31,15 @@ def plan(
         suite = SUITES[name]
         found = suite.find(opened, suites)
         left_out = list(found.left_out)
-        if not (found.asked or left_out):
+        if not (found.jobs or left_out):
             left_out = [f"{name} has no images: {suite.wanted}"]
         if left_out and explicit:
             raise ValueError(left_out[0])
         notes += [*left_out, *found.notes]
-        for asked in found.asked:
-            members = tuple(model.name for model in asked.models)
-            key = (asked.stimuli.name, members, asked.probed, suite.by_features)
-            job = jobs.setdefault(
-                key, Job(asked.stimuli, asked.models, asked.probed, ())
-            )
+        for job in found.jobs:
+            members = tuple(model.name for model in job.models)
+            key = (job.stimuli.name, members, job.probed, suite.by_features)
+            job = jobs.get(key, job)
             jobs[key] = dataclasses.replace(job, suites=(*job.suites, name))
     ordered = sorted(jobs.values(), key=lambda job: not job.probed)
     for number, job in enumerate(ordered):

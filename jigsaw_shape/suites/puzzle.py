@@ -283,12 +283,7 @@ def _section(rows, data, results, looks) -> Section:
 
 
 def shuffled(rows: Sequence[dict], looks: Looks) -> Figure:
-    """Returns accuracy on images whose tiles trade places, for growing grids.
-
-    Args:
-      rows: Of one data set.
-      looks: Of the models.
-    """
+    """Returns accuracy on images whose tiles trade places, for growing grids."""
     rows = [row for row in rows if "level" in row]
     levels = sorted({row["level"] for row in rows})
     figure, axes = figure_parts.new_axes(5.6, 3.8)

@@ -19,7 +19,7 @@ from jigsaw_shape.reports.page import Section, Tile
 from jigsaw_shape.reports.table import NONE, Table, interval, percent
 from jigsaw_shape.suites import differences, figure_parts, row_tables
 from jigsaw_shape.suites.opened import Opened
-from jigsaw_shape.suites.suite import PLAIN, Answers, Asked, Fact, Found, Suite
+from jigsaw_shape.suites.suite import PLAIN, Answers, Fact, Found, Job, Suite
 from jigsaw_shape.training import learner
 
 _SUITE = "retrieval"
@@ -56,16 +56,16 @@ def find(opened: Opened, suites: Sequence[str]) -> Found:
         others = [model for model in able if model.config is None]
         own = opened.of_runs(own_images)
         found = [(s, [*(m for m in runs if m in able), *others]) for s, runs in own]
-    asked, notes = [], []
+    jobs, notes = [], []
     for stimuli, models in found:
         try:
             retrieval.check(stimuli.category, stimuli.name)
         except ValueError as error:
             left_out.append(str(error))
         else:
-            asked.append(Asked(stimuli, tuple(models)))
+            jobs.append(Job(stimuli, tuple(models)))
             notes += [f"{stimuli.name}: {stimuli.made_by}"] * bool(stimuli.made_by)
-    return Found(asked, left_out, notes)
+    return Found(jobs, left_out, notes)
 
 
 def own_images(config) -> Stimuli:
@@ -183,10 +183,6 @@ def figure(rows: Sequence[Mapping], remark: str = "") -> Figure:
 
     Lengths are drawn over the mean of the photographs' where there are any, else over
     the mean of all domains' means, so that models compare.
-
-    Args:
-      rows: Of one data set, with `measure`; all models of the same domains.
-      remark: Written below.
     """
     models = list(dict.fromkeys(row["model"] for row in rows))
     names = _domains(rows)

@@ -21,7 +21,7 @@ from jigsaw_shape.reports.table import Table, interval, percent
 from jigsaw_shape.suites import consistency, differences, figure_parts, row_tables
 from jigsaw_shape.suites.observers import HUMANS, as_listed, crowds
 from jigsaw_shape.suites.opened import Opened
-from jigsaw_shape.suites.suite import Answers, Asked, Fact, Found, Suite
+from jigsaw_shape.suites.suite import Answers, Fact, Found, Job, Suite
 
 _N_TILES = 12
 _THUMB_PX = 224
@@ -37,7 +37,7 @@ def find(opened: Opened, suites: Sequence[str]) -> Found:
     del suites
     given = [s for s in opened.data if s.experiment == "cue_conflict"]
     pairs = [(stimuli, opened.models) for stimuli in given]
-    asked, left_out, notes = [], [], []
+    jobs, left_out, notes = [], [], []
     for stimuli, models in pairs or opened.of_runs(own_conflict):
         known = set(stimuli.categories)
         lacking = []
@@ -46,7 +46,7 @@ def find(opened: Opened, suites: Sequence[str]) -> Found:
             known -= set(missing)
             lacking += [model.name] if missing else []
         if not lacking:
-            asked.append(Asked(stimuli, models))
+            jobs.append(Job(stimuli, models))
             continue
         part = _shared(stimuli, sorted(known))
         if len(known) < 2 or part is None:
@@ -57,12 +57,12 @@ def find(opened: Opened, suites: Sequence[str]) -> Found:
                 "Give --mapping FILE with lines CLASS,CATEGORY"
             )
             continue
-        asked.append(Asked(part, models))
+        jobs.append(Job(part, models))
         notes.append(
             f"{part.name}: {part.made_by} ({', '.join(lacking)} cannot answer the "
             "others; --mapping FILE names classes that can)"
         )
-    return Found(asked, left_out, notes)
+    return Found(jobs, left_out, notes)
 
 
 def _shared(stimuli: Stimuli, known: Sequence[str]) -> Stimuli | None:
@@ -228,13 +228,7 @@ def _is_of(decisions, stimuli) -> bool:
 
 
 def by_category(rows: Sequence[dict], looks: Looks, remark: str = "") -> Figure:
-    """Returns the well-known figure: categories down, from shape to texture across.
-
-    Args:
-      rows: Of one data set, with `shape_bias`.
-      looks: Of the models.
-      remark: How the images were made.
-    """
+    """Returns the well-known figure: categories down, from shape to texture across."""
     rows = [row for row in rows if "shape_bias" in row]
     categories = sorted({row["category"] for row in rows if "category" in row})
     place = {name: n for n, name in enumerate(reversed(categories))}
@@ -300,13 +294,7 @@ def _point(axes, row, y, looks) -> None:
 
 
 def ranking(rows: Sequence[dict], looks: Looks, remark: str = "") -> Figure:
-    """Returns everyone's shape bias with its interval, beside S / n and T / n.
-
-    Args:
-      rows: Of one data set, with `shape_bias`.
-      looks: Of the models.
-      remark: Written below.
-    """
+    """Returns everyone's shape bias with its interval, beside S / n and T / n."""
     rows = [row for row in rows if "shape_bias" in row and "category" not in row]
     if any(row["model"] == HUMANS for row in rows):
         rows = as_listed(rows)

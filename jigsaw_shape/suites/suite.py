@@ -56,19 +56,23 @@ PLAIN = Probe("plain")  # the images as they are
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
-    """Images, and the models that a suite wants them shown to.
+class Job:
+    """Images, and the models that suites want them shown to.
 
     Attributes:
       stimuli: The images.
       models: Perhaps none, where files of predictions answer.
-      probed: Whether the suite's probes are made of them, of at most `--n-images`;
+      probed: Whether the suites' probes are made of them, of at most `--n-images`;
         else all of the images are shown as they are.
+      suites: Names of the suites that ask; the plan fills them in.
+      matches: How each model's classes answer the images, likewise; none for features.
     """
 
     stimuli: Stimuli
     models: tuple[Classifier, ...]
     probed: bool = False
+    suites: tuple[str, ...] = ()
+    matches: Mapping[str, Match] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,13 +80,13 @@ class Found:
     """What a suite wants shown.
 
     Attributes:
-      asked: Each set of images once.
+      jobs: Each set of images once.
       left_out: Why images or models cannot be used. Refused where the suite was named,
         noted where it was not (`--suite all`).
       notes: What the reader of the results should know.
     """
 
-    asked: Sequence[Asked] = ()
+    jobs: Sequence[Job] = ()
     left_out: Sequence[str] = ()
     notes: Sequence[str] = ()
 
