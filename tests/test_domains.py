@@ -1,5 +1,7 @@
 """Folders of domains: what is read, what is left out, what is refused."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -77,9 +79,26 @@ def test_folders_of_other_layouts_are_refused(tmp_path):
         domain_folders.read_folder(tmp_path)
     with pytest.raises(ValueError, match="absent is not a folder"):
         domain_folders.read_folder(tmp_path / "absent")
-    _write(tmp_path / "digits" / "train" / "0" / "1.png")
-    with pytest.raises(ValueError, match="hold train where classes are looked for"):
-        domain_folders.read_folder(tmp_path)
+    _write(tmp_path / "photo" / "cat" / "1.png")
     _write(tmp_path / "cat" / "1.png")
-    with pytest.raises(ValueError, match=r"1\.png is in no class's folder of a domain"):
+    with pytest.raises(ValueError, match=r"cat/1\.png is in no class's folder"):
         domain_folders.read_folder(tmp_path)
+
+
+@pytest.mark.parametrize("between", [("images",), ("train", "val")])
+def test_folders_between_domain_and_class_are_no_classes(tmp_path, between):
+    for domain in ("amazon", "dslr"):
+        for n, split in enumerate(between):
+            _write(tmp_path / domain / split / "mug" / f"{n}.png", 10 + n)
+            _write(tmp_path / domain / split / "bike" / f"{n}.png", 20 + n)
+    found, notes = domain_folders.read_folder(tmp_path)
+    assert notes == []
+    assert set(found.category) == {"bike", "mug"}
+    assert set(found.domain) == {"amazon", "dslr"}
+
+
+def test_names_that_are_not_utf_8_are_read(tmp_path):
+    _write(tmp_path / "photo" / "cat" / os.fsdecode(b"caf\xe9.png"), 10)
+    found, _ = domain_folders.read_folder(tmp_path)
+    assert found.images == ("photo/cat/caf\\udce9.png",)
+    assert found.read(0, 4).max() == 10

@@ -69,19 +69,16 @@ def test_a_manifest_wins_over_names(tmp_path):
         stimuli_lib.read_folder(tmp_path / "x")
 
 
-def test_images_are_squares_with_the_models_labels(tmp_path):
+def test_images_are_squares_with_labels(tmp_path):
     _write(tmp_path / "mine" / "cat" / "a.png", 10, (9, 5))
     _write(tmp_path / "mine" / "dog" / "a.png", 20)
     stimuli = stimuli_lib.read_folder(tmp_path / "mine")
     assert stimuli.images == ("cat/a.png", "dog/a.png")
     assert stimuli.side_px == 0
-    assert stimuli.labels(("dog", "emu", "cat"), "m").tolist() == [2, 0]
     dataset = stimuli.dataset(6)
     assert dataset.read(0).shape == (6, 6, 3)
     assert (dataset.read(1) == 20).all()
     assert dataset.label.tolist() == [0, 1]
-    with pytest.raises(ValueError, match="shows cat, which m cannot answer"):
-        stimuli.labels(("dog", "emu"), "m")
 
 
 def test_images_of_a_data_set_are_stimuli_too():

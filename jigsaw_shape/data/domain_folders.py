@@ -1,6 +1,7 @@
 """Folders of several domains, `{domain}/{class}/*`, as they are: nothing is stored.
 
 What an image shows is the folder below its domain's, at whatever depth the image is.
+Where all domains hold `train`, `val` or `images` alone, it is the folder below that.
 """
 
 import pathlib
@@ -10,21 +11,21 @@ import numpy as np
 from jigsaw_shape.data import stimuli
 from jigsaw_shape.data.decoding import decode
 from jigsaw_shape.data.image_folders import find_images
+from jigsaw_shape.data.layouts import BETWEEN
 from jigsaw_shape.data.names import plain
 from jigsaw_shape.data.stimuli import Stimuli
+from jigsaw_shape.system.command_line import printable
 
 EXPERIMENT = "domains"
-_SPLITS = {"train", "val", "crossval", "test", "full"}
 
 
 def read_folder(folder: pathlib.Path) -> tuple[Stimuli, list[str]]:
     """Returns the images of a folder of domains, and notes on what is left out.
 
-    Names of domains and classes are told apart but for case and punctuation, as data
-    sets for training are (`data.names.plain`). Of files with the same bytes in one
-    domain the first counts: otherwise an image would find its own copy. Files that are
-    no images, or have too many pixels (`decoding`), are left out. Transparent images
-    are shown on white, unless their reader asks otherwise.
+    Names of domains and classes are compared as those of data sets for training are
+    (`names.plain`). Of files with the same bytes in one domain the first counts:
+    otherwise an image would find its own copy. Broken images are left out. Transparent
+    ones are shown on white, unless their reader asks otherwise.
 
     Args:
       folder: With a folder a domain, in it a folder a class; one domain will do.
@@ -33,67 +34,54 @@ def read_folder(folder: pathlib.Path) -> tuple[Stimuli, list[str]]:
       ValueError: There is no such folder or image, or an image is in no class's folder.
     """
     wanted = f"expected {folder}/DOMAIN/CLASS/NAME.png"
-    images = find_images(folder, wanted)
-    found = [folder / name for name in images.images]
-    _refuse_other_layouts(folder, found, wanted)
-    paths, digests, sides, notes = _readable(folder, found)
-    notes += [f"{folder.resolve().name}: {note}" for note in images.notes()]
-    if not paths:
-        raise ValueError(f"{folder} holds no image: {'; '.join((*notes, wanted))}")
-    below = [path.relative_to(folder).parts for path in paths]
-    return Stimuli(
-        name=folder.resolve().name,
-        experiment=EXPERIMENT,
-        images=tuple("/".join(parts) for parts in below),
-        paths=tuple(paths),
-        category=np.array([plain(parts[1]) for parts in below]),
-        texture=None,
-        read=lambda i, px, *how: decode(paths[i], *how, size_px=px),
-        side_px=sides.pop() if len(sides) == 1 else 0,
-        made_by="",
-        digest=stimuli.digest_of(paths, digests),
-        domain=np.array([plain(parts[0]) for parts in below]),
-    ), notes
-
-
-def _refuse_other_layouts(folder, paths, wanted: str) -> None:
-    below = [path.relative_to(folder).parts for path in paths]
-    for path, parts in zip(paths, below, strict=True):
-        if len(parts) < 3:
-            raise ValueError(f"{path} is in no class's folder of a domain: {wanted}")
-    classes = {parts[1] for parts in below}
-    if classes and {name.lower() for name in classes} <= _SPLITS:
-        raise ValueError(
-            f"the domains of {folder} hold {', '.join(sorted(classes))} where classes "
-            f"are looked for: {wanted}"
-        )
-
-
-def _readable(folder, found):
-    """Returns images, each once a domain, their digests, their sides, and notes."""
-    paths, digests, sides, faults, seen = [], [], set(), [], set()
-    for path in found:
+    found = find_images(folder, wanted)
+    parts = {name: name.split("/") for name in found.images}
+    if any(split[1].lower() not in BETWEEN for split in parts.values() if split[1:]):
+        of_class = {name: split[:2] for name, split in parts.items() if split[2:]}
+    else:
+        of_class = {n: [s[0], s[2]] for n, s in parts.items() if s[3:]}
+    for name in found.images:
+        if name not in of_class:
+            odd = printable(name)
+            raise ValueError(
+                f"{folder}: {odd} is in no class's folder of a domain: {wanted}"
+            )
+    looks, faults, seen = {}, [], set()
+    for name, (domain, _) in of_class.items():
         try:
-            size, digest = stimuli.look_at_one(path)
+            size, digest = stimuli.look_at(folder / name)
         except OSError as error:
             faults.append(str(error))
             continue
-        key = plain(path.relative_to(folder).parts[0]), digest
-        if key not in seen:
-            seen.add(key)
-            paths.append(path)
-            digests.append(digest)
-            sides |= set(size)
-    notes, name = [], folder.resolve().name
+        if (plain(domain), digest) not in seen:
+            seen.add((plain(domain), digest))
+            looks[name] = size, digest
+    n_found, n_copies = len(of_class), len(of_class) - len(faults) - len(looks)
+    notes = found.notes()
     if faults:
         notes.append(
-            f"{name}: {len(faults)} of {len(found)} files are left out, such as: "
-            f"{faults[0]}"
+            f"{len(faults)} of {n_found} files are left out, such as: {faults[0]}"
         )
-    n_copies = len(found) - len(faults) - len(paths)
     if n_copies:
         notes.append(
-            f"{name}: {n_copies} of {len(found)} files are copies of others in their "
-            "domain, byte for byte, and are left out"
+            f"{n_copies} of {n_found} files are copies of others in their domain, byte "
+            "for byte, and are left out"
         )
-    return paths, digests, sides, notes
+    if not looks:
+        raise ValueError(f"{folder} holds no image: {'; '.join((*notes, wanted))}")
+    paths = tuple(folder / name for name in looks)
+    sizes, digests = zip(*looks.values(), strict=True)
+    title = folder.resolve().name
+    return Stimuli(
+        name=title,
+        experiment=EXPERIMENT,
+        images=tuple(map(printable, looks)),
+        paths=paths,
+        category=np.array([plain(of_class[name][1]) for name in looks]),
+        texture=None,
+        read=lambda i, px, *how: decode(paths[i], *how, size_px=px),
+        side_px=stimuli.common_side(sizes),
+        made_by="",
+        digest=stimuli.digest_of(paths, digests),
+        domain=np.array([plain(of_class[name][0]) for name in looks]),
+    ), [f"{title}: {note}" for note in notes]

@@ -26,7 +26,7 @@ from jigsaw_shape.data.shared_classes import some
 
 # Folders between domain and class, and the official split that they stand for. `full`,
 # in copies of VLCS, repeats the others.
-_BETWEEN = {
+BETWEEN = {
     "train": "train",
     "val": "val",
     "crossval": "val",
@@ -87,7 +87,7 @@ class _Place(NamedTuple):
 
     above: tuple[str, ...]  # folders above the domain's
     domain: str
-    between: str  # a key of _BETWEEN, or ""
+    between: str  # a key of BETWEEN, or ""
     class_name: str
 
 
@@ -175,7 +175,7 @@ def _placed(spec, source, files) -> tuple[list[_Entry], list[str]]:
         f"{folder} is taken for a domain, since it stands beside others: if it holds "
         "the same images as they, move it away or leave it out of config.data.sources"
         for folder in sorted({entry.place.domain for entry in entries})
-        if not spec.domains and folder.lower() in _BETWEEN
+        if not spec.domains and folder.lower() in BETWEEN
     ]
     others = list(itertools.chain.from_iterable(no_image.values()))
     for what, passed in (
@@ -207,7 +207,7 @@ def _place(file: File, homes: Container = ()) -> _Place | None:
     *folders, class_name = file.parts[:-1] or ("",)
     between = ""
     last = folders[-1].lower() if folders else ""
-    may_be = last in _BETWEEN and (last != "images" or len(folders) > 1)
+    may_be = last in BETWEEN and (last != "images" or len(folders) > 1)
     if may_be and tuple(folders[:-1]) not in homes:
         between = folders.pop().lower()
     if not folders:
@@ -338,7 +338,7 @@ def _assemble(spec, source, entries, official, warnings) -> Survey:
         between = "" if place.between == "images" else place.between
         parts = (domain, between, classes[label], printable(base))
         named.add(listed := (domain, key, base.lower()))
-        split = official.get(listed, split or _BETWEEN.get(place.between, ""))
+        split = official.get(listed, split or BETWEEN.get(place.between, ""))
         name = "/".join(part for part in parts if part)
         images.append(
             Image(file.name, name, domain, label, file.size, split, file.mtime_ns)

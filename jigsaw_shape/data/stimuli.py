@@ -8,9 +8,10 @@ says it, `{shape}{i}-{texture}{j}.png` from the last `_` on, or a line of the fo
 import dataclasses
 import hashlib
 import json
+import os
 import pathlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.decisions import experiment_of, image_key
 from jigsaw_shape.data.decoding import DecodeError, decode, fault, open_image
 from jigsaw_shape.data.image_folders import find_images
+from jigsaw_shape.system.command_line import printable
 
 MANIFEST, SUMMARY = "manifest.jsonl", "cue_conflict.json"
 SETTINGS = "stylize.json"
@@ -79,24 +81,6 @@ class Stimuli:
             named |= set(self.texture.tolist())
         return tuple(sorted(named))
 
-    def labels(self, classes: Sequence[str], model: str) -> np.ndarray:
-        """Returns each image's category as a number of a model's classes: int32 [n].
-
-        Args:
-          classes: The model's.
-          model: Its name.
-
-        Raises:
-          ValueError: A category is none of them.
-        """
-        missing = [name for name in self.categories if name not in classes]
-        if missing:
-            raise ValueError(
-                f"{self.name} shows {_shortened(missing)}, which {model} cannot "
-                f"answer: its classes are {_shortened(classes)}"
-            )
-        return np.array([classes.index(name) for name in self.category], np.int32)
-
     def subset(self, indices: np.ndarray) -> "Stimuli":
         """Returns some of the images: int64 [n], in their order."""
         return dataclasses.replace(
@@ -115,7 +99,7 @@ class Stimuli:
             name=self.name,
             classes=self.categories,
             domains=(self.experiment,),
-            label=self.labels(self.categories, self.name),
+            label=np.searchsorted(self.categories, self.category).astype(np.int32),
             domain=np.zeros(len(self.images), np.int32),
             read=lambda i: self.read(i, stored_px, background),
             names=tuple(map(str, self.paths)),
@@ -179,30 +163,32 @@ def read_folder(folder: pathlib.Path, experiment: str = "") -> Stimuli:
         named = experiment_of(folder.name)
         experiment = "cue_conflict" if made_here else named or "images"
     texture, made_by = None, ""
+    keys = [image_key(path.name) for path in paths]
     if experiment == "cue_conflict":
         listed = _read_manifest(folder)
         cues = [listed.get(path) or cues_of(path) for path in paths]
         category, texture = (np.array(names) for names in zip(*cues, strict=True))
         made_by = _made_by(folder)
-        keys = [image_key(path.name) for path in paths]
     else:
         category = np.array([_folder_category(path, folder) for path in paths])
-        keys = [image_key(path.name) for path in paths]
         if experiment == "images" or len(set(keys)) < len(keys):
             keys = [str(path.relative_to(folder)) for path in paths]
     if len(set(keys)) < len(keys):
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"{folder} holds two images called {twice}: names tell them")
-    side_px, digests = _look_at(paths)
+        raise ValueError(
+            f"{folder} holds two images called {twice}: image names must be unique, "
+            "since answers are matched by name"
+        )
+    sizes, digests = zip(*map(look_at, paths), strict=True)
     return Stimuli(
         name=folder.resolve().name,
         experiment=experiment,
-        images=tuple(keys),
+        images=tuple(map(printable, keys)),
         paths=tuple(paths),
         category=category,
         texture=texture,
         read=lambda i, px, *how: decode(paths[i], *how, size_px=px),
-        side_px=side_px,
+        side_px=common_side(sizes),
         made_by=made_by,
         digest=digest_of(paths, digests),
         held_out=_held_out(folder),
@@ -272,21 +258,7 @@ def _held_out(folder: pathlib.Path) -> HeldOut | None:
         return None  # of another origin
 
 
-def _look_at(paths: Sequence[pathlib.Path]) -> tuple[int, list[bytes]]:
-    """Returns the side that all images share, 0 if none, and a digest of each file.
-
-    Raises:
-      OSError: A file is no image, or cannot be read.
-    """
-    sides, digests = set(), []
-    for path in paths:
-        size, digest = look_at_one(path)
-        sides |= set(size)
-        digests.append(digest)
-    return (sides.pop() if len(sides) == 1 else 0), digests
-
-
-def look_at_one(path: pathlib.Path) -> tuple[tuple[int, int], bytes]:
+def look_at(path: pathlib.Path) -> tuple[tuple[int, int], bytes]:
     """Returns an image's width and height, and a digest of its file.
 
     Raises:
@@ -300,14 +272,15 @@ def look_at_one(path: pathlib.Path) -> tuple[tuple[int, int], bytes]:
     return size, hashlib.sha256(path.read_bytes()).digest()
 
 
+def common_side(sizes: Iterable[tuple[int, int]]) -> int:
+    """Returns the side of images that are all squares of one size, else 0."""
+    sides = {side for size in sizes for side in size}
+    return sides.pop() if len(sides) == 1 else 0
+
+
 def digest_of(paths: Sequence[pathlib.Path], digests: Sequence[bytes]) -> str:
     """Returns a digest of files by their names and digests."""
     whole = hashlib.sha256()
     for path, digest in zip(paths, digests, strict=True):
-        whole.update(path.name.encode() + digest)
+        whole.update(os.fsencode(path.name) + digest)
     return whole.hexdigest()[:16]
-
-
-def _shortened(names: Sequence[str]) -> str:
-    more = f", ... ({len(names)} in all)" if len(names) > 20 else ""
-    return ", ".join(names[:20]) + more
