@@ -20,9 +20,9 @@ from jigsaw_shape.data import (
     image_folders,
     image_records,
     known_sets,
-    layouts,
     prepared_folders,
     splits,
+    surveys,
 )
 from jigsaw_shape.data.known_sets import KNOWN_SETS
 from jigsaw_shape.data.names import plain
@@ -89,7 +89,7 @@ def same(a, b):
 def test_layouts_of_known_sets(small, tmp_path, name, above, domains):
     spec = known_sets.find_set(name)
     make_set(tmp_path / "in" / above, domains, [c.title() for c in spec.classes])
-    found = layouts.survey(spec, tmp_path / "in")
+    found = surveys.survey(spec, tmp_path / "in")
     assert found.problems == ()
     assert found.domains == tuple(spec.domains)
     assert found.classes == spec.classes
@@ -104,7 +104,7 @@ def test_another_data_set_beside_it_does_not_matter(small, tmp_path):
     vlcs = KNOWN_SETS["vlcs"]
     make_set(tmp_path / "VLCS", vlcs.domains, vlcs.classes)
     for name in ("pacs", "vlcs"):
-        found = layouts.survey(known_sets.find_set(name), tmp_path)
+        found = surveys.survey(known_sets.find_set(name), tmp_path)
         assert found.problems == found.warnings == ()
         assert found.domains == tuple(KNOWN_SETS[name].domains)
 
@@ -114,7 +114,7 @@ def test_train_and_val_folders_are_the_official_split(small, tmp_path):
     spec = dataclasses.replace(spec, domains=dict.fromkeys(spec.domains, 40))
     root = tmp_path / "digits_dg"
     make_set(root, spec.domains, spec.classes, middle=("train", "val"))
-    found = layouts.survey(spec, tmp_path)
+    found = surveys.survey(spec, tmp_path)
     assert found.problems == ()
     assert {i.official for i in found.images} == {"train", "val"}
     for image in found.images:
@@ -128,7 +128,7 @@ def test_a_folder_called_test_beside_domains_is_one(tmp_path, above, middle):
         tmp_path / "in" / above, ("day",), ("car", "tree"), middle=(middle,)
     )
     make_set(root, ("Test",), ("car", "tree"))
-    found = layouts.survey(known_sets.find_set("mine"), tmp_path / "in")
+    found = surveys.survey(known_sets.find_set("mine"), tmp_path / "in")
     assert found.domains == ("day", "test")
     assert found.classes == ("car", "tree")
     assert len(found.images) == 8
@@ -138,13 +138,13 @@ def test_a_folder_called_test_beside_domains_is_one(tmp_path, above, middle):
 
 def test_split_folders_without_a_domain_beside_them_are_none(small, tmp_path):
     root = make_set(tmp_path / "in" / "day", ("train", "val"), ("car",))
-    found = layouts.survey(known_sets.find_set("mine"), tmp_path / "in")
+    found = surveys.survey(known_sets.find_set("mine"), tmp_path / "in")
     assert found.domains == ("day",)
     assert {image.official for image in found.images} == {"train", "val"}
     with pytest.raises(ValueError, match=r"without a domain folder above.*train/car"):
-        layouts.survey(known_sets.find_set("mine"), root)
+        surveys.survey(known_sets.find_set("mine"), root)
     make_set(tmp_path / "pacs", (*PACS.domains, "test"), PACS.classes)
-    found = layouts.survey(PACS, tmp_path / "pacs")
+    found = surveys.survey(PACS, tmp_path / "pacs")
     assert len(found.images) == 56
     assert "test/" in found.warnings[0]
 
@@ -196,7 +196,7 @@ def test_junk_is_passed_over_and_named_where_it_may_matter(own):
     (own / "__MACOSX" / "day" / "car" / "p0.png").write_bytes(b"x")
     (own / "night" / "tree" / "notes.txt").write_text("x")
     draw(0).save(own / "overview.png")
-    found = layouts.survey(known_sets.find_set("own"), own)
+    found = surveys.survey(known_sets.find_set("own"), own)
     assert found.domains == ("day", "night")
     assert found.classes == ("car", "tree")
     assert len(found.images) == 8
@@ -232,13 +232,13 @@ def test_layouts_that_are_refused(own, tmp_path, where, message):
     make_set(tmp_path / "own2", ("rain",), ("car",))
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=message):
-        layouts.survey(known_sets.find_set("own"), tmp_path / where)
+        surveys.survey(known_sets.find_set("own"), tmp_path / where)
 
 
 def test_two_spellings_of_one_domain_are_refused(tmp_path):
     root = make_set(tmp_path / "in", ("Real World", "real_world"), ("a",))
     with pytest.raises(ValueError, match="two folders for real_world"):
-        layouts.survey(known_sets.find_set("mine"), root)
+        surveys.survey(known_sets.find_set("mine"), root)
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ def test_two_spellings_of_one_domain_are_refused(tmp_path):
 def test_class_folders_that_would_be_one_class_are_refused(tmp_path, one, other):
     root = make_set(tmp_path / "in", ("day",), (one, other))
     with pytest.raises(ValueError, match=r"folders 'day/.*' and 'day/.*' have one"):
-        layouts.survey(known_sets.find_set("mine"), root)
+        surveys.survey(known_sets.find_set("mine"), root)
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_no_class_of_one_domain_becomes_another_of_another(tmp_path, one, other)
     make_set(root, ("night",), ("a", other))
     message = re.escape(f"the class folders 'day/{one}' and 'night/{other}' have one")
     with pytest.raises(ValueError, match=message):
-        layouts.survey(known_sets.find_set("mine"), root)
+        surveys.survey(known_sets.find_set("mine"), root)
 
 
 @pytest.mark.parametrize(
@@ -275,13 +275,13 @@ def test_one_class_of_two_domains_may_be_spelled_in_two_ways(
 ):
     root = make_set(tmp_path / "in", ("day",), (one,))
     make_set(root, ("night",), (other,))
-    assert layouts.survey(known_sets.find_set("mine"), root).classes == (name,)
+    assert surveys.survey(known_sets.find_set("mine"), root).classes == (name,)
 
 
 def test_vowel_signs_tell_classes_apart(tmp_path):
     names = ("\u0915\u093e\u0932\u093e", "\u0915\u093e\u0932\u0940")  # kala, kali
     root = make_set(tmp_path / "in", ("day", "night"), names)
-    assert layouts.survey(known_sets.find_set("mine"), root).classes == names
+    assert surveys.survey(known_sets.find_set("mine"), root).classes == names
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_official_files_are_found_in_beside_and_above(small, tmp_path, lists):
                 for label, name in enumerate(PACS.classes)
             ]
             (where / f"{domain}_{part}_kfold.txt").write_text("".join(lines))
-    found = layouts.survey(known_sets.find_set("pacs"), root)
+    found = surveys.survey(known_sets.find_set("pacs"), root)
     assert found.problems == found.warnings == ()
     for image in found.images:
         assert image.official == ("val" if image.name.endswith("p0.png") else "train")
@@ -671,7 +671,7 @@ def test_real_pacs(pacs_dir, tmp_path, monkeypatch):
     assert data.classes == PACS.classes
     counts = dict(zip(data.domains, np.bincount(data.domain).tolist(), strict=True))
     assert counts == PACS.domains
-    path_of = {i.name: i.path for i in layouts.survey(PACS, pacs_dir).images}
+    path_of = {i.name: i.path for i in surveys.survey(PACS, pacs_dir).images}
     for i in np.random.default_rng(0).integers(0, len(data), 40):
         path = pacs_dir / path_of[data.names[i]]
         assert data.classes[data.label[i]] == path.parent.name

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from jigsaw_shape import prepare
-from jigsaw_shape.data import layouts, prepared_folders
+from jigsaw_shape.data import prepared_folders, surveys
 from jigsaw_shape.data.known_sets import KnownSet
 
 
@@ -201,19 +201,19 @@ OWN = KnownSet("own")
 def test_office_31_has_a_folder_images_in_each_domain(tmp_path):
     for domain in ("amazon", "dslr"):
         make(tmp_path / "in" / domain, ("images",), ("bike", "mug"))
-    found = layouts.survey(OWN, tmp_path / "in")
+    found = surveys.survey(OWN, tmp_path / "in")
     assert found.domains == ("amazon", "dslr")
     assert found.classes == ("bike", "mug")
     assert found.images[0].name == "amazon/bike/0.bmp"
     beside = make(tmp_path / "beside", ("images", "sketches"))
-    assert layouts.survey(OWN, beside).domains == ("images", "sketches")
+    assert surveys.survey(OWN, beside).domains == ("images", "sketches")
 
 
 def test_domainnet_lists_are_the_official_split(own):
     for split, i in (("train", 0), ("test", 1)):
         lines = [f"day/{name}/{i}.bmp {k}" for k, name in enumerate(("car", "tree"))]
         (own / f"day_{split}.txt").write_text("\r\n".join(lines))
-    found = layouts.survey(OWN, own)
+    found = surveys.survey(OWN, own)
     assert found.warnings == ()
     marks = {image.name: image.official for image in found.images}
     assert marks["day/car/0.bmp"] == "train"
@@ -224,7 +224,7 @@ def test_domainnet_lists_are_the_official_split(own):
 def test_a_table_of_splits_beside_the_images_is_read(own):
     rows = ["path,split", "day\\car\\0.bmp,train", "day/car/1.bmp,val"]
     (own / "splits.csv").write_text("\n".join(rows))
-    marks = {image.name: image.official for image in layouts.survey(OWN, own).images}
+    marks = {image.name: image.official for image in surveys.survey(OWN, own).images}
     assert (marks["day/car/0.bmp"], marks["day/car/1.bmp"]) == ("train", "val")
 
 
@@ -247,19 +247,19 @@ def test_a_table_is_a_data_set(own, run, tmp_path):
     assert "was prepared before" in run("own", "--from", table)[1][-1]
     (own / "day" / "car" / "0.bmp").unlink()
     with pytest.raises(ValueError, match=r"names 1 files that are not there, such as"):
-        layouts.survey(OWN, table)
+        surveys.survey(OWN, table)
 
 
 def test_a_stray_file_is_named_and_the_given_folder_not_advised(own):
     write(own / "day" / "car" / "extra" / "a.png")
     with pytest.raises(ValueError, match=r"such as day/car/extra/a\.png") as caught:
-        layouts.survey(OWN, own)
+        surveys.survey(OWN, own)
     assert f"or name {own}" not in str(caught.value)
     shutil.rmtree(own / "day" / "car" / "extra")
     make(own.parent / "up" / "deep", [f"d{k}" for k in range(10)])
     write(own.parent / "up" / "samples" / "day" / "a.png")
     with pytest.raises(ValueError, match=r"such as samples/day/a\.png.*or name .*deep"):
-        layouts.survey(OWN, own.parent / "up")
+        surveys.survey(OWN, own.parent / "up")
 
 
 def test_links_and_pipes_count_nothing_twice_and_stop_nothing(own, tmp_path):
@@ -272,7 +272,7 @@ def test_links_and_pipes_count_nothing_twice_and_stop_nothing(own, tmp_path):
     write(own / "day" / "#recycle" / "0.bmp")
     rain = make(tmp_path / "far", ("rain",))
     (own / "rain").symlink_to(rain / "rain")
-    found = layouts.survey(OWN, own)
+    found = surveys.survey(OWN, own)
     assert found.domains == ("day", "night", "rain")
     assert found.classes == ("car", "tree")
     assert len(found.images) == 12
@@ -284,7 +284,7 @@ def test_a_domain_of_unread_formats_is_said_to_vanish(own, tmp_path, monkeypatch
     for path in (own / "night").rglob("*.bmp"):
         path.rename(path.with_suffix(".heic"))
     monkeypatch.setattr("jigsaw_shape.data.image_folders.SUFFIXES", frozenset({".bmp"}))
-    found = layouts.survey(OWN, own)
+    found = surveys.survey(OWN, own)
     assert found.domains == ("day",)
     assert (
         "night: the whole domain is passed over: 4 .heic files are read once "

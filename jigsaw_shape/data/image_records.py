@@ -15,8 +15,8 @@ import tensorflow_datasets as tfds
 from absl import logging
 
 from jigsaw_shape.data.inspection import Findings
-from jigsaw_shape.data.layouts import Image, Survey
 from jigsaw_shape.data.names import printable
+from jigsaw_shape.data.surveys import Image, Survey
 from jigsaw_shape.system.command_line import track
 
 _BUILDER = "domain_folders"

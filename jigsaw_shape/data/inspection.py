@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from jigsaw_shape.data import decoding
-from jigsaw_shape.data.layouts import Survey
+from jigsaw_shape.data.surveys import Survey
 from jigsaw_shape.system.command_line import track
 
 _N_THREADS = min(8, os.cpu_count() or 2)

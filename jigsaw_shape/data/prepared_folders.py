@@ -7,7 +7,6 @@ first use.
 
 import contextlib
 import errno
-import json
 import os
 import pathlib
 import shutil
@@ -18,12 +17,19 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
-from jigsaw_shape.data import archives, image_records, inspection, known_sets, layouts
+from jigsaw_shape.data import (
+    archives,
+    image_records,
+    inspection,
+    known_sets,
+    layouts,
+    source_changes,
+    surveys,
+)
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.decoding import decode
 from jigsaw_shape.data.known_sets import KnownSet
 from jigsaw_shape.data.names import plain, printable
-from jigsaw_shape.system import whole_files
 from jigsaw_shape.system.lock import lock
 
 _REPLACED = "incomplete.replaced"  # a prepared data set while another is written
@@ -89,11 +95,9 @@ def prepare(
             shutil.rmtree(leftover)
         if folder.exists() and not overwrite:
             builder = tfds.builder_from_directory(folder)
-            if source_dir:
-                source = pathlib.Path(source_dir).expanduser()
-                if difference := _difference(builder, source):
-                    raise ValueError(f"{difference}. {_ways_out(builder, source)}")
-                _refuse_changed(builder, source)
+            if differs := source_changes.difference(builder, source_dir):
+                raise ValueError(differs + source_changes.ways_out(builder, source_dir))
+            source_changes.refuse_changed(builder, source_dir)
             return Prepared(builder, is_new=False)
         try:
             source = root = archives.find(
@@ -101,7 +105,7 @@ def prepare(
                 source_dir=source_dir,
                 manual=folder.parents[2] / "downloads" / "manual",
                 mirrors=spec.mirrors,
-                fault_fn=lambda path: "; ".join(layouts.survey(spec, path).problems),
+                fault_fn=lambda path: "; ".join(surveys.survey(spec, path).problems),
             )
         except ValueError as error:
             raise ValueError(f"{_advice(spec, name, folder)} {error}") from error
@@ -112,10 +116,10 @@ def prepare(
                 elif not source.is_dir():
                     root = home / "incomplete.extracted"
                     archives.extract(source, root)
-                survey = layouts.survey(spec, source, extracted=root)
+                survey = surveys.survey(spec, source, extracted=root)
                 findings = inspection.inspect(survey, root)
                 _refuse_faults(survey, findings, strict, skip_broken)
-                version = _version(survey, findings, folder)
+                version = source_changes.version(survey, findings, folder)
                 config = image_records.FolderConfig(
                     name=name,
                     survey=survey,
@@ -170,11 +174,11 @@ def load(
     else:
         builder, is_new = prepare(name, source_dir=source_dir, data_dir=data_dir)
     dataset = _dataset(builder, stored_px, background)
-    source = pathlib.Path(source_dir).expanduser()
-    if source_dir and not is_new and (difference := _difference(builder, source)):
-        if not is_expected(dataset):
-            raise ValueError(f"{difference}. {_ways_out(builder, source)}")
-        logging.warning("%s. What is prepared is what the run began with", difference)
+    differs = "" if is_new else source_changes.difference(builder, source_dir)
+    if differs and not is_expected(dataset):
+        raise ValueError(differs + source_changes.ways_out(builder, source_dir))
+    if differs:
+        logging.warning("%s What is prepared is what the run began with.", differs)
     for note in notes(builder, all_of_them=is_new):
         logging.warning("%s: %s", name, note)
     return dataset
@@ -249,101 +253,8 @@ def _advice(spec: KnownSet, name: str, folder: pathlib.Path) -> str:
     )
 
 
-def _difference(builder: tfds.core.DatasetBuilder, source: pathlib.Path) -> str:
-    """Returns how a source's names, sizes and splits differ from what is prepared."""
-    known = builder.info.metadata
-    where = f"{known['name']} is prepared in {builder.data_path} from {known['source']}"
-    if not source.exists():
-        # Gone from where it was prepared from: what is prepared is all that is left.
-        is_that = printable(str(source.absolute())) == known["source"]
-        return "" if is_that else f"{source} does not exist. {where}"
-    survey = layouts.survey(known_sets.find_set(known["spec"]), source)
-    if survey.fingerprint() == known["fingerprint"]:
-        return ""
-    n_prepared = sum(map(len, known["names"].values()))
-    return (
-        f"{where}, which differs from {source} ({n_prepared} and {len(survey.images)} "
-        "images, by name, size and official split)"
-    )
-
-
-def _ways_out(builder: tfds.core.DatasetBuilder, source: pathlib.Path) -> str:
-    name = builder.info.metadata["name"]
-    use = "Leave config.data.source_dir (--from) empty to use what is prepared"
-    if not source.exists():
-        return use
-    return (
-        f"{use}, or replace it with `python -m jigsaw_shape.prepare {name} --from "
-        f"{source} --overwrite`"
-    )
-
-
-def _refuse_changed(builder: tfds.core.DatasetBuilder, source: pathlib.Path) -> None:
-    """Refuses a source whose files have other contents than what is prepared.
-
-    Only files with other times than when it was prepared are read; the new times are
-    recorded where their contents are the same.
-    """
-    known = builder.info.metadata
-    if not source.exists():
-        return
-    survey = layouts.survey(known_sets.find_set(known["spec"]), source)
-    before = known.get("mtimes_ns", {})
-    newer = {i.path: i for i in survey.images if i.mtime_ns != before.get(i.name)}
-    if not newer:
-        return
-    stored = _stored_files(builder)
-    changed = [
-        newer[path].name
-        for path, data in archives.read_files(source, newer)
-        if newer[path].name in stored and data != stored[newer[path].name]()
-    ]
-    if changed:
-        raise ValueError(
-            f"{len(changed)} images of {source} have changed since {known['name']} was "
-            f"prepared in {builder.data_path}, such as {changed[0]}. "
-            f"{_ways_out(builder, source)}"
-        )
-    times = {i.name: i.mtime_ns for i in survey.images if i.name in stored}
-    path = pathlib.Path(builder.data_path) / "metadata.json"
-    if os.access(path, os.W_OK):
-        whole_files.write_text(path, json.dumps({**known, "mtimes_ns": times}))
-
-
-def _stored_files(builder) -> dict[str, Callable[[], bytes]]:
-    """Returns what reads each image's file as it is stored, by the image's name."""
-    known = builder.info.metadata
-    sources = image_records.open_sources(builder)
-    return {
-        name: lambda source=source, i=i: source[i]["image"]
-        for source, domain in zip(sources, known["domains"], strict=True)
-        for i, name in enumerate(known["names"][domain])
-    }
-
-
-def _version(survey, findings: inspection.Findings, folder: pathlib.Path) -> str:
-    """Returns what tells this data set from others of its name.
-
-    The fingerprint; and where the same names and sizes are stored already with other
-    contents, a digest of the contents too, so that no run goes on with other pixels.
-    """
-    fingerprint = survey.fingerprint()
-    if not folder.exists():
-        return fingerprint
-    builder = tfds.builder_from_directory(folder)
-    known = builder.info.metadata
-    if known["fingerprint"] != fingerprint:
-        return fingerprint
-    content = known.get("content") or inspection.content_of(
-        {n: inspection.digest_of(read()) for n, read in _stored_files(builder).items()}
-    )
-    if content == findings.content:
-        return known.get("version") or fingerprint
-    return f"{fingerprint}-{findings.content}"
-
-
 def _refuse_faults(
-    survey: layouts.Survey,
+    survey: surveys.Survey,
     findings: inspection.Findings,
     strict: bool,
     skip_broken: bool,
