@@ -161,11 +161,11 @@ def test_the_limit_of_pixels_can_be_set(monkeypatch):
 
 
 def exif_with_nan(orientation):
-    """Returns EXIF data whose exposure time is 0 / 0, which is not a number."""
+    """Returns EXIF data whose horizontal resolution is not a number."""
     entries = struct.pack("<HHII", 0x0112, 3, 1, orientation)
-    entries += struct.pack("<HHII", 0x829A, 5, 1, 38)
+    entries += struct.pack("<HHIf", 0x011A, 11, 1, float("nan"))
     header = b"II*\x00" + struct.pack("<I", 8) + struct.pack("<H", 2)
-    return b"Exif\0\0" + header + entries + struct.pack("<I", 0) + bytes(8)
+    return b"Exif\0\0" + header + entries + struct.pack("<I", 0)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
