@@ -1,8 +1,7 @@
 """When, how strongly and in whose style images are diversified.
 
-Asadi et al. (arXiv 1909.08245) name the trade-off: exploration (often, strongly, in
-foreign styles, each tile in its own) against exploitation (rarely, weakly, in one).
-Here it is one function of `config.diversify` and of the run's progress.
+Asadi et al. (arXiv 1909.08245) weigh exploration (often, strongly, in foreign styles,
+tile by tile) against exploitation (rarely, weakly, in one style for the whole image).
 """
 
 import functools
@@ -49,24 +48,22 @@ def make_schedule(
 
     `schedule(progress, shard_rng, rngs, images, orders, domain, styling)` maps float32
     [B, S, S, 3] in [0, 1] to the same. `progress`, float32 [], is the share of the run
-    that is over; every number of the settings may move with it (`moved`).
+    that is over; every number of the settings may change with it (`moved`).
 
-    An image is diversified with probability `p_ordered` or `p_shuffled`, after its
-    order, at a strength uniform between `weakest` and `strongest`, by one of the
-    diversifiers that `name` lists, all equally likely. Its style is with
-    probability `external` one of `styling.styles`, all equally likely; else another
-    image of the same part of the batch, from another source domain (`pairing`). No
-    target image is in a batch, so none can be a style. Of the shuffled images that are
-    diversified a share `per_tile` has a style of its own for each tile: the tile in the
-    same place of the style, or, with `enlarge_tiles`, the whole style on the tile
-    enlarged to the image's size and reduced again, as in the paper's code. With
+    An ordered image is diversified with probability `p_ordered`, a shuffled one with
+    `p_shuffled`, at a strength uniform between `weakest` and `strongest`, by one of the
+    diversifiers that `name` lists. With probability `external` its style is one of
+    `styling.styles`, else an image of another source domain in the same part of the
+    batch (`style_partners`); all choices are equally likely. In a share `per_tile` of
+    the diversified shuffled images each tile has its own style: the tile at the same
+    place of the style image, or, with `enlarge_tiles`, the whole style on the tile
+    enlarged to the image's size and shrunk again, as in the paper's code. With
     `mix_tiles` each of these tiles draws its own diversifier, or none, so that tiles of
     one object are of several kinds (Pang et al., Solving mixed-modal jigsaw puzzle for
     fine-grained sketch-based image retrieval, CVPR 2020).
 
-    Whether, how strongly, in which external style and by which random numbers an image
-    changes depends on its own key in `rngs`; its partners depend on `shard_rng`, one
-    key a device. What does not change is not computed.
+    An image's own key in `rngs` decides everything but its partners, which depend on
+    `shard_rng`, one key a device. Images that stay as they are cost nothing.
 
     Args:
       settings: `config.diversify`.

@@ -1,4 +1,4 @@
-"""External styles for training: a folder of images, once read, and none of the target.
+"""Style images for training: the images of a folder, none of them of the target.
 
 The shipped pack is a folder like any other, `assets/styles` of the package.
 """
@@ -18,8 +18,8 @@ from jigsaw_shape.data.resizing import cover
 
 PACK = "pack"
 _THUMBNAIL_PX = 16
-# Two thumbnails are of one picture if they correlate so well and differ, on average, by
-# less than so much of 255. Pictures stored in other sizes and formats reach 0.99.
+# Two thumbnails show one picture if they correlate at least so well and differ by less
+# than so much of 255 on average. One picture in two sizes and formats reaches 0.99.
 _LEAST_CORRELATION = 0.97
 _MOST_DIFFERENCE = 10.0
 
@@ -35,11 +35,11 @@ def folder(name: str) -> Path:
 
 @dataclasses.dataclass(frozen=True)
 class Pool:
-    """External styles.
+    """Style images.
 
     Attributes:
-      name: What the configuration calls them.
-      names: Of each, its path below the folder.
+      name: `config.diversify.styles`.
+      names: The path of each below the folder.
       images: uint8 [M, S, S, 3].
       thumbnails: float32 [M, n].
     """
@@ -61,9 +61,9 @@ def load(
 
     Args:
       name: `"pack"`, or a folder of images at any depth.
-      n_most: If it holds more, a choice of as many by `seed`.
+      n_most: Of a larger folder, so many are chosen at random.
       size_px: Each is cut to its central square and resized to this side.
-      seed: Of the choice.
+      seed: Decides the choice.
       background: What shows where one is transparent, as `decode` takes it.
 
     Raises:
@@ -93,10 +93,10 @@ def refuse_target(
     indices: np.ndarray,
     field: str = "config.diversify.styles",
 ) -> None:
-    """Refuses images among which one of the held-out target is.
+    """Refuses a folder that holds an image of the held-out target.
 
-    The same picture is found in another size or format, or squashed to a square; not
-    where it is only a part.
+    A picture is found in any size or format, or squashed to a square; not where it is
+    only a part of another.
 
     Args:
       pool: The images.
@@ -114,8 +114,8 @@ def refuse_target(
             raise ValueError(
                 f"{field} is {pool.name!r}, whose "
                 f"{pool.names[int(same.argmax())]} is {image} of the held-out domain "
-                f"{dataset.domains[dataset.domain[i]]}: training on it would leak "
-                "the target; take the domain's images out of that folder"
+                f"{dataset.domains[dataset.domain[i]]}: training on it would leak the "
+                "target; remove that domain's images from the folder"
             )
 
 

@@ -1,34 +1,28 @@
-"""A cue-conflict set of one's own classes: the shape of one, the texture of another.
+"""Plans a cue-conflict set: images with the shape of one class, the texture of another.
 
 Geirhos et al., ICLR 2019, made theirs of 16 categories with iterative style transfer
-from hand-picked shapes and textures. Here both come from the images of a data set that
-no training saw, and a program mixes them:
+from hand-picked shapes and textures. Here both come from images of a data set that no
+training saw, and a program mixes them:
 
-1. The *texture* is a square about the middle of a photograph, where its object mostly
-   is, half of the side, continued by its mirror images: the surface without the
-   outline.
+1. The *texture* is the middle of a photograph, where its object mostly is, enlarged:
+   the surface without the outline.
 2. The *shape* is printed on it as light and shade: the luminance of the other image,
-   brought to one contrast, is added to the texture.
-3. AdaIN (`diversify.adain`) renders the print in the texture's own statistics, at full
-   strength, and `alpha` of what it gives is blended with the print, pixel by pixel. It
-   ties the two together; blended rather than mixed in features, since a decoder loses
-   the detail of a texture at any strength.
+   brought to a fixed contrast, is added to the texture.
+3. AdaIN (`diversify.adain`) renders the print in the texture's statistics at full
+   strength, and `alpha` of the result is blended with the print, pixel by pixel. It is
+   not mixed in features, since a decoder loses a texture's detail at any strength.
 
-AdaIN alone, of shape image and texture photo, is not enough: it moves means and
-deviations of features over the whole image, so that even ground stays even and colours
-change more than textures. A giraffe's coat on a guitar showed no spots. The whole photo
-as texture brings its object's outline along. Both were looked at on PACS.
+AdaIN alone, on shape image and texture photograph, is not enough: it moves means and
+deviations of features over the whole image, so even ground stays even, and colours
+change more than textures do. A giraffe's coat on a guitar showed no spots (on PACS).
 
-Three more sets are written beside, to say whether the test is fair: a plain model
-should read both cues where they are alone.
+Three more sets show whether the test is fair, since a plain model should read each cue
+where it is alone: `original`, the shape's image as it is; `greyscale`, the shape's
+print on even grey; `texture`, the texture under AdaIN without a shape.
 
-- `original`: the shape's image as it is.
-- `greyscale`: the shape's print on even grey: all of the shape that is in a mix.
-- `texture`: the texture under AdaIN, without a shape.
-
-Images are the validation parts of their domains (`data.splits`), which depend on the
-split's method and seed alone. So no model with those in its configuration was trained
-on one of them, whatever domain it held out.
+Images come from the validation parts of their domains (`data.splits`), which depend on
+the split's method and seed alone. So no model with the same split was trained on any of
+them, whichever domain it held out.
 """
 
 import collections
@@ -218,7 +212,7 @@ def made_by(recipe: Recipe, mixes: Sequence[Mix]) -> str:
     """Returns how the set was made, in a sentence for figures."""
     return (
         f"{len(mixes)} images: luminance of held-out {', '.join(recipe.shape_domains)} "
-        f"images (weight {recipe.relief:g}) on mirrored middles of held-out "
+        f"images (weight {recipe.relief:g}) on enlarged middles of held-out "
         f"{recipe.texture_domain} images, {recipe.alpha:.0%} of AdaIN's rendering; "
         f"seed {recipe.seed}"
     )

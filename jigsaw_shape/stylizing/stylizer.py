@@ -1,8 +1,8 @@
 """Stylizes images outside of training, on all devices: sizes, tiles, programs.
 
-A program is compiled for each shape of contents, and takes a whole batch or one image
-a device, so that a shape of few images costs no padding. The same image gets the same
-pixels to within 1/255 in any batch: kernels round a little differently.
+Two programs are compiled for each shape of contents: for a whole batch, and for one
+image a device, so that a shape of few images costs no padding. An image gets the same
+pixels in both to within 1/255, since kernels round a little differently.
 """
 
 import dataclasses
