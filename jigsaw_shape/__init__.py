@@ -16,7 +16,7 @@ def load(what: str | os.PathLike, **options: Any) -> Classifier:
     """Returns a trained network, ready to answer images.
 
         model = jigsaw_shape.load("runs/mine")
-        outputs = model.predict(images)  # uint8 [b, H, W, 3], b up to model.batch_size
+        outputs = model.predict(images)  # uint8 [b, H, W, 3]
         names = [model.classes[i] for i in outputs["classification"].argmax(1)]
         outputs["features"]  # float32 [b, F]
 

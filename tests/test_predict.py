@@ -168,8 +168,10 @@ def test_load_opens_what_the_commands_open(exported):
     outputs = model.predict(images)
     assert outputs["classification"].shape == (5, len(CLASSES))
     assert outputs["features"].shape == (5, 256)
+    several = jigsaw_shape.load(exported, batch_size=4).predict(images)
     floats = model.predict((images / 255).astype(np.float32))
     for head, array in outputs.items():
         assert floats[head] == pytest.approx(array, abs=1e-4)
+        assert several[head] == pytest.approx(array, abs=1e-4)
     with pytest.raises(ValueError, match="no such run, export or file"):
         jigsaw_shape.load("nowhere")

@@ -21,11 +21,11 @@ class Classifier:
       size_px: The side of the squares that the network sees.
       input_px: The side at which to read image files for it. Where it is not `size_px`
         they are resized inside, as in training's evaluation.
-      batch_size: The most images that a call of `predict` takes.
-      predict: `predict(images, orders=None)` maps uint8, or float32 in [0, 1],
-        [b, H, W, 3], JAX or NumPy, 1 to `batch_size` of them, to host arrays:
-        `classification`, float32 [b, n], whose largest entry is the answer, `jigsaw`,
-        float32 [b, K + 1], and `features`, float32 [b, F], as far as it has them.
+      batch_size: How many images are computed at a time.
+      predict: `predict(images, orders=None)` maps one or more images, uint8 or float32
+        in [0, 1], [b, H, W, 3], JAX or NumPy, to host arrays: `classification`, float32
+        [b, n], whose largest entry is the answer, `jigsaw`, float32 [b, K + 1], and
+        `features`, float32 [b, F], as far as it has them.
         Images of another side than `size_px` are resized as in training's evaluation
         (`augment.resize`). With `orders`, int32 [b], each image is cut into `grid` x
         `grid` tiles and shuffled by that row of `permutations`. Any number of devices;
@@ -57,3 +57,32 @@ class Classifier:
 
     def __post_init__(self):
         object.__setattr__(self, "input_px", self.input_px or self.size_px)
+
+
+def in_batches(compute: Callable[..., Mapping[str, Any]], batch_size: int) -> Callable:
+    """Returns `Classifier.predict` of a function that takes `batch_size` images.
+
+    A short batch is padded with copies of its first image, whose outputs are cut off.
+
+    Args:
+      compute: `compute(images)`, or `compute(images, orders)`, returns arrays
+        [batch_size, ...] by head.
+      batch_size: The one shape that is compiled.
+    """
+
+    def predict(images, orders=None):
+        given = (images,) if orders is None else (images, np.asarray(orders, np.int32))
+        parts = []
+        for start in range(0, len(images), batch_size):
+            n = min(batch_size, len(images) - start)
+            batch = given
+            if len(images) != batch_size:
+                rows = start + np.arange(batch_size) * (np.arange(batch_size) < n)
+                batch = tuple(array[rows] for array in given)
+            outputs = compute(*batch)
+            parts.append({head: np.asarray(a)[:n] for head, a in outputs.items()})
+        return {
+            head: np.concatenate([part[head] for part in parts]) for head in parts[0]
+        }
+
+    return predict

@@ -1,12 +1,13 @@
 """Networks of this project, compiled to answer images on every device at once."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 
-from jigsaw_shape.classifiers.classifier import Classifier
+from jigsaw_shape.classifiers.classifier import Classifier, in_batches
 from jigsaw_shape.models.network import Network
 from jigsaw_shape.pixels import augment, shortcuts
 from jigsaw_shape.system import devices
@@ -27,7 +28,7 @@ def of_network(
     Args:
       network: See `Network`.
       name: For rows.
-      batch_size: Images a call; rounded up to a multiple of the devices.
+      batch_size: Images at a time; rounded up to a multiple of the devices.
       permutations: Of a jigsaw head; None without one.
       grid: Its tiles a side.
       close_shortcuts: Changes the tiles [B, T, h, w, 3] of shuffled images, as in its
@@ -47,21 +48,12 @@ def of_network(
             )
         return network.module.apply(variables, images, train=False)
 
-    def predict(images, orders=None):
-        n = len(images)
-        batch = (images,) if orders is None else (images, np.asarray(orders, np.int32))
-        if n < batch_size:  # one shape is compiled
-            rows = np.arange(batch_size) * (np.arange(batch_size) < n)
-            batch = tuple(array[rows] for array in batch)
-        outputs = answer(variables, *batch)
-        return {head: np.asarray(array)[:n] for head, array in outputs.items()}
-
     return Classifier(
         name=name,
         size_px=network.size_px,
         input_px=network.input_px,
         batch_size=batch_size,
-        predict=predict,
+        predict=in_batches(functools.partial(answer, variables), batch_size),
         permutations=permutations,
         grid=grid,
         has_features=True,

@@ -5,14 +5,12 @@ import json
 import pathlib
 from collections.abc import Sequence
 
-import jax
 import numpy as np
 
 from jigsaw_shape.classifiers.classifier import Classifier
 from jigsaw_shape.classifiers.imagenet_labels import in_categories, wordnet_ids
-from jigsaw_shape.classifiers.of_program import file_digest, to_dtype
+from jigsaw_shape.classifiers.of_program import as_pixels, file_digest
 from jigsaw_shape.measures import imagenet16
-from jigsaw_shape.pixels import augment
 from jigsaw_shape.system import onnx_session
 
 _DEFAULT_PX = 224
@@ -29,8 +27,6 @@ _KEYS = (  # of the metadata, that are read; each is JSON
     onnx_session.NORMALIZES_INSIDE,
 )
 _FEATURES = "features"  # an output of that name, [B, F], is the pooled features
-
-_resize = jax.jit(augment.resize, static_argnums=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,12 +174,10 @@ class _Entry:
 
     def prepare(self, images) -> np.ndarray:
         """Returns pixels as the network wants them, of uint8 or float32 images."""
-        if images.shape[1:3] != (self.size_px, self.size_px):
-            images = _resize(images, self.size_px)
-        if self._kind == np.uint8:
-            shown = to_dtype(np.asarray(images), np.uint8)
-        else:
-            shown = to_dtype(np.asarray(images), np.float32) * self._scale
+        is_uint8 = self._kind == np.uint8
+        shown = as_pixels(images, self.size_px, np.uint8 if is_uint8 else np.float32)
+        if not is_uint8:
+            shown = shown * self._scale
         if self._mean is not None:
             shown = (shown - self._mean) / self._std
         if self._channels_first:

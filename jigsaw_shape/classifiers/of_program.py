@@ -5,12 +5,16 @@ import json
 import pathlib
 from typing import Any
 
+import jax
 import numpy as np
 
-from jigsaw_shape.classifiers.classifier import Classifier
+from jigsaw_shape.classifiers.classifier import Classifier, in_batches
 from jigsaw_shape.exporting.format import FACTS, Program
+from jigsaw_shape.pixels import augment
 
-_OURS = {"logits": "classification", "features": "features"}
+_OURS = {"logits": "classification"}
+
+_resize = jax.jit(augment.resize, static_argnums=1)
 
 
 def of_program(
@@ -31,12 +35,14 @@ def of_program(
     facts = json.loads(beside.read_text()) if beside.is_file() else {}
     batch_size = program.batch_size or batch_size
 
+    def compute(images):
+        shown = as_pixels(images, program.input_px, program.dtype)
+        outputs = program.predict(shown)
+        return {_OURS.get(name, name): array for name, array in outputs.items()}
+
     def predict(images, orders=None):
         del orders  # there is no puzzle
-        n, shown = len(images), np.asarray(images)
-        shown = to_dtype(shown[np.arange(batch_size) % n], program.dtype)
-        outputs = program.predict(shown)
-        return {_OURS.get(k, k): np.asarray(v)[:n] for k, v in outputs.items()}
+        return in_batches(compute, batch_size)(images)
 
     return Classifier(
         name=name,
@@ -54,13 +60,17 @@ def of_program(
     )
 
 
-def to_dtype(images: np.ndarray, dtype: Any) -> np.ndarray:
-    """Returns pixels, uint8 or float32 in [0, 1], as the one of the two that is asked.
+def as_pixels(images: Any, size_px: int, dtype: Any) -> np.ndarray:
+    """Returns images as a program takes them: [b, size_px, size_px, 3].
 
     Args:
-      images: Any shape.
+      images: uint8 or float32 in [0, 1], [b, H, W, 3], JAX or NumPy.
+      size_px: The side of its squares.
       dtype: uint8 or float32.
     """
+    if images.shape[1:3] != (size_px, size_px):
+        images = _resize(images, size_px)
+    images = np.asarray(images)
     if images.dtype == dtype:
         return images
     if dtype == np.uint8:
