@@ -16,7 +16,7 @@ import argparse
 import pathlib
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from jigsaw_shape.benchmarking import plan, random_search
 from jigsaw_shape.benchmarking import runs as runs_lib
@@ -69,9 +69,9 @@ def main(argv: Sequence[str]) -> int:
     )
     console.print(_summary(tally))
     console.print(f"python -m jigsaw_shape.report {shlex.quote(str(out))}")
-    if tally.failed:
+    if tally[runs_lib.FAILED]:
         return FAILED
-    is_done = not (tally.stopped or tally.elsewhere)
+    is_done = not (tally[runs_lib.STOPPED] or tally[runs_lib.ELSEWHERE])
     return command_line.OK if is_done else command_line.INTERRUPTED
 
 
@@ -138,18 +138,10 @@ def _count(runs: Sequence) -> str:
     return f"{len(runs)} run{'s' * (len(runs) != 1)}"
 
 
-def _summary(tally: runs_lib.Tally) -> str:
-    counts = {
-        "finished": tally.finished,
-        "failed": tally.failed,
-        "stopped or not begun": tally.stopped,
-        "being run by another process": tally.elsewhere,
-    }
-    lines = [
-        ", ".join(f"{len(names)} {what}" for what, names in counts.items() if names)
-    ]
-    lines += [f"  {name}: {reason}" for name, reason in tally.failed.items()]
-    return "\n".join(lines)
+def _summary(tally: Mapping[str, Mapping[str, str]]) -> str:
+    counts = (f"{len(runs)} {outcome}" for outcome, runs in tally.items() if runs)
+    failed = (f"\n  {name}: {why}" for name, why in tally[runs_lib.FAILED].items())
+    return ", ".join(counts) + "".join(failed)
 
 
 if __name__ == "__main__":

@@ -282,8 +282,8 @@ def test_what_is_no_range_is_refused(text):
 def test_a_crash_ends_one_run_and_is_shown(tmp_path):
     runs = _runs(3)
     tally = _run_all(runs, tmp_path, run1="crash")
-    assert tally.finished == ["run0", "run2"]
-    assert "RuntimeError: no memory left" in tally.failed["run1"]
+    assert list(tally[runs_lib.FINISHED]) == ["run0", "run2"]
+    assert "RuntimeError: no memory left" in tally[runs_lib.FAILED]["run1"]
     failure = benchmark_files.read_failure(tmp_path / "run1")
     assert failure["code"] == 1
     assert failure["reason"] == "RuntimeError: no memory left"
@@ -292,20 +292,20 @@ def test_a_crash_ends_one_run_and_is_shown(tmp_path):
 
 def test_a_crash_inside_jax_is_named_by_its_error(tmp_path):
     tally = _run_all(_runs(1), tmp_path, run0="crash in jax")
-    assert "RuntimeError: no such kernel" in tally.failed["run0"]
+    assert "RuntimeError: no such kernel" in tally[runs_lib.FAILED]["run0"]
 
 
 def test_a_directory_that_cannot_be_written_fails_its_run_alone(tmp_path):
     runs = _runs(2)
     (tmp_path / "run0").write_text("a file in its place")
     tally = _run_all(runs, tmp_path)
-    assert "run0" in tally.failed["run0"]
-    assert tally.finished == ["run1"]
+    assert "run0" in tally[runs_lib.FAILED]["run0"]
+    assert list(tally[runs_lib.FINISHED]) == ["run1"]
 
 
 def test_a_killed_run_is_said_to_be(tmp_path):
     tally = _run_all(_runs(1), tmp_path, run0="die")
-    assert "killed by SIGKILL, possibly out of memory" in tally.failed["run0"]
+    assert "killed by SIGKILL, possibly out of memory" in tally[runs_lib.FAILED]["run0"]
     assert benchmark_files.read_failure(tmp_path / "run0")["code"] == -signal.SIGKILL
 
 
@@ -313,7 +313,7 @@ def test_again_does_only_what_is_missing(tmp_path):
     runs = _runs(3)
     _run_all(runs, tmp_path, run1="crash")
     tally = _run_all(runs, tmp_path)
-    assert tally.finished == [run.name for run in runs]
+    assert list(tally[runs_lib.FINISHED]) == [run.name for run in runs]
     assert [len(_calls(tmp_path, run.name)) for run in runs] == [1, 2, 1]
     assert benchmark_files.read_failure(tmp_path / "run1") is None
 
@@ -323,7 +323,7 @@ def test_an_exit_without_results_is_a_failure(tmp_path):
     tally = runs_lib.run_all(
         _runs(1), tmp_path, lambda run: [sys.executable, "-c", ""], console
     )
-    assert "no result rows" in tally.failed["run0"]
+    assert "no result rows" in tally[runs_lib.FAILED]["run0"]
 
 
 def test_a_run_that_another_process_is_at_is_left_to_it(tmp_path):
@@ -339,9 +339,11 @@ def test_a_run_that_another_process_is_at_is_left_to_it(tmp_path):
             tally = _run_all([run], tmp_path)
         finally:
             holder.__exit__(None, None, None)
-        assert tally.elsewhere == [run.name]
+        assert list(tally[runs_lib.ELSEWHERE]) == [run.name]
         assert not _calls(tmp_path, run.name)
-    assert _run_all(runs, tmp_path).finished == [run.name for run in runs]
+    assert list(_run_all(runs, tmp_path)[runs_lib.FINISHED]) == [
+        run.name for run in runs
+    ]
 
 
 def test_a_signal_stops_the_run_and_what_would_follow(tmp_path):
@@ -354,12 +356,14 @@ def test_a_signal_stops_the_run_and_what_would_follow(tmp_path):
 
     threading.Thread(target=interrupt).start()
     tally = _run_all(runs, tmp_path, run1="hang")
-    assert tally.finished == ["run0"]
-    assert tally.stopped == ["run1", "run2"]
-    assert not tally.failed
+    assert list(tally[runs_lib.FINISHED]) == ["run0"]
+    assert list(tally[runs_lib.STOPPED]) == ["run1", "run2"]
+    assert not tally[runs_lib.FAILED]
     assert benchmark_files.read_failure(tmp_path / "run1") is None
     assert not _calls(tmp_path, "run2")
-    assert _run_all(runs, tmp_path).finished == [run.name for run in runs]
+    assert list(_run_all(runs, tmp_path)[runs_lib.FINISHED]) == [
+        run.name for run in runs
+    ]
 
 
 def test_plans_show_what_is_missing_and_stale_ones_give_way(tmp_path):

@@ -18,6 +18,7 @@ from jigsaw_shape.reports.benchmark_tables import (
     accuracy_table,
     difference_table,
     difference_text,
+    gain_text,
     numbers_table,
 )
 from jigsaw_shape.reports.table import to_csv
@@ -91,18 +92,13 @@ def test_differences_are_of_pairs():
     assert nobody is None
 
 
-@pytest.mark.parametrize(
-    ("arguments", "text"),
-    [
-        ((), "+1.5 [-0.5, +3.5] (6)"),
-        ((False,), "+1.5"),
-        ((False, 6), "+1.5"),
-        ((False, 8), "+1.5 (6/8)"),
-    ],
-)
-def test_differences_say_their_number_of_pairs(arguments, text):
+def test_differences_say_their_number_of_pairs():
     found = comparison.Difference(0.015, -0.005, 0.035, 6)
-    assert difference_text(found, *arguments) == text
+    assert difference_text(found) == "+1.5 [-0.5, +3.5] (6)"
+    assert gain_text(found) == gain_text(found, 6) == "+1.5"
+    assert gain_text(found, 8) == "+1.5 (6/8)"
+    assert difference_text(None) == gain_text(None) == "-"
+    assert difference_text(comparison.difference([0.1])) == "+10.0 (1)"
 
 
 def test_an_average_needs_every_target():

@@ -5,7 +5,6 @@ directory: a lock in each run's directory keeps two of them from the same run.
 """
 
 import contextlib
-import dataclasses
 import os
 import pathlib
 import signal
@@ -26,24 +25,12 @@ _TAIL_BYTES = 4000
 # Else JAX writes a note on tracebacks below the error, which should be the last line.
 _UNFILTERED = {"JAX_TRACEBACK_FILTERING": "off"}
 
-FINISHED, FAILED, STOPPED, ELSEWHERE = "finished", "failed", "stopped", "elsewhere"
-
-
-@dataclasses.dataclass
-class Tally:
-    """What became of the runs, by their names.
-
-    Attributes:
-      finished: Now or before.
-      failed: With the reason of each.
-      stopped: Asked to stop, and saved; or not begun after that.
-      elsewhere: Another process is working on them.
-    """
-
-    finished: list[str] = dataclasses.field(default_factory=list)
-    failed: dict[str, str] = dataclasses.field(default_factory=dict)
-    stopped: list[str] = dataclasses.field(default_factory=list)
-    elsewhere: list[str] = dataclasses.field(default_factory=list)
+OUTCOMES = (FINISHED, FAILED, STOPPED, ELSEWHERE) = (
+    "finished",
+    "failed",
+    "stopped or not begun",
+    "being run by another process",
+)
 
 
 def run_all(
@@ -51,8 +38,8 @@ def run_all(
     out: pathlib.Path,
     command: Callable[[Run], list[str]],
     console: Console,
-) -> Tally:
-    """Runs what is missing, and returns what became of each run.
+) -> dict[str, dict[str, str]]:
+    """Runs what is missing; returns for each of `OUTCOMES` names and what to say.
 
     SIGTERM or Ctrl-C stops the current run, which saves itself, and all that would
     follow; a second one kills it.
@@ -63,24 +50,20 @@ def run_all(
       command: The command of a run.
       console: Where a line is printed for each run.
     """
-    tally = Tally()
+    tally = {outcome: {} for outcome in OUTCOMES}
     with _Stop() as stop:
         for i, run in enumerate(runs, 1):
-            label = f"[{i}/{len(runs)}] {describe(run)}"
             if stop.came:
-                tally.stopped.append(run.name)
+                tally[STOPPED][run.name] = ""
                 continue
+            label = f"[{i}/{len(runs)}] {describe(run)}"
+            directory = out / run.name
             try:
-                outcome, words = _run_one(
-                    run, out / run.name, command, console, stop, label
-                )
+                outcome, words = _run_one(run, directory, command, console, stop, label)
             except OSError as error:  # its directory, not its training
                 outcome, words = FAILED, f"FAILED: {error}"
             console.print(f"{label}: {words}", soft_wrap=True)
-            if outcome == FAILED:
-                tally.failed[run.name] = words
-            else:
-                getattr(tally, outcome).append(run.name)
+            tally[outcome][run.name] = words
     return tally
 
 

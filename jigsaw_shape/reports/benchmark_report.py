@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from jigsaw_shape.reports import (
-    benchmark_figures,
-    benchmark_tables,
-    comparison,
-    page,
-    run_tables,
+from jigsaw_shape.reports import benchmark_figures, comparison, page, run_tables
+from jigsaw_shape.reports.benchmark_tables import (
+    accuracy_table,
+    difference_table,
+    mean_text,
+    numbers_table,
 )
 from jigsaw_shape.reports.comparison import ACCURACY, SHAPE_BIAS
 from jigsaw_shape.reports.figures import Drawing
@@ -37,10 +37,8 @@ def all_tables(
     made = []
     for rule in rules:
         made += [
-            benchmark_tables.accuracy_table(
-                benchmark, rule, baseline, with_published=with_published
-            ),
-            benchmark_tables.difference_table(benchmark, rule, baseline),
+            accuracy_table(benchmark, rule, baseline, with_published),
+            difference_table(benchmark, rule, baseline),
         ]
     return [table for table in made if table is not None]
 
@@ -55,24 +53,11 @@ def print_benchmark(
     with_published: bool,
 ) -> None:
     """Prints the table of each of `rules`, and the differences of the rule `chosen`."""
-    tables = [
-        benchmark_tables.accuracy_table(
-            benchmark,
-            rule,
-            baseline,
-            with_published=with_published,
-            with_intervals=False,
-        )
-        for rule in rules
-    ]
-    tables.append(
-        benchmark_tables.difference_table(
-            benchmark, chosen, baseline, with_intervals=False
-        )
-    )
-    for table in tables:
-        if table is not None:
-            print_table(table, console)
+    for rule in rules:
+        print_table(accuracy_table(benchmark, rule, baseline, with_published), console)
+    table = difference_table(benchmark, chosen, baseline, with_intervals=False)
+    if table is not None:
+        print_table(table, console)
 
 
 def write(
@@ -111,7 +96,7 @@ def write(
         PAGE: _page(shown, name, [r for b in benchmarks for r in b.records], strangers),
         "report.md": "\n".join(map(to_markdown, tables)),
         "report.tex": "\n".join(map(to_latex, tables)),
-        "report.csv": to_csv(benchmark_tables.numbers_table(benchmarks, baseline)),
+        "report.csv": to_csv(numbers_table(benchmarks, baseline)),
     }
     for file, text in texts.items():
         (out / file).write_text(text, encoding="utf-8", errors="backslashreplace")
@@ -133,25 +118,17 @@ class _Shown:
         self.accuracies = [
             (
                 f"{rule}: {meaning}",
-                benchmark_tables.accuracy_table(
-                    benchmark,
-                    rule,
-                    baseline,
-                    with_published=with_published,
-                    with_intervals=False,
-                ),
+                accuracy_table(benchmark, rule, baseline, with_published),
                 Drawing(benchmark_figures.accuracy_figure(benchmark, rule)),
             )
             for rule, meaning in rows.RULES.items()
         ]
-        self.differences = [
-            (rule, table, Drawing(figure))
-            for rule in rows.RULES
-            if (table := benchmark_tables.difference_table(benchmark, rule, baseline))
-            and (
-                figure := benchmark_figures.difference_figure(benchmark, rule, baseline)
-            )
-        ]
+        self.differences = []
+        for rule in rows.RULES:
+            table = difference_table(benchmark, rule, baseline)
+            figure = benchmark_figures.difference_figure(benchmark, rule, baseline)
+            if table is not None and figure is not None:
+                self.differences.append((rule, table, Drawing(figure)))
         bias = benchmark_figures.bias_figure(benchmark, "val")
         curves = benchmark_figures.curves_figure(benchmark)
         self.bias, self.curves = bias and Drawing(bias), curves and Drawing(curves)
@@ -197,7 +174,7 @@ def _headlines(benchmark: Benchmark, baseline: str):
     means = {label: mean for label, mean in means.items() if mean is not None}
     if means:
         best = max(means, key=lambda label: means[label].mean)
-        text = benchmark_tables.mean_text(means[best], benchmark.n_seeds(best))
+        text = mean_text(means[best], benchmark.n_seeds(best))
         yield text, f"{best}, % {where}"
         if baseline in means and best != baseline:
             gain = comparison.paired(methods[best], methods[baseline], targets, "val")

@@ -23,22 +23,19 @@ def accuracy_table(
     benchmark: Benchmark,
     rule: str,
     baseline: str,
-    *,
     with_published: bool = False,
-    with_intervals: bool = True,
 ) -> Table:
     """Returns targets across and methods down, in %, for one selection rule.
 
     Beside them the average, the paired difference to the baseline and, where there are
-    any, the measures of `EXTRAS`. A cell that has fewer seeds than there should be says
-    how many of how many.
+    any, the measures of `EXTRAS`. A cell with fewer seeds than planned says how many of
+    how many.
 
     Args:
       benchmark: See `grouping.group`.
       rule: A key of `rows.RULES`.
       baseline: The label of a method; without its runs there is no difference.
       with_published: Whether papers' numbers stand below.
-      with_intervals: Whether the difference has its interval and number of pairs.
     """
     targets, methods = benchmark.targets, benchmark.methods
     columns = [("method", [Cell(label) for label in methods])]
@@ -47,10 +44,7 @@ def accuracy_table(
         columns.append(("average", _accuracies(benchmark, rule, targets)))
     notes = list(_notes(benchmark, rule))
     if baseline in methods and len(methods) > 1:
-        cells = _differences(benchmark, rule, baseline, with_intervals)
-        columns.append((f"vs {baseline}", cells))
-        if with_intervals:
-            notes.append(_interval_note(baseline))
+        columns.append((f"vs {baseline}", _differences(benchmark, rule, baseline)))
         if _is_uneven(benchmark):
             notes.append(
                 "Targets have different numbers of seeds: each pair counts alike in "
@@ -104,13 +98,13 @@ def _gap(planned: Mapping, targets: Sequence[str]) -> Cell:
     return Cell("/".join(sorted(found)), badge=badge) if found else Cell(NONE)
 
 
-def _differences(benchmark, rule, baseline, with_intervals) -> list[Cell]:
+def _differences(benchmark, rule, baseline) -> list[Cell]:
     methods = benchmark.methods
     n_pairs = sum(map(len, methods[baseline].values()))
     found = []
     for label, cells in methods.items():
         pairs = comparison.paired(cells, methods[baseline], benchmark.targets, rule)
-        text = difference_text(pairs, with_intervals, n_pairs)
+        text = gain_text(pairs, n_pairs)
         found.append(Cell(NONE if label == baseline else text))
     return found
 
@@ -166,23 +160,18 @@ def difference_table(
     body = []
     for label, cells in methods.items():
         if label != baseline:
-            found = [
-                comparison.paired(cells, methods[baseline], p, rule) for p in parts
-            ]
-            texts = [difference_text(d, with_intervals) for d in found[:-1]]
+            other = methods[baseline]
+            found = [comparison.paired(cells, other, part, rule) for part in parts]
+            texts = map(difference_text if with_intervals else gain_text, found[:-1])
             body.append((label, *texts, difference_text(found[-1])))
     return Table(
         f"{benchmark.title}; {rule}, difference to {baseline} in points",
         ("method", *targets, *["all"] * (len(targets) > 1)),
         body,
-        notes=[_interval_note(baseline)],
-    )
-
-
-def _interval_note(baseline: str) -> str:
-    return (
-        f"Difference to {baseline}: mean over pairs of the same target, seed and "
-        "split; [two-sided 95 % t interval over the pairs] (their number)."
+        notes=[
+            f"Difference to {baseline}: mean over pairs of the same target, seed and "
+            "split; [two-sided 95 % t interval over the pairs] (their number)."
+        ],
     )
 
 
@@ -242,19 +231,22 @@ def mean_text(found: comparison.Mean | None, planned: int = 0) -> str:
     return f"{100 * found.mean:.1f}{error}{part}"
 
 
-def difference_text(
-    found: comparison.Difference | None, with_interval: bool = True, n_pairs: int = 0
-) -> str:
-    """Returns `+1.3 [-0.2, +2.8] (6)`; or `+1.3`, and `(6/8)` where 2 pairs lack."""
+def gain_text(found: comparison.Difference | None, n_planned: int = 0) -> str:
+    """Returns `+1.3`, with `(6/8)` where two of eight pairs are missing."""
     if found is None:
         return NONE
-    if not with_interval:
-        part = f" ({found.n}/{n_pairs})" if found.n < n_pairs else ""
-        return f"{100 * found.mean:+.1f}{part}"
+    part = f" ({found.n}/{n_planned})" if found.n < n_planned else ""
+    return f"{100 * found.mean:+.1f}{part}"
+
+
+def difference_text(found: comparison.Difference | None) -> str:
+    """Returns `+1.3 [-0.2, +2.8] (6)`: the mean, its interval, the number of pairs."""
+    if found is None:
+        return NONE
     interval = ""
     if found.low is not None:
         interval = f" [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
-    return f"{100 * found.mean:+.1f}{interval} ({found.n})"
+    return f"{gain_text(found)}{interval} ({found.n})"
 
 
 # Column of the CSV -> measure.

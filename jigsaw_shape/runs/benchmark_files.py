@@ -51,28 +51,32 @@ class Run:
 def write_plan(run: Run, directory: pathlib.Path) -> None:
     """Writes `plan.json`, and makes the directory."""
     directory.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(dataclasses.asdict(run), indent=2) + "\n"
-    path = directory / PLAN
-    if not path.exists() or path.read_text() != text:
-        whole_files.write_text(path, text)
+    plan = dataclasses.asdict(run)
+    if _read(directory / PLAN) != json.loads(json.dumps(plan)):
+        _write(directory / PLAN, plan)
 
 
 def read_plan(directory: pathlib.Path) -> dict | None:
-    """Returns what `plan.json` holds, None where there is none."""
-    path = directory / PLAN
-    return json.loads(path.read_text()) if path.exists() else None
+    """Returns what `plan.json` holds, None if it is missing."""
+    return _read(directory / PLAN)
 
 
 def write_failure(directory: pathlib.Path, code: int, reason: str) -> None:
     """Writes `failed.json`: the exit code, why, and when (UTC)."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    failure = {"code": code, "reason": reason, "time": now}
-    whole_files.write_text(directory / FAILED, json.dumps(failure, indent=2) + "\n")
+    _write(directory / FAILED, {"code": code, "reason": reason, "time": now})
 
 
 def read_failure(directory: pathlib.Path) -> dict | None:
-    """Returns what `failed.json` holds, None where there is none."""
-    path = directory / FAILED
+    """Returns what `failed.json` holds, None if it is missing."""
+    return _read(directory / FAILED)
+
+
+def _write(path: pathlib.Path, content: dict) -> None:
+    whole_files.write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def _read(path: pathlib.Path) -> dict | None:
     return json.loads(path.read_text()) if path.exists() else None
 
 
