@@ -211,7 +211,7 @@ def test_any_size_is_drawn(domain, size_px):
         ({"texture_correlation": float("nan")}, r"config\.data\.texture_correlation"),
         ({"n_per_class": 0}, r"config\.data\.n_per_class is 0"),
         ({"size_px": 15}, r"config\.data\.stored_px is 15"),
-        ({"seed": -1}, r"config\.data\.seed is -1"),
+        ({"seed": -1}, r"config\.data\.draw_seed is -1"),
     ],
 )
 def test_bad_settings_are_refused_in_one_line(settings, message):

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from jigsaw_shape.data.image_folders import File, is_junk, walk
+from jigsaw_shape.data.names import plain
 from jigsaw_shape.system.download import download
 
 Parts = tuple[str, ...]  # a path below the folder or archive
@@ -132,7 +133,7 @@ def find(
             raise ValueError(f"{source}{origin} does not exist.")
         return source
     for entry in sorted(manual.iterdir()) if manual.is_dir() else ():
-        stem = entry.name.lower().split(".")[0].replace("-", "_").replace(" ", "_")
+        stem = plain(entry.name.split(".")[0])
         if stem == name and entry.suffix not in (".part", ".tag"):
             return entry
     if not mirrors:
@@ -219,12 +220,8 @@ def _members(path: pathlib.Path) -> Iterator[tuple[_Member, Parts, int]]:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 for info in archive.infolist():
-                    mode = info.external_attr >> 16
-                    odd = bool(mode) and stat.S_IFMT(mode) not in (
-                        0,
-                        stat.S_IFREG,
-                        stat.S_IFDIR,
-                    )
+                    kind = stat.S_IFMT(info.external_attr >> 16)
+                    odd = kind not in (0, stat.S_IFREG, stat.S_IFDIR)
                     parts = _safe_parts(path, info.filename, odd=odd)
                     if parts and not info.is_dir():
                         yield _Member(archive, info, path), parts, info.file_size

@@ -28,7 +28,7 @@ _FORMATS = {
     *("AVIF", "BMP", "DIB", "GIF", "HEIF", "ICO", "JPEG", "JPEG2000", "JXL", "MPO"),
     *("PCX", "PNG", "PPM", "QOI", "TGA", "TIFF", "WEBP"),
 }
-# Of pictures, in lower case, as far as the Pillow that is installed reads them.
+# Suffixes of images, in lower case, that the installed Pillow reads.
 SUFFIXES = frozenset(
     suffix for suffix, kind in Image.registered_extensions().items() if kind in _FORMATS
 ) - {".pfm"}  # floats
@@ -164,7 +164,7 @@ def unread_notes(names: Iterable[str]) -> list[str]:
 def walk(
     folder: str | os.PathLike, *, with_sizes: bool = False
 ) -> tuple[list[File], list[str]]:
-    """Returns a folder's files, sorted folder by folder, and links not followed.
+    """Returns a folder's files, sorted folder by folder, and links left out.
 
     Args:
       folder: Where to look, at any depth.

@@ -7,15 +7,14 @@ Batches are decided for all devices and processes together, from (seed, epoch) a
 import os
 import pathlib
 import re
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
-from rich.progress import track
 
 from jigsaw_shape.data.dataset import Dataset
+from jigsaw_shape.system.command_line import track
 
 _DEVICE_SHARE = 0.25  # of a device's memory that the images may take
 _HOST_SHARE = 0.5  # of the free host memory
@@ -99,11 +98,7 @@ class ImageStore:
             images[i] = self._read(i)
 
         reads = self._pool.map(fill, range(len(dataset)))
-        label = f"reading {dataset.name}"
-        silent = not sys.stdout.isatty()
-        for _ in track(
-            reads, label, total=len(dataset), transient=True, disable=silent
-        ):
+        for _ in track(reads, f"reading {dataset.name}", len(dataset)):
             pass
         if self.cache == "device":
             self.bank = place(images)

@@ -13,11 +13,11 @@ from collections.abc import Iterable
 import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
-from rich.progress import track
 
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.decoding import decode
 from jigsaw_shape.system import whole_files
+from jigsaw_shape.system.command_line import track
 
 # Domain -> TFDS's name, and its splits by what they are for.
 DOMAINS = {
@@ -118,7 +118,7 @@ def _labels(builder: tfds.core.DatasetBuilder, split: str, source) -> np.ndarray
     if len(known.get(split, ())) != len(source):
         starts = range(0, len(source), _CHUNK)
         read = []
-        for start in track(starts, f"reading labels: {split}", transient=True):
+        for start in track(starts, f"reading labels: {split}"):
             chunk = range(start, min(start + _CHUNK, len(source)))
             read += [record["label"] for record in source.__getitems__(list(chunk))]
         known[split] = np.array(read, np.int32)

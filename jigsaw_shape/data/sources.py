@@ -18,12 +18,10 @@ def _check_shapes(data: ConfigDict) -> None:
             "config.data.name is 'shapes', whose fields only configs/shapes.py has: "
             "use --config configs/shapes.py"
         )
-    for key in ("n_per_class", "n_cue_conflict_per_class"):
-        if data[key] < 1:
-            raise ValueError(f"config.data.{key} is {data[key]}: 1 or more allowed")
-    if not 0 <= data.draw_seed < 2**32:
+    if data.n_cue_conflict_per_class < 1:  # before the others are drawn
         raise ValueError(
-            f"config.data.draw_seed is {data.draw_seed}: 0 to {2**32 - 1} allowed"
+            "config.data.n_cue_conflict_per_class is "
+            f"{data.n_cue_conflict_per_class}: 1 or more allowed"
         )
 
 

@@ -180,11 +180,9 @@ def _version(seed: int, texture_correlation: float = TEXTURE_CORRELATION) -> str
 
 def _check(n_per_class: int, seed: int, size_px: int) -> None:
     if n_per_class < 1:
-        raise ValueError(
-            f"config.data.n_per_class is {n_per_class}: at least 1 is needed"
-        )
-    if seed < 0:
-        raise ValueError(f"config.data.seed is {seed}: at least 0 is needed")
+        raise ValueError(f"config.data.n_per_class is {n_per_class}: 1 or more allowed")
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"config.data.draw_seed is {seed}: 0 to {2**32 - 1} allowed")
     _check_size(size_px)
 
 
