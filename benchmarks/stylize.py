@@ -1,7 +1,7 @@
 """Images a second of the diversifiers, alone and inside a training step.
 
     python benchmarks/stylize.py --sizes 128 224 --batches 1 8 64
-    python benchmarks/stylize.py --steps_of resnet18 --sizes 84 --batches 64
+    python benchmarks/stylize.py --steps-of resnet18 --sizes 84 --batches 64
 
 The first form times each diversifier on batches that stay on the device, every image
 changed, medians over `--rounds` interleaved rounds. The second times a training step of
@@ -93,7 +93,7 @@ class _Step:
 def main() -> None:
     """Prints one table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--steps_of", metavar="ENCODER", default="")
+    parser.add_argument("--steps-of", metavar="ENCODER", default="")
     parser.add_argument("--dtype", default="float32", help="of the steps")
     parser.add_argument("--sizes", type=int, nargs="+", default=[128, 224])
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 64])

@@ -14,6 +14,7 @@ from jigsaw_shape.data.decoding import (
     decode,
     fault,
     is_transparent,
+    max_megapixels,
 )
 
 
@@ -149,12 +150,16 @@ def test_png_files_with_much_text_or_a_large_profile_are_read():
 
 
 def test_the_limit_of_pixels_can_be_set(monkeypatch):
-    data = encode(Image.new("1", (20_000, 10_000)), format="PNG")  # 200 million
-    message = r"20000 x 10000 pixels, more than 180 million.*JIGSAW_SHAPE_MAX_MEGAPIX"
+    assert max_megapixels() == 180
+    data = encode(Image.new("1", (2000, 1000)), format="PNG")  # 2 million
+    monkeypatch.setenv("JIGSAW_SHAPE_MAX_MEGAPIXELS", "1.5")
+    message = r"2000 x 1000 pixels, more than 1\.5 million.*JIGSAW_SHAPE_MAX_MEGAPIXELS"
     with pytest.raises(DecodeError, match=message):
         decode(data)
-    monkeypatch.setenv("JIGSAW_SHAPE_MAX_MEGAPIXELS", "200")
+    monkeypatch.setenv("JIGSAW_SHAPE_MAX_MEGAPIXELS", "2")
     assert not is_transparent(data)
+    with Image.open(io.BytesIO(data)):  # Pillow's own limit does not come before ours
+        assert Image.MAX_IMAGE_PIXELS is None
     monkeypatch.setenv("JIGSAW_SHAPE_MAX_MEGAPIXELS", "many")
     with pytest.raises(ValueError, match="JIGSAW_SHAPE_MAX_MEGAPIXELS is 'many'"):
         decode(data)
