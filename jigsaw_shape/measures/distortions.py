@@ -2,7 +2,7 @@
 
 Geirhos et al., "Generalisation in humans and deep neural networks", NeurIPS 2018, and
 Geirhos et al., "Partial success in closing the gap between human and machine vision",
-NeurIPS 2021 (model-vs-human), whose levels `DISTORTIONS` lists.
+NeurIPS 2021 (model-vs-human), whose levels `distortions` lists.
 
 One contract, `distort(rngs, images, level)`:
 

@@ -40,6 +40,7 @@ from jigsaw_shape.suites import (
     accuracy,
     consistency,
     differences,
+    figure_parts,
     labelled_images,
     puzzle,
 )
@@ -53,7 +54,6 @@ _CANNY_QUANTILE, _CANNY_LOW = 0.7, 0.4
 _FAINTEST = 1 / 255  # a gradient that no image of 8 bits has but by rounding
 _NOT_PUBLISHED = ("cue_conflict", "images", domain_folders.EXPERIMENT)
 _N_SHOWN = 8  # images of a published set
-_THUMB_PX = 224
 
 
 def find(opened: Opened, suites: Sequence[str]) -> Found:
@@ -151,9 +151,8 @@ def _strips(results, rows) -> Iterator[tuple[str, tuple[Tile, ...]]]:
             ]
         else:
             spread = np.linspace(0, len(stimuli.images) - 1, _N_SHOWN).astype(int)
-            side_px = stimuli.side_px or _THUMB_PX
             tiles = [
-                Tile(stimuli.read(int(i), side_px), str(stimuli.category[i]))
+                Tile(figure_parts.thumbnail(stimuli, i), str(stimuli.category[i]))
                 for i in dict.fromkeys(spread)
             ]
         yield data, tuple(tiles)

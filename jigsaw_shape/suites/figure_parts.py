@@ -6,11 +6,15 @@ A function that draws one takes rows of one data set, perhaps the models' `Looks
 
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jigsaw_shape.data.stimuli import Stimuli
 from jigsaw_shape.reports import look
 from jigsaw_shape.reports.look import Looks, number
+
+_THUMB_PX = 224
 
 
 def new_axes(width: float, height: float) -> tuple[Figure, Axes]:
@@ -20,9 +24,8 @@ def new_axes(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def faint_grid(axes: Axes, axis: str = "x") -> None:
-    """Draws faint lines behind everything, along one axis or both."""
-    axes.grid(axis=axis, color=look.FAINT, lw=0.8)
-    axes.set_axisbelow(True)
+    """Draws lines behind everything in place of ticks, along one axis or both."""
+    axes.grid(axis=axis)
     axes.tick_params(left=axis == "y", bottom=axis == "x")
 
 
@@ -60,21 +63,24 @@ def interval_list(
         value, low, high = (number(row[k]) for k in (key, "low", "high"))
         axes.plot([low, high], [y, y], color=colour, lw=2, solid_capstyle="round")
         axes.plot(value, y, mark, color=colour, ms=7, mec="white", mew=0.6)
-        axes.annotate(
-            text.format(scale * value),
-            (high, y),
-            (5, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-            color=look.INK,
-        )
+        number_beside(axes, text.format(scale * value), high, y)
     axes.set_yticks(range(len(rows)), names)
     for tick, row in zip(axes.get_yticklabels(), rows, strict=True):
         if row["group"] != "network":
             tick.set(color=look.of(row, looks)[0], fontweight="bold")
     axes.set_ylim(-0.7, len(rows) - 0.3)
     faint_grid(axes)
+
+
+def number_beside(axes: Axes, text: str, x: float, y: float) -> None:
+    """Writes a number to the right of a point."""
+    style = {"textcoords": "offset points", "va": "center", "fontsize": 8}
+    axes.annotate(text, (x, y), (5, 0), color=look.INK, **style)
+
+
+def thumbnail(stimuli: Stimuli, i: int) -> np.ndarray:
+    """Returns an image to be shown beside figures: uint8 [S, S, 3]."""
+    return stimuli.read(int(i), stimuli.side_px or _THUMB_PX)
 
 
 def level_curves(
@@ -105,5 +111,4 @@ def level_curves(
     for chance in sorted({1 / row["n_classes"] for row in rows}):
         axes.axhline(chance, color="#888888", lw=0.9, ls=(0, (4, 3)), zorder=1)
     axes.set_ylim(0, 1.02)
-    axes.grid(axis="y", color=look.FAINT, lw=0.8)
-    axes.set_axisbelow(True)
+    axes.grid(axis="y")

@@ -25,7 +25,6 @@ from jigsaw_shape.training import learner
 _SUITE = "retrieval"
 _MOST_NUMBERS = 12  # domains: beyond that numbers in cells are illegible
 _LENGTH = "#0072B2"
-_THUMB_PX = 224
 
 
 def find(opened: Opened, suites: Sequence[str]) -> Found:
@@ -121,10 +120,9 @@ def _section(rows, data, results, looks) -> Section:
     stimuli = results.stimuli[data]
     remark = f"{data}. {stimuli.made_by}" if stimuli.made_by else data
     drawn = {f"retrieval_{data}": figure(shown, remark)}
-    drawn |= differences.figures(rows, data, _as_it_is)
-    side_px = stimuli.side_px or _THUMB_PX
+    drawn |= differences.figures(rows, data, str)
     firsts = zip(*np.unique(stimuli.domain, return_index=True), strict=True)
-    tiles = tuple(Tile(stimuli.read(int(i), side_px), str(d)) for d, i in firsts)
+    tiles = [Tile(figure_parts.thumbnail(stimuli, i), str(d)) for d, i in firsts]
     return Section(
         _SUITE,
         f"Finding a class in another domain: {data}",
@@ -132,10 +130,6 @@ def _section(rows, data, results, looks) -> Section:
         drawn,
         (("An image of each domain", tiles),),
     )
-
-
-def _as_it_is(condition: str) -> str:
-    return condition
 
 
 def _lead(rows: Sequence[Mapping]) -> str:
@@ -160,7 +154,7 @@ def _facts(rows: Sequence[Mapping]) -> Iterator[Fact]:
 
 def _summary(rows: Sequence[Mapping]) -> Iterator[Fact]:
     """Yields the mean mAP, and the domain whose features are the shortest."""
-    found = _matched([row for row in rows if row["measure"] == "retrieval"])
+    found = [r for r in rows if r["measure"] == "retrieval" and r["map"] is not None]
     cross = [row for row in found if row["query"] != row["gallery"]]
     used = cross or found
     if used:
@@ -195,14 +189,7 @@ def figure(rows: Sequence[Mapping], remark: str = "") -> Figure:
     grid = result.subplots(
         len(models), 2, squeeze=False, width_ratios=(side, 3.2), sharex="col"
     )
-    scale = max(
-        [
-            number(row["map"])
-            for row in rows
-            if row["measure"] == "retrieval" and row["map"] is not None
-        ],
-        default=1.0,
-    )
+    scale = max((row["map"] for row in rows if row.get("map")), default=1)
     for (left, right), model in zip(grid, models, strict=True):
         own = [row for row in rows if row["model"] == model]
         picture = _precisions(left, own, names, scale)
@@ -279,14 +266,7 @@ def _lengths(axes, rows: Sequence[Mapping], names: Sequence[str]) -> str:
         )
         axes.plot(middle, y, "|", color=_LENGTH, ms=11, mew=1.8)
         axes.plot(mean, y, "D", color=_LENGTH, ms=5.5, mec="white", mew=0.6)
-        axes.annotate(
-            f"{mean:.2f}",
-            (max(high, mean), y),
-            (6, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-        )
+        figure_parts.number_beside(axes, f"{mean:.2f}", max(high, mean), y)
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)  # in line with the heat map's rows
     axes.margins(x=0.15)
@@ -322,7 +302,7 @@ def _tables(rows: Sequence[Mapping], data: str) -> Iterator[Table]:
         _precision,
     )
     yield from _length_table(rows, data)
-    yield from differences.table(all_rows, data, _as_it_is)
+    yield from differences.table(all_rows, data, str)
 
 
 def _pair(row: Mapping) -> str:
@@ -342,8 +322,9 @@ def _precision(row: Mapping) -> str:
 
 def _means(found: Sequence[Mapping], models: Sequence[str]) -> Iterator[tuple]:
     """Yields lines of means over pairs of two domains, and over single domains."""
+    found = [row for row in found if row["map"] is not None]
     for title, is_cross in (("between two, mean", True), ("within one, mean", False)):
-        here = [r for r in _matched(found) if (r["query"] != r["gallery"]) == is_cross]
+        here = [r for r in found if (r["query"] != r["gallery"]) == is_cross]
         if len({(r["query"], r["gallery"]) for r in here}) > 1:
             chance = _mean(r["chance"] for r in here)
             of_model = [
@@ -351,10 +332,6 @@ def _means(found: Sequence[Mapping], models: Sequence[str]) -> Iterator[tuple]:
                 for model in models
             ]
             yield (title, NONE, percent(chance), *of_model)
-
-
-def _matched(found: Sequence[Mapping]) -> list[Mapping]:
-    return [row for row in found if row["map"] is not None]
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -24,7 +24,6 @@ from jigsaw_shape.suites.opened import Opened
 from jigsaw_shape.suites.suite import Answers, Fact, Found, Job, Suite
 
 _N_TILES = 12
-_THUMB_PX = 224
 _SHAPE, _TEXTURE, _NEITHER = "#3B6FB6", "#E3A857", "#EEEEEE"
 
 
@@ -219,7 +218,7 @@ def _tiles(results, stimuli) -> Iterator[Tile]:
             said = max(sorted(set(people)), key=people.count)
             text = f"{said} ({people.count(said)} of {len(people)})"
             answers.append((HUMANS, text, kinds.get(said, "other")))
-        image = stimuli.read(i, stimuli.side_px or _THUMB_PX)
+        image = figure_parts.thumbnail(stimuli, i)
         yield Tile(image, f"shape {shape}, texture {texture}", tuple(answers))
 
 
