@@ -11,33 +11,33 @@ from ml_collections import ConfigDict
 
 
 def default_config() -> ConfigDict:
-    """Returns JiGen's recipe (Carlucci et al., CVPR 2019) for a ResNet-18, unpresetted.
+    """Returns JiGen's recipe (Carlucci et al., CVPR 2019) for a ResNet-18, as `erm`.
 
     Durations are in epochs (a pass over the source training images), or in steps where
     `steps` is set instead.
     """
     config = ConfigDict()
-    config.preset = "erm"  # a name for rows and folders; set by the preset itself
+    config.preset = "erm"  # for rows and folders' names; the preset sets it
     config.workdir = ""  # "": runs/{data.name}-{preset}-{target}-s{seed}
-    config.seed = 0  # decides initial weights, order of the data, every augmentation
-    config.epochs = 30  # passes over the source training images; 0 where steps is set
+    config.seed = 0  # of initial weights, the order of the data, augmentation
+    config.epochs = 30  # passes over the training images; 0 if steps is set
     config.steps = 0  # exactly one of epochs and steps is above 0
 
     config.data = ConfigDict()
-    config.data.name = "pacs"  # shapes, or a folder's: pacs | vlcs | ... | your own
+    config.data.name = "pacs"  # shapes | pacs | vlcs | ... | a name of your own
     config.data.source_dir = ""  # the folder as downloaded; "": $PACS_DIR and the like
     config.data.data_dir = ""  # the prepared data; "": $TFDS_DATA_DIR or TFDS's default
     config.data.target = "sketch"  # the held-out domain
     config.data.sources = ""  # "photo,cartoon"; "": every domain but the target
     config.data.classes = ""  # "dog,horse": these alone, with labels in this order; or
     #   a .txt file, a class a line; "": all
-    config.data.unlabelled = ""  # "DIR,DIR": images without labels, for the losses that
-    #   need none
+    config.data.unlabelled = ""  # "DIR,DIR": folders of images without labels, for the
+    #   losses that need none
     config.data.setting = "generalization"  # the target is never trained on |
     #   adaptation: its images are, without their labels
     config.data.split = "jigen"  # how validation is held out: jigen|domainbed|official
     config.data.split_seed = 0  # which images are held out
-    config.data.stored_px = 227  # decoded images are kept as squares of this side
+    config.data.stored_px = 227  # the side of the squares that images are kept as
     config.data.background = "white"  # shows where images are transparent: white |
     #   grey | black | "R,G,B" | stored, whatever colour the file keeps there
     config.data.image_size = 222  # what the network sees; a multiple of jigsaw.grid
@@ -64,49 +64,47 @@ def default_config() -> ConfigDict:
     config.jigsaw.classify_shuffled = True  # shuffled images count in the class loss
     config.jigsaw.view = "instead"  # instead: an image is whole or a puzzle | beside:
     #   every image is whole, and a share 1 - bias_whole_image also comes as a puzzle
-    config.jigsaw.head = "pooled"  # reads: pooled features | spatial: the last map
+    config.jigsaw.head = "pooled"  # reads the pooled features | spatial: the last map
     config.jigsaw.hidden = 256  # width of the spatial head's hidden layer; 0: none
-    config.jigsaw.answer = "order"  # which of the K + 1 orders | positions: which tile
+    config.jigsaw.answer = "order"  # names one of K + 1 | positions: says which tile
     #   stands at each place
-    config.jigsaw.all_permutations = False  # train on every permutation of the tiles,
-    #   not on the set of K; needs answer=positions
-    # Shortcuts that a puzzle can be solved by without seeing its object; puzzles alone.
-    config.jigsaw.gap = (0.0,)  # share of a tile's side cut off, at a random place ...
-    config.jigsaw.normalize_tiles = False  # give every tile the same mean and contrast
+    config.jigsaw.all_permutations = False  # train on every permutation, not on the K
+    #   alone; needs answer=positions
+    # Against shortcuts by which a puzzle is solved without seeing its object:
+    config.jigsaw.gap = (0.0,)  # share of a tile's side that is cut off; may move
+    config.jigsaw.normalize_tiles = False  # give each the same mean and contrast
 
     config.diversify = ConfigDict()  # changes style, keeps shape
     config.diversify.name = ""  # "": none; adain | fourier | randconv | colour | edges,
     #   or several, "fourier,randconv", of which an image gets one
     # One number, or two: at the first step and at the last, linear in between.
-    config.diversify.p_ordered = (0.0,)  # probability for an ordered image ...
-    config.diversify.p_shuffled = (0.0,)  # ... and for a shuffled one
-    config.diversify.per_tile = (0.0,)  # share of the latter with a style for each tile
-    config.diversify.mix_tiles = (
-        False  # those draw one of `name`, or none, for each tile
-    )
+    config.diversify.p_ordered = (0.0,)  # probability that an ordered image changes ...
+    config.diversify.p_shuffled = (0.0,)  # ... and that a shuffled one does
+    config.diversify.per_tile = (0.0,)  # share of these with a style for each tile
+    config.diversify.mix_tiles = False  # each of these tiles draws one, or none
     config.diversify.weakest = (0.0,)  # strength, drawn uniformly between these: 0 to 1
     config.diversify.strongest = (1.0,)
     config.diversify.external = (0.0,)  # share of styles from `styles`; the others are
     #   images of other source domains in the batch
-    config.diversify.until = 1.0  # share of the run after which nothing is diversified
-    config.diversify.styles = "pack"  # a folder of images, or pack: the shipped one
-    config.diversify.n_styles = 1000  # at most, a seeded choice of them
-    config.diversify.stylizer = "shipped"  # adain's: shipped | a file of `stylize fit`
-    #   | a folder with vgg_normalised.pth and decoder.pth; not fitted on the target,
-    #   which nothing checks
+    config.diversify.until = 1.0  # share of the run after which it stops
+    config.diversify.styles = "pack"  # pack: the shipped styles | a folder of images
+    config.diversify.n_styles = 1000  # at most; of more, the seed chooses
+    config.diversify.stylizer = "shipped"  # of adain: shipped | a file of `stylize fit`
+    #   | a folder with vgg_normalised.pth and decoder.pth. Nothing checks that it was
+    #   not fitted on the target
     config.diversify.enlarge_tiles = False  # stylize a tile at the image's size
 
     config.dann = ConfigDict()  # the term losses.domain: features that hide domains
-    config.dann.domains = "source"  # to be told apart: source | style: natural against
-    #   diversified images
+    config.dann.domains = "source"  # tells apart: source | style: natural images from
+    #   diversified ones
     config.dann.hidden = (1024, 1024)  # widths of the domain classifier
-    config.dann.gamma = 10.0  # of the reversal's ramp, 2 / (1 + exp(-gamma p)) - 1 ...
+    config.dann.gamma = 10.0  # the reversal rises as 2 / (1 + exp(-gamma p)) - 1 ...
     config.dann.strongest = 1.0  # ... times this
 
     config.mixstyle = ConfigDict()  # mixes features' statistics inside the encoder
-    config.mixstyle.stages = ""  # after which: "layer1,layer2"; "": none; "usual": the
-    #   paper's, or those of like depth
-    config.mixstyle.p = 0.5  # probability, for all examples of a device together
+    config.mixstyle.stages = ""  # after which it mixes: "layer1,layer2"; "": none;
+    #   "usual": the paper's, or stages of like depth
+    config.mixstyle.p = 0.5  # probability, one draw for a device's part of a batch
     config.mixstyle.alpha = 0.1  # of the Beta distribution of the weights
     config.mixstyle.mix = "random"  # random | crossdomain
 
@@ -114,23 +112,23 @@ def default_config() -> ConfigDict:
     config.model.encoder = "resnet18"  # a name in jigsaw_shape.models.ENCODERS
     config.model.init = "random"  # random | torchvision:NAME | timm:NAME | hub:ID |
     #   pretrained:NAME | a file of weights | a run's folder, perhaps with @last, @val
-    config.model.init_skip = ""  # what of it is not read: "dense*,*.bias"
+    config.model.init_skip = ""  # names in it that are not read: "dense*,*.bias"
     config.model.mean = ()  # subtracted from RGB in [0, 1]; (): as the weights expect
     config.model.std = ()  # what the difference is divided by
-    config.model.freeze_norm = False  # BatchNorm uses its running statistics throughout
+    config.model.freeze_norm = False  # BatchNorm trains with its running statistics
     config.model.dtype = "float32"  # of the computation: float32 | bfloat16
 
-    config.losses = ConfigDict()  # weights; a term of weight 0 is not computed
+    config.losses = ConfigDict()  # the weight of each; at 0 it is not computed
     config.losses.classification = 1.0
     config.losses.jigsaw = 0.0
     config.losses.domain = 0.0  # of the domain classifier behind a reversed gradient
-    config.losses.consistency = 0.0  # of answers to an image and to its diversified
-    #   form: above 0, every image is seen in both
+    config.losses.consistency = 0.0  # of the answers to an image before and after its
+    #   change of style: above 0, every image is seen in both
 
     config.classification = ConfigDict()
     config.classification.label_smoothing = 0.0  # share spread over all classes
-    config.classification.detached = False  # the class head is a probe: the encoder
-    #   learns from the other losses alone
+    config.classification.detached = False  # the class head leaves the encoder alone,
+    #   which learns from the other losses
 
     config.optim = ConfigDict()
     config.optim.name = "sgd"  # sgd | adamw
@@ -138,26 +136,26 @@ def default_config() -> ConfigDict:
     config.optim.momentum = 0.9  # sgd only
     config.optim.nesterov = False  # sgd only
     config.optim.weight_decay = 5e-4  # sgd: added to the gradient; adamw: decoupled
-    config.optim.decay_kernels_only = False  # spare biases and BatchNorm
+    config.optim.decay_kernels_only = False  # no decay of biases and BatchNorm
     config.optim.schedule = "step"  # step | cosine | constant
-    config.optim.step_at = (0.8,)  # shares of the run at which lr is multiplied ...
+    config.optim.step_at = (0.8,)  # at these shares of the run lr is multiplied ...
     config.optim.step_factor = 0.1  # ... by this
     config.optim.warmup = 0.0  # share of the run in which lr rises linearly from 0
     config.optim.ema_decay = 0.0  # above 0: evaluate this moving average of weights
 
     config.eval = ConfigDict()
     config.eval.batch_size = 256  # over all devices and processes
-    config.eval.every_epochs = 1  # with steps: every run is split into 10 evaluations
+    config.eval.every_epochs = 1  # with steps: ten times a run
 
     config.log = ConfigDict()
-    config.log.every_steps = 20  # a row, a TensorBoard point and a check of the losses
-    config.log.checkpoint_every_steps = 0  # besides each evaluation; 0: only there
+    config.log.every_steps = 20  # between rows, with a check of the losses
+    config.log.checkpoint_every_steps = 0  # between evaluations; 0: none
     config.log.tensorboard = True
     return config
 
 
 def workdir(config: ConfigDict) -> pathlib.Path:
-    """Returns the directory: `config.workdir`, or a name that tells runs apart."""
+    """Returns `config.workdir`, or the name that a run has without one."""
     name = f"{config.data.name}-{config.preset}-{config.data.target}-s{config.seed}"
     return pathlib.Path(config.workdir or pathlib.Path("runs") / name)
 
