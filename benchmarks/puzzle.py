@@ -32,6 +32,7 @@ VARIANTS: dict[str, tuple[str, dict[str, object]]] = {
     "jigen-spatial": ("jigen", {"jigsaw.head": "spatial"}),
     "puzzle-pooled": ("puzzle", {"jigsaw.head": "pooled"}),
     "puzzle": ("puzzle", {}),
+    "puzzle-heavy": ("puzzle", {"losses.jigsaw": 1.0}),
     "puzzle-positions": ("puzzle", _POSITIONS),
     "puzzle-all": ("puzzle", {**_POSITIONS, "jigsaw.all_permutations": True}),
     "puzzle-100": ("puzzle", {"jigsaw.n_permutations": 100}),

@@ -114,7 +114,7 @@ def check(config: ConfigDict, n_devices: int) -> None:
     _check_sizes(config, n_devices)
     _check_ordered("augment.crop_scale", config, most=1)
     _check_ordered("augment.crop_ratio", config)
-    _check_jigsaw(config)
+    _check_jigsaw(config, n_devices)
     _check_diversify(config)
     _check_unlabelled(config)
     try:
@@ -197,7 +197,7 @@ def _check_ordered(key: str, config: ConfigDict, most: float = math.inf) -> None
         _refuse(key, values, f"use 0 < smallest <= largest{limit}")
 
 
-def _check_jigsaw(config: ConfigDict) -> None:
+def _check_jigsaw(config: ConfigDict, n_devices: int) -> None:
     jigsaw = config.jigsaw
     most = min(math.factorial(jigsaw.grid**2) - 1, _MOST_PERMUTATIONS)
     if not 1 <= jigsaw.n_permutations <= most:
@@ -205,6 +205,14 @@ def _check_jigsaw(config: ConfigDict) -> None:
             "jigsaw.n_permutations",
             jigsaw.n_permutations,
             f"use 1 to {most} for {jigsaw.grid} x {jigsaw.grid} tiles",
+        )
+    n_beside = (1 - jigsaw.bias_whole_image) * config.data.batch_size / n_devices
+    if jigsaw.view == "beside" and round(n_beside) < 1:
+        _refuse(
+            "jigsaw.bias_whole_image",
+            jigsaw.bias_whole_image,
+            "with --config.jigsaw.view=beside it leaves no puzzle in a device's part "
+            "of a batch: lower it, such as to 0",
         )
     if jigsaw.all_permutations and jigsaw.answer != "positions":
         _refuse(

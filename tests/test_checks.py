@@ -63,6 +63,7 @@ def test_every_config_passes_its_own_check_with_every_preset(path, preset):
         ("augment.crop_scale", (0.5,), "use 2 numbers"),
         ("jigsaw.bias_whole_image", 1.1, "0 to 1"),
         ("jigsaw.view", "both", "instead | beside"),
+        ("jigsaw.view", "beside", "leaves no puzzle"),
         ("jigsaw.head", "linear", "pooled | spatial"),
         ("jigsaw.answer", "tiles", "order | positions"),
         ("jigsaw.hidden", -1, "0 or more"),

@@ -138,21 +138,20 @@ def make_view(
             seen.append(see(natural, orders, plain, tile_rngs, everyone, False))
         if beside:
             share = 1 - jigsaw.bias_whole_image
-            stored = (np.arange(round(share * n)) / share).astype(np.int32)
-            order_rngs = more(order_rngs, 3)
+            stored = jnp.asarray(np.arange(round(share * n)) / share, jnp.int32)
+            order_rngs = more(order_rngs, 3)[stored]
             orders = puzzle.sample_orders(order_rngs, len(permutations), 0.0)
             images, styled = style_puzzles(
                 progress,
                 jax.random.fold_in(shard_rng, 1),
-                more(style_rngs, 1),
-                natural,
+                more(style_rngs, 1)[stored],
+                natural[stored],
                 orders,
-                domain,
+                domain[stored],
                 styling,
             )
             tile_rngs = [more(rngs, 4)[stored] for rngs in tile_rngs]
-            part = images[stored], orders[stored], styled[stored]
-            seen.append(see(*part, tile_rngs, jnp.asarray(stored), True))
+            seen.append(see(images, orders, styled, tile_rngs, stored, True))
         if len(seen) == 1:
             return seen[0]
         return jax.tree.map(lambda *parts: jnp.concatenate(parts), *seen)
