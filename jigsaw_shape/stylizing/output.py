@@ -18,6 +18,9 @@ from jigsaw_shape.system.lock import lock
 # Pillow's name and its options. Colours are not subsampled: textures live in them.
 FORMATS = {"jpg": ("JPEG", {"quality": 95, "subsampling": 0}), "png": ("PNG", {})}
 
+# Settings that are digests of files: their values would tell a reader nothing.
+_DIGESTS = ("styles", "stylizer", "style_map", "images", "first_texture")
+
 
 def output_name(name: str, file_format: str, mark: str = "") -> str:
     """Returns the name under which what is made of an image is written.
@@ -154,7 +157,9 @@ def _refuse_changes(stored: Path, settings: Mapping, earlier: Mapping) -> None:
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{stored} cannot be read: {error}") from error
     changes = [
-        f"{name} was {before.get(name)!r} and is now {settings.get(name)!r}"
+        f"{name} changed"
+        if name in _DIGESTS
+        else f"{name} was {before.get(name)!r} and is now {settings.get(name)!r}"
         for name in {**before, **settings}
         if before.get(name) != settings.get(name)
     ]
