@@ -148,8 +148,13 @@ def fit(
         state = serialization.from_state_dict(state, stored)
     _drop_rows(log_path, state["step"])
     reconstruct, update = (
-        jax.jit(functools.partial(function, optimizer, settings), donate_argnums=(0, 1))
-        for function, optimizer in zip((_reconstruct, _update), optimizers, strict=True)
+        jax.jit(
+            functools.partial(_update, optimizer, functools.partial(loss, settings)),
+            donate_argnums=(0, 1),
+        )
+        for optimizer, loss in zip(
+            optimizers, (_reconstruction, _stylization), strict=True
+        )
     )
     since = time.perf_counter()
     trained, opt_state, sums = state["trained"], state["optimizer"], []
@@ -211,38 +216,34 @@ def _optimizer(lr: float, n_steps: int) -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
 
 
-def _reconstruct(
-    optimizer, settings, trained, opt_state, pair, vgg, rng, contents, styles
-):
-    """Returns what `_update` does; the loss is of pixels, and stands for both."""
-    del settings, vgg, rng
-    images = jnp.concatenate([contents, styles]).astype(jnp.float32) / 255
-
-    def loss_fn(trained):
-        now = pair._replace(**trained)
-        decoded = adain.decode(now.decoder, adain.encode(now.encoder, images)[-1])
-        size_px = images.shape[1]
-        return jnp.square(decoded[:, :size_px, :size_px] - images).mean()
-
-    value, grads = jax.value_and_grad(loss_fn)(trained)
-    updates, opt_state = optimizer.update(grads, opt_state, trained)
-    return optax.apply_updates(trained, updates), opt_state, jnp.stack([value, value])
-
-
-def _update(optimizer, settings, trained, opt_state, pair, vgg, rng, contents, styles):
+def _update(optimizer, loss_fn, trained, opt_state, pair, vgg, rng, contents, styles):
     """Returns the trained networks, the optimizer's state and the two losses [2]."""
     contents, styles = (jnp.asarray(x, jnp.float32) / 255 for x in (contents, styles))
+
+    def loss_of(trained):
+        return loss_fn(pair._replace(**trained), vgg, rng, contents, styles)
+
+    grads, values = jax.grad(loss_of, has_aux=True)(trained)
+    updates, opt_state = optimizer.update(grads, opt_state, trained)
+    return optax.apply_updates(trained, updates), opt_state, values
+
+
+def _reconstruction(settings, pair, vgg, rng, contents, styles):
+    """Returns the error of the pixels given back, and the same as both losses [2]."""
+    del settings, vgg, rng
+    images = jnp.concatenate([contents, styles])
+    decoded = adain.decode(pair.decoder, adain.encode(pair.encoder, images)[-1])
+    size_px = images.shape[1]
+    value = jnp.square(decoded[:, :size_px, :size_px] - images).mean()
+    return value, jnp.stack([value, value])
+
+
+def _stylization(settings, pair, vgg, rng, contents, styles):
+    """Returns the weighted sum of the two losses, and the losses [2]."""
     alphas = jnp.ones(len(contents))
     if settings.width < 1:  # half of them at 1, the others uniform below
         draws = jax.random.uniform(rng, (2, len(contents)))
         alphas = jnp.where(draws[0] < 0.5, 1.0, draws[1])
-
-    def loss_fn(trained):
-        now = pair._replace(**trained)
-        content, style = objective.losses(now, vgg, contents, styles, alphas)
-        total = settings.content_weight * content + settings.style_weight * style
-        return total, jnp.stack([content, style])
-
-    grads, values = jax.grad(loss_fn, has_aux=True)(trained)
-    updates, opt_state = optimizer.update(grads, opt_state, trained)
-    return optax.apply_updates(trained, updates), opt_state, values
+    content, style = objective.losses(pair, vgg, contents, styles, alphas)
+    total = settings.content_weight * content + settings.style_weight * style
+    return total, jnp.stack([content, style])
