@@ -18,7 +18,7 @@ from jigsaw_shape.system.download import download
 Parts = tuple[str, ...]  # a path below the folder or archive
 
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, EOFError)
-# A member's: RuntimeError is zipfile's of a password or a compression it does not know.
+# zipfile raises RuntimeError for a password or a compression it does not know.
 _UNREADABLE = (*_DAMAGE, zlib.error, RuntimeError)
 _CHUNK = 1 << 20  # bytes
 
@@ -116,8 +116,8 @@ def find(
     Args:
       name: Of the data set; `$NAME_DIR` may say where it is.
       source_dir: What the user named; `""`: the environment, `manual`, `mirrors`.
-      manual: TFDS's folder for what users download themselves: an entry of the data
-        set's name, whatever its case and suffix.
+      manual: TFDS's folder for what users download themselves, where an entry has the
+        data set's name, in any spelling and with any suffix.
       mirrors: Addresses of archives, downloaded to `manual`.
       fault_fn: As for `fetch`.
 

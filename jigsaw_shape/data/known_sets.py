@@ -213,7 +213,7 @@ def photographs_among(domains: Sequence[str], name: str = "") -> str | None:
 def published(name: str, encoder: str) -> list[Published]:
     """Returns what papers report on a data set, in the record's order.
 
-    Of the same encoder where there is any of it, else of all.
+    With the same encoder, or with every encoder where none used that one.
 
     Args:
       name: As `config.data.name` has it.

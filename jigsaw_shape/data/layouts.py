@@ -178,7 +178,9 @@ def _nothing_found(spec: KnownSet, source: pathlib.Path, files, misplaced) -> st
     if misplaced:
         seen += f" and images without a domain folder above, such as {misplaced[0]}"
     notes = image_folders.unread_notes(file.name for file in files)
-    return "; ".join([f"{spec.name} looks like {wanted}; {source} has {seen}", *notes])
+    return "; ".join(
+        [f"{spec.name} should look like {wanted}; {source} has {seen}", *notes]
+    )
 
 
 def of_table(table: pathlib.Path) -> list[Entry]:

@@ -51,7 +51,6 @@ def split(
     sources: Iterable[str] = (),
     method: str = "jigen",
     seed: int = 0,
-    fraction: float | None = None,
 ) -> Splits:
     """Returns a data set divided into training, validation and target images.
 
@@ -67,7 +66,6 @@ def split(
       method: `"jigen"`: 10 % of each source are held out, `"domainbed"`: 20 %,
         `"official"`: the data set's own; images that it puts in neither are left out.
       seed: Of the drawing; `official` draws nothing.
-      fraction: The share to hold out, instead of the method's.
 
     Raises:
       ValueError: An unknown domain or method, the target among the sources, no
@@ -90,15 +88,11 @@ def split(
         raise ValueError(
             f"{dataset.name} has no domain but the target {target!r} to learn from"
         )
-    if fraction is not None and not (0 < fraction < 1 and method in FRACTIONS):
-        allowed = "above 0 and below 1" if method in FRACTIONS else "none with official"
-        raise ValueError(f"the held-out fraction is {fraction}: {allowed}")
     chosen = tuple(d for d in dataset.domains if d in named)
-    share = FRACTIONS.get(method, 0.0) if fraction is None else fraction
     parts = [
         _official(dataset, name)
         if method == "official"
-        else _random(dataset, name, seed=seed, fraction=share)
+        else _random(dataset, name, seed=seed, fraction=FRACTIONS[method])
         for name in chosen
     ]
     return Splits(

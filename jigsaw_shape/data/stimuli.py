@@ -1,7 +1,7 @@
 """Folders of labelled images: published stimuli, one's own cue conflicts, others.
 
-`{category}/{name}`: the folder says what an image shows. Of a cue conflict the name
-says it, `{shape}{i}-{texture}{j}.png` from the last `_` on, or a line of the folder's
+In `{category}/{name}` the folder says what an image shows. A cue conflict's name says
+it, `{shape}{i}-{texture}{j}.png` after the last `_`, or a line of the folder's
 `manifest.jsonl` with `output`, `shape` and `texture`.
 """
 
@@ -146,8 +146,8 @@ def read_folder(folder: pathlib.Path, experiment: str = "") -> Stimuli:
 
     Args:
       folder: With a folder a category; of a cue conflict, images at any depth.
-      experiment: What they are; `""`: what the folder's name or its files say, else
-        `"images"`.
+      experiment: What the images are. `""` takes it from the folder's name or files,
+        and `"images"` where they do not say.
 
     Raises:
       ValueError: There is no such folder or image, a name does not parse, one name is
