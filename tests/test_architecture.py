@@ -33,8 +33,8 @@ ROOMS = {
         *("system",),
     },
     "suites": {
-        *("suites", "classifiers", "measures", "data", "models", "pixels", "training"),
-        *("reports", "runs", "config", "system"),
+        *("suites", "classifiers", "measures", "data", "pixels", "training"),
+        *("reports", "system"),
     },
     "reports": {"reports", "runs", "data", "presets"},
     "benchmarking": {

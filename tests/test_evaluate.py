@@ -15,6 +15,7 @@ from jigsaw_shape import evaluate
 from jigsaw_shape.data import decisions as decisions_lib
 from jigsaw_shape.data.embedded import shapes
 from jigsaw_shape.reports import evaluation_folder as files
+from jigsaw_shape.suites import opened
 
 CATEGORIES = ("cat", "dog", "oven")
 
@@ -298,6 +299,13 @@ def test_images_that_a_model_cannot_answer_are_refused(
     )
     assert code == 2
     assert "two models are called erm" in printed.err
+
+
+def test_a_run_that_was_moved_is_asked_for_its_images_where_it_is(runs):
+    arguments = ["--suite", "target", "--batch-size", "4", "--model"]
+    args = evaluate._parser().parse_args([*arguments, str(runs / "erm")])
+    (model,) = opened.open_all(args, 4).models
+    assert model.config.workdir == str(runs / "erm")
 
 
 def test_a_model_called_as_an_observer_is_told_apart(

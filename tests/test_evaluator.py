@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import ml_collections
 import numpy as np
 import pytest
 from small_stimuli import evaluate, make_stimuli
@@ -150,9 +149,8 @@ def test_transparent_images_are_shown_as_each_run_was_trained():
 
     stimuli = dataclasses.replace(_stimuli((3, 1, 0)), read=read)
     models = [_model("published")]
-    for name, data in (("old", {}), ("new", {"background": "white"})):
-        config = ml_collections.ConfigDict({"data": data})
-        models.append(dataclasses.replace(_model(name), config=config))
+    for name, background in (("old", "stored"), ("new", "white")):
+        models.append(dataclasses.replace(_model(name), background=background))
     results = evaluate(("puzzle",), models, stimuli)
     found = {r["model"]: r["accuracy"] for r in results.rows if r.get("level") == 1}
     assert found == {"published": 0.75, "old": 0.25, "new": 0.75}

@@ -211,7 +211,7 @@ def _groups(models: Sequence[Classifier]) -> list[list[Classifier]]:
             puzzles = [m.permutations for m in (*group, model)]
             if (
                 model.size_px == first.size_px
-                and one_pass.background_of(model) == one_pass.background_of(first)
+                and model.background == first.background
                 and len({p.tobytes() for p in puzzles if p is not None}) <= 1
             ):
                 group.append(model)

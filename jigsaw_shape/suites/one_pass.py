@@ -38,16 +38,8 @@ class Pass:
 def store_of(stimuli: Stimuli, group: Sequence[Classifier]) -> ImageStore:
     """Returns images as a group of models sees them: its size and its background."""
     stored_px = stimuli.side_px or group[0].size_px
-    images = stimuli.dataset(stored_px, background_of(group[0]))
+    images = stimuli.dataset(stored_px, group[0].background)
     return ImageStore(images, cache="none", stored_px=stored_px)
-
-
-def background_of(model: Classifier) -> str:
-    """Returns what a model is shown where images are transparent."""
-    if model.config is None:
-        return "white"
-    # A run from before the field saw what files store beneath transparency.
-    return model.config.data.get("background", "stored")
 
 
 _resize = jax.jit(augment.resize, static_argnums=1)

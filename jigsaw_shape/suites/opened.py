@@ -153,16 +153,17 @@ def _open_models(args: argparse.Namespace) -> list[Classifier]:
         name = path.resolve().name if path.is_dir() else path.stem
         if not path.exists():
             name = what.removeprefix(_PUBLISHED)
-        found.append(
-            open_classifier(
-                what,
-                selection=args.selection,
-                name=label or name,
-                batch_size=args.batch_size,
-                classes=classes,
-                pixels=pixels,
-            )
+        model = open_classifier(
+            what,
+            selection=args.selection,
+            name=label or name,
+            batch_size=args.batch_size,
+            classes=classes,
+            pixels=pixels,
         )
+        if model.config is not None:  # it may have been moved, and knows its images
+            model.config.workdir = what
+        found.append(model)
     if args.mean or args.std or args.pixels:
         stated = [model.about.get("normalization") for model in found]
         if not any(stated):
