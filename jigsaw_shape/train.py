@@ -31,7 +31,7 @@ from jigsaw_shape.training.progress import Progress
 from jigsaw_shape.training.solved_puzzles import solved_puzzles
 
 _AGAIN = "Run the same command again to continue from the last checkpoint"
-_N_SOLVED = 8  # puzzles in the picture
+_N_SOLVED = 8  # puzzles in the picture, at most
 _CACHES = {"device": "device memory", "host": "host memory", "none": "files"}
 
 
@@ -132,7 +132,7 @@ def main(argv: list[str]) -> int:
             pictures = solved_puzzles(
                 predict_fn,
                 store,
-                splits.val[:_N_SOLVED],
+                splits.val[:: -(-len(splits.val) // _N_SOLVED)],
                 config,
                 learner.permutations,
             )
