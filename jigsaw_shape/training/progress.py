@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-import rich.progress
 from rich.console import Console
+
+from jigsaw_shape.system import command_line
 
 
 class Progress:
@@ -15,27 +16,18 @@ class Progress:
     def __init__(self, console: Console):
         """Writes to `console`; nothing moves before `start`."""
         self._console = console
-        self._bar = rich.progress.Progress(
-            rich.progress.TextColumn("step {task.completed}/{task.total}"),
-            rich.progress.BarColumn(bar_width=12),
-            rich.progress.TimeRemainingColumn(),
-            rich.progress.TextColumn("left {task.description}"),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._task = None
+        self._bar = command_line.progress_bar("step", console=console)
 
     def __enter__(self):
-        self._bar.start()
+        self._update = self._bar.__enter__()
         return self
 
     def __exit__(self, *exc_info):
-        self._bar.stop()
+        return self._bar.__exit__(*exc_info)
 
     def start(self, step: int, n_steps: int) -> None:
         """Shows where the run begins; a step above 0 is a continuation."""
-        self._task = self._bar.add_task("compiling", total=n_steps, completed=step)
+        self._update(step, "compiling", total=n_steps)
         if step == n_steps:
             self._console.print(f"finished already, at step {step}")
         elif step:
@@ -51,7 +43,7 @@ class Progress:
             for name, value in values.items()
             if name.startswith("loss/") and name != "loss/total"
         ]
-        self._bar.update(self._task, completed=step, description="  ".join(parts))
+        self._update(step, "  ".join(parts))
 
     def evaluated(self, step: int, epoch: float, measures: Mapping) -> None:
         """Prints the evaluation of `step` as one line."""
