@@ -2,6 +2,7 @@
 
 import dataclasses
 import fnmatch
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from jigsaw_shape.models import ENCODERS
+from jigsaw_shape.models import ENCODERS, EncoderSpec
 from jigsaw_shape.models.weights.locate import CONFIG, Flags, Located, locate
 from jigsaw_shape.models.weights.rename_tables import CAFFE_MEAN, KERAS
 from jigsaw_shape.models.weights.renames import Path, Renamed, from_foreign
@@ -186,8 +187,12 @@ def fit(
 
 def encoder_shapes(encoder: str) -> dict[str, Any]:
     """Returns the shapes of an encoder's variables, whatever the images' size."""
-    module = _spec(encoder).build()
-    images = jnp.zeros((1, 64, 64, 3))
+    return _shapes(_spec(encoder))
+
+
+@functools.cache  # tracing a deep encoder takes seconds
+def _shapes(spec: EncoderSpec) -> dict[str, Any]:
+    module, images = spec.build(), jnp.zeros((1, 64, 64, 3))
     return jax.eval_shape(
         lambda key: module.init(key, images, False), jax.random.key(0)
     )
