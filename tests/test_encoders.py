@@ -126,7 +126,7 @@ def test_stages_are_named_and_each_is_edited(name):
 def test_styles_are_not_mixed_where_there_are_no_maps():
     config = config_lib.default_config()
     config.model.encoder, config.mixstyle.stages = "digits", "stage2,fc3"
-    with pytest.raises(ValueError, match="'stage2,fc3': digits has stage1, stage2;"):
+    with pytest.raises(ValueError, match="stage2,fc3: digits has stage1, stage2;"):
         learner.make_learner(config, n_classes=3)
     config.mixstyle.stages = "stage2"
     assert learner.make_learner(config, n_classes=3).make_edit is not None
