@@ -250,6 +250,14 @@ def test_class_folders_that_would_be_one_class_are_refused(tmp_path, one, other)
         surveys.survey(known_sets.find_set("mine"), root)
 
 
+def test_two_folders_of_one_class_of_a_known_set_are_refused(small, tmp_path):
+    root = make_set(tmp_path / "in", PACS.domains, PACS.classes)
+    (root / "photo" / "Dog").mkdir()
+    draw(1).save(root / "photo" / "Dog" / "another.png")
+    with pytest.raises(ValueError, match="'photo/Dog' and 'photo/dog' have one name"):
+        surveys.survey(PACS, root)
+
+
 @pytest.mark.parametrize(
     ("one", "other"), [("1_1", "11"), ("C!", "C?"), ("U.S.", "us")]
 )

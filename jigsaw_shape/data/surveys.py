@@ -85,8 +85,10 @@ def survey(
         files = [file._replace(mtime_ns=changed) for file in files]
     found, warnings = layouts.of_files(spec, source, files)
     kept, again = image_folders.without_repeats([entry.file for entry in found])
-    found = [entry for entry in found if entry.file in set(kept)] if again else found
-    repeated += again
+    if again:
+        once = set(kept)
+        found = [entry for entry in found if entry.file in once]
+        repeated += again
     lists = [f.name for f in files if split_lists.LIST_FILE.fullmatch(f.parts[-1])]
     texts = archives.read_texts(root, lists)
     domains = {spec.domain(entry.place.domain) for entry in found}
@@ -124,8 +126,7 @@ def _assemble(spec, source, entries, official, warnings) -> Survey:
     seen = {squashed(folder): plain(folder) for folder in sorted(folders)}
     classes = spec.classes or tuple(sorted(seen.values()))
     label_of = {squashed(name): label for label, name in enumerate(classes)}
-    if not spec.classes:
-        _refuse_two_spellings(entries, label_of)
+    _refuse_two_spellings(entries, is_known=bool(spec.classes))
     images, unknown, named = [], collections.Counter(), set()
     for place, file, base, split in entries:
         domain, key = spec.domain(place.domain), squashed(place.class_name)
@@ -167,20 +168,20 @@ def _assemble(spec, source, entries, official, warnings) -> Survey:
     )
 
 
-def _refuse_two_spellings(entries, label_of) -> None:
+def _refuse_two_spellings(entries, *, is_known: bool) -> None:
     """Refuses two class folders that would be one class, in a domain or over all.
 
-    Over all domains case, Unicode form and kind of space may differ.
+    Over all domains case, Unicode form and kind of space may differ, and in a known set
+    any spelling of its classes may stand.
     """
     first = {}
     for place, *_ in entries:
-        label, path = label_of[squashed(place.class_name)], None
-        path = f"{place.domain}/{place.class_name}"
-        for key, spelling in (
-            ((place.domain, place.between, label), place.class_name),
-            (label, _spaced(place.class_name)),
-        ):
-            other, expected = first.setdefault(key, (path, spelling))
+        key, path = squashed(place.class_name), f"{place.domain}/{place.class_name}"
+        spelled = {(place.domain, place.between, key): place.class_name}
+        if not is_known:
+            spelled[key] = _spaced(place.class_name)
+        for where, spelling in spelled.items():
+            other, expected = first.setdefault(where, (path, spelling))
             if spelling != expected:
                 raise ValueError(
                     f"the class folders {other!r} and {path!r} have one name but for "
