@@ -94,7 +94,7 @@ def test_eidolons_share_their_parts_and_never_those_of_other_images():
     rngs = jax.random.split(jax.random.key(0), 2)
     rng = np.random.default_rng(0)
     first, second = (jnp.float32(rng.random((2, 16, 16, 3))) for _ in range(2))
-    table = distortions.distortions()
+    table = distortions.distortions(AMPLITUDE)
     results = {}
     for name in ("eidolon_1/8", "eidolon_3/8", "eidolon_3/64"):
         results[name] = [probes[name](rngs, x) for x in (first, first, second)]

@@ -57,7 +57,6 @@ def test_the_published_levels_are_all_there():
         d.levels[0] == d.none for name, d in TABLE.items() if name not in lib.EIDOLONS
     )
     assert TABLE["eidolon_2"].levels == tuple(2.0**k for k in range(8))
-    assert "power_equalisation" not in lib.distortions()
 
 
 def test_grey_is_that_of_scikit_image():

@@ -38,11 +38,15 @@ def make_data(n=40, n_classes=3, n_features=4, levels=0):
     return features, rng.integers(0, n_classes, n)
 
 
+def _retrieve(features, *arguments, **settings):
+    return retrieval.retrieve(retrieval.unit(features), *arguments, **settings)
+
+
 @pytest.mark.parametrize("levels", [0, 2])
 def test_average_precision_is_its_definition(levels):
     features, labels = make_data(levels=levels)
     queries, gallery = np.arange(15), np.arange(10, 40)  # five are in both
-    found = retrieval.retrieve(features, labels, queries, gallery, ks=())
+    found = _retrieve(features, labels, queries, gallery, ks=())
     vectors = retrieval.unit(features)
     expected = []
     for query in queries:
@@ -59,7 +63,7 @@ def test_precision_is_the_mean_over_orders_of_ties(k):
     features = np.array([[1, 0], [1, 0], [1, 0], [1, 1], [0, 1], [0, 1]], np.float32)
     labels = np.array([0, 0, 1, 0, 1, 0])
     queries, gallery = np.array([0]), np.arange(6)
-    found = retrieval.retrieve(features, labels, queries, gallery, ks=(k,))
+    found = _retrieve(features, labels, queries, gallery, ks=(k,))
     scores = (retrieval.unit(features) @ retrieval.unit(features)[0])[1:]
     expected = plain_precision(scores, labels[1:] == 0, k)
     np.testing.assert_allclose(found.precision[k], expected, rtol=1e-9)
@@ -68,9 +72,9 @@ def test_precision_is_the_mean_over_orders_of_ties(k):
 def test_the_order_of_the_images_changes_nothing():
     features, labels = make_data(levels=2)
     queries, gallery = np.arange(20), np.arange(40)
-    found = retrieval.retrieve(features, labels, queries, gallery)
+    found = _retrieve(features, labels, queries, gallery)
     shuffled = np.random.default_rng(1).permutation(40)
-    again = retrieval.retrieve(features, labels, queries[::-1], shuffled)
+    again = _retrieve(features, labels, queries[::-1], shuffled)
     np.testing.assert_allclose(found.map, again.map, rtol=1e-9)
     for k, value in found.precision.items():
         np.testing.assert_allclose(value, again.precision[k], rtol=1e-9)
@@ -79,7 +83,7 @@ def test_the_order_of_the_images_changes_nothing():
 def test_a_query_does_not_find_itself():
     features = np.array([[1, 0], [0, 1], [1, 0.1]], np.float32)
     labels = np.array([0, 0, 1])
-    found = retrieval.retrieve(features, labels, np.array([0]), np.arange(3), ks=(1,))
+    found = _retrieve(features, labels, np.array([0]), np.arange(3), ks=(1,))
     assert found.precision[1] == 0  # the nearest but itself is of the other class
     assert found.map == 0.5
     assert found.chance == 0.5
@@ -89,11 +93,11 @@ def test_perfect_and_useless_features():
     labels = np.repeat([0, 1, 2], 10)
     perfect = np.eye(3, dtype=np.float32)[labels]
     everyone = np.arange(30)
-    found = retrieval.retrieve(perfect, labels, everyone, everyone)
+    found = _retrieve(perfect, labels, everyone, everyone)
     assert found.map == 1
     assert found.precision == {1: 1, 5: 1, 10: pytest.approx(0.9)}
     useless = np.ones((30, 4), np.float32)
-    found = retrieval.retrieve(useless, labels, everyone, everyone)
+    found = _retrieve(useless, labels, everyone, everyone)
     assert found.map == pytest.approx(found.chance) == pytest.approx(9 / 29)
     assert found.precision[5] == pytest.approx(9 / 29)
 
@@ -102,8 +106,8 @@ def test_length_does_not_matter_to_retrieval():
     features, labels = make_data()
     lengths = np.random.default_rng(2).uniform(0.5, 2, (40, 1)).astype(np.float32)
     everyone = np.arange(40)
-    one = retrieval.retrieve(features, labels, everyone, everyone)
-    other = retrieval.retrieve(features * lengths, labels, everyone, everyone)
+    one = _retrieve(features, labels, everyone, everyone)
+    other = _retrieve(features * lengths, labels, everyone, everyone)
     assert one.map == pytest.approx(other.map, abs=1e-4)
 
 
@@ -111,17 +115,17 @@ def test_a_feature_of_length_zero_is_as_far_from_everything():
     features = np.array([[0, 0], [1, 0], [-1, 0]], np.float32)
     np.testing.assert_array_equal(retrieval.unit(features)[0], 0)
     labels = np.array([0, 0, 1])
-    found = retrieval.retrieve(features, labels, np.array([0]), np.arange(3))
+    found = _retrieve(features, labels, np.array([0]), np.arange(3))
     assert found.map == 0.5  # both at similarity 0: one rank
 
 
 def test_queries_without_an_image_of_their_class_do_not_count():
     features, _ = make_data(n=6)
     labels = np.array([0, 0, 1, 2, 2, 2])
-    found = retrieval.retrieve(features, labels, np.array([2]), np.arange(6))
+    found = _retrieve(features, labels, np.array([2]), np.arange(6))
     assert found.n_queries == 0
     assert np.isnan(found.map)
-    found = retrieval.retrieve(features, labels, np.array([0, 2]), np.arange(6))
+    found = _retrieve(features, labels, np.array([0, 2]), np.arange(6))
     assert found.n_queries == 1
     assert np.isnan(found.precision[10])  # the gallery has five
 
@@ -129,9 +133,9 @@ def test_queries_without_an_image_of_their_class_do_not_count():
 def test_blocks_change_nothing(monkeypatch):
     features, labels = make_data()
     everyone = np.arange(40)
-    whole = retrieval.retrieve(features, labels, everyone, everyone)
+    whole = _retrieve(features, labels, everyone, everyone)
     monkeypatch.setattr(retrieval, "_BLOCK", 100)
-    again = retrieval.retrieve(features, labels, everyone, everyone)
+    again = _retrieve(features, labels, everyone, everyone)
     assert whole.map == pytest.approx(again.map)
     assert whole.precision == pytest.approx(again.precision)
 
@@ -155,7 +159,7 @@ def test_rows_are_of_every_pair_of_domains():
     rows = [*retrieval.retrieval_rows(between)]
     json.dumps(rows, allow_nan=False)
     cross = next(r for r in rows if (r["query"], r["gallery"]) == ("photo", "sketch"))
-    found = retrieval.retrieve(features, labels, np.arange(20), np.arange(20, 40))
+    found = _retrieve(features, labels, np.arange(20), np.arange(20, 40))
     assert cross["map"] == found.map == pytest.approx(found.scores.mean())
     assert cross["low"] < cross["map"] < cross["high"]
     assert cross["precision_at_5"] == found.precision[5]

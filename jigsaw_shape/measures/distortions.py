@@ -6,15 +6,16 @@ NeurIPS 2021 (model-vs-human), whose levels `distortions` lists.
 
 One contract, `distort(rngs, images, level)`:
 
-- rngs: Typed keys [B]. What happens to an image depends on its own key, itself and the
-  level alone. The draw is the same at all levels, only its strength differs, so that
-  curves are not roughened by new draws.
+- rngs: Typed keys [B]. A result depends on its image, the image's key and the level
+  alone. The draw is the same at all levels and only its strength differs, so that new
+  draws do not roughen the curves.
 - images: float32 [B, S, S, 3] in [0, 1].
 - level: A float, perhaps traced: one compiled program serves all levels.
 
-It returns float32 [B, S, S, 3] in [0, 1]; at the level `none` what the experiment calls
-undistorted, without a detour that would round it. As published, all but false colour
-are of greyscale images (`grey`), and uniform noise is added at a contrast of 30 %.
+It returns float32 [B, S, S, 3] in [0, 1]. At the level `none` it returns the images
+that the experiment calls undistorted, not rounded on the way. As published, all but
+false colour work on greyscale images (`grey`), and uniform noise is added at a contrast
+of 30 %.
 
 Lengths are published in pixels of images of 224 px, and scale with S / 224 here: a
 smaller image is a smaller picture of the same thing. (What was shown to people was
@@ -28,9 +29,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jigsaw_shape.measures.eidolons import disarray
+from jigsaw_shape.measures import eidolons
 
-PUBLISHED_PX = 224
+_PUBLISHED_PX = 224
 _LUMA = (0.2125, 0.7154, 0.0721)  # ITU-R 709, of scikit-image's rgb2gray
 _MEAN_GREY = 0.4423  # of the published images: the ground of filtered ones
 _NOISE_CONTRAST = 0.3
@@ -227,46 +228,51 @@ def rotation(rngs: jax.Array, images: jax.Array, level) -> jax.Array:
 
 
 def eidolon(coherence: float) -> Distort:
-    """Returns the distortion by partially coherent disarray; a level is its reach.
-
-    Args:
-      coherence: In [0, 1]; see `eidolons.disarray`.
-    """
+    """Returns the distortion into eidolons of a coherence; a level is their reach."""
 
     def distort(rngs, images, level):
-        y = _luminance(images)
-        disarrayed = disarray(
-            rngs,
-            y,
-            reach=level,
-            coherence=coherence,
-            scale=scale(y.shape[-1]),
-        )
-        return _coloured(jnp.where(level == 0, y, disarrayed))
+        disarrayed = eidolons_of(eidolon_parts(rngs, images), level, coherence)
+        return jnp.where(level == 0, grey(images), disarrayed)
 
     return distort
 
 
-def distortions(amplitude: np.ndarray | None = None) -> dict[str, Distortion]:
+def eidolon_parts(rngs: jax.Array, images: jax.Array) -> eidolons.Parts:
+    """Returns what eidolons of all reaches and coherences are made of."""
+    return eidolons.decompose(
+        rngs, _luminance(images), scale=images.shape[1] / _PUBLISHED_PX
+    )
+
+
+def eidolons_of(parts: eidolons.Parts, reach, coherence) -> jax.Array:
+    """Returns eidolons in three equal channels: float32 [B, S, S, 3] in [0, 1].
+
+    Args: See `eidolons.compose`.
+    """
+    scale = parts.slices.shape[-1] / _PUBLISHED_PX
+    return _coloured(
+        eidolons.compose(parts, reach=reach, coherence=coherence, scale=scale)
+    )
+
+
+def distortions(amplitude: np.ndarray) -> dict[str, Distortion]:
     """Returns every distortion by name, at the published levels.
 
     Args:
-      amplitude: `mean_amplitude` of the images that are measured; None leaves power
-        equalisation out.
+      amplitude: `mean_amplitude` of the images that are measured.
     """
     inf = float("inf")
-    tables = {
+    table = {
         "contrast": (contrast, (1, 0.5, 0.3, 0.15, 0.1, 0.05, 0.03, 0.01)),
         "low_pass": (low_pass, (0, 1, 3, 5, 7, 10, 15, 40)),
         "high_pass": (high_pass, (inf, 3, 1.5, 1, 0.7, 0.55, 0.45, 0.4)),
         "phase_scrambling": (phase_scrambling, (0, 30, 60, 90, 120, 150, 180)),
         "rotation": (rotation, (0, 90, 180, 270)),
+        "power_equalisation": (equalise_power(amplitude), (0, 1)),
     }
-    if amplitude is not None:
-        tables["power_equalisation"] = equalise_power(amplitude), (0, 1)
     found = {
         name: Distortion(distort, tuple(map(float, levels)), float(levels[0]))
-        for name, (distort, levels) in tables.items()
+        for name, (distort, levels) in table.items()
     }
     widths = (0.0, 0.03, 0.05, 0.1, 0.2, 0.35, 0.6, 0.9)
     found["uniform_noise"] = Distortion(uniform_noise, widths, 0.0, base="")
@@ -275,11 +281,6 @@ def distortions(amplitude: np.ndarray | None = None) -> dict[str, Distortion]:
         distort = eidolon(coherence)
         found[name] = Distortion(distort, _REACHES, 0.0, coherence=coherence)
     return found
-
-
-def scale(size_px: int) -> float:
-    """Returns the pixels of an image of that side for each published one."""
-    return size_px / PUBLISHED_PX
 
 
 def _luminance(images: jax.Array) -> jax.Array:
@@ -294,7 +295,7 @@ def _coloured(y: jax.Array) -> jax.Array:
 
 def _blur(y: jax.Array, std) -> jax.Array:
     """Returns [B, S, S] blurred by a Gaussian, with the mean grey around it."""
-    matrix = _gaussian(y.shape[-1], std * scale(y.shape[-1]))
+    matrix = _gaussian(y.shape[-1], std * (y.shape[-1] / _PUBLISHED_PX))
     blurred = jnp.einsum(
         "ih,bhw,jw->bij",
         matrix,

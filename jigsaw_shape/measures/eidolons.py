@@ -6,17 +6,19 @@ scale space, differences of Gaussians. Every slice is shuffled by a random displ
 field of its own, and the sum of the shuffled slices is the eidolon. `reach` is how far,
 `grain` how smooth the incoherent fields are, `coherence` how much of a displacement is
 shared: in coherent fields the displacement of a coarse slice is carried over to all
-finer ones, so that small structures stay with the large ones.
+finer ones, so that small structures stay with the large ones. What is between the two,
+their weighted mean, is called partially coherent disarray.
 
-The constants are of the published stimuli (Geirhos et al., NeurIPS 2018): standard
-deviations from 1/sqrt(2) px in steps of sqrt(2), twelve of them, for images of 256 px;
-a plane of 512 px, the image continued by its mirror images; white noise scaled to a
-largest value of 127.5, blurred, and in coherent fields weighted by deviation / 64.
+The constants are those of the published stimuli (Geirhos et al., NeurIPS 2018): twelve
+standard deviations from 1/sqrt(2) px in steps of sqrt(2), for images of 256 px; a plane
+of 512 px, where mirror images surround the image; white noise scaled to a largest value
+of 127.5, blurred by 10 px in incoherent fields, and weighted by deviation / 64 in
+coherent ones.
 
-Departures: the fields' largest values, which follow from 512 x 512 numbers, are
-replaced by their mean; fields are drawn for the image's own place, not its mirror
-images'; their mean is not moved (the published code takes a small constant off); blurs
-do not run over from row to row at the plane's border.
+Departures: noise is scaled by the mean largest value of 512 x 512 numbers, not by the
+largest of each draw; fields are drawn for the image alone, not for its mirror images;
+their mean stays as it is (the published code subtracts a small constant); blurs do not
+wrap from one row to the next at the plane's border.
 """
 
 import functools
@@ -26,7 +28,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-GRAIN = 10.0
+_GRAIN = 10.0  # px
 _SCALES = tuple(2 ** (k / 2 - 0.5) for k in range(12))  # px
 _MOST_SCALE = 64.0
 # 127.5 over the mean largest magnitude of 512 x 512 normal numbers, 4.71 by simulation.
@@ -49,42 +51,21 @@ class Parts(NamedTuple):
     incoherent: jax.Array
 
 
-def disarray(
-    rngs: jax.Array,
-    images: jax.Array,
-    *,
-    reach,
-    coherence,
-    scale: float = 1.0,
-    grain: float = GRAIN,
-) -> jax.Array:
-    """Returns eidolons by partially coherent disarray: float32 [B, S, S] in [0, 1].
+def decompose(rngs: jax.Array, images: jax.Array, *, scale: float = 1.0) -> Parts:
+    """Returns slices and displacement fields.
 
     Args:
-      rngs: Typed keys [B], of the displacement fields: the same for all reaches and
-        coherences.
+      rngs: Typed keys [B], of the displacement fields.
       images: float32 [B, S, S] in [0, 1].
-      reach: A float: what unit displacements are multiplied with, in published pixels.
-      coherence: A float, the weight of the coherent field; the incoherent one has what
-        is left to 1.
-      scale: Pixels for each published one; all lengths are multiplied with it.
-      grain: Standard deviation of the incoherent fields' blur, in published pixels.
+      scale: Pixels for each published one; all lengths are multiplied by it.
     """
-    parts = decompose(rngs, images, scale=scale, grain=grain)
-    return compose(parts, reach=reach, coherence=coherence, scale=scale)
-
-
-def decompose(
-    rngs: jax.Array, images: jax.Array, *, scale: float = 1.0, grain: float = GRAIN
-) -> Parts:
-    """Returns slices and displacement fields; arguments as for `disarray`."""
     b, _, n = images.shape
     blurs = np.stack([_mirror_blur(n, scale * std) for std in _SCALES])
     blurred = jnp.einsum("kih,bhw,kjw->kbij", blurs, images, blurs, precision=_HIGHEST)
     slices = jnp.concatenate([blurred[:-1] - blurred[1:], blurred[-1:]])
 
-    # One draw for all fields, and each of those its part of it.
-    matrices = [_noise_blur(n, scale * std) for std in (*_SCALES, grain)]
+    # One draw, of which each field takes its part.
+    matrices = [_noise_blur(n, scale * std) for std in (*_SCALES, _GRAIN)]
     n_own = len(_SCALES)
     counts = [2] * len(_SCALES) + [2 * n_own]
     sides = [matrix.shape[1] for matrix in matrices]
@@ -104,14 +85,22 @@ def decompose(
     ]
     *scaled, own = fields
     scaled = [f * (std / _MOST_SCALE) for f, std in zip(scaled, _SCALES, strict=True)]
-    # Of coarse to fine, each scale's own displacement on top of all coarser ones'.
+    # From coarse to fine, each scale adds its own displacement to the coarser ones'.
     shared = jnp.cumsum(jnp.stack(scaled[::-1]), axis=0)[::-1]
     own = own.reshape(n_own, 2, b, n, n)
     return Parts(slices, shared.swapaxes(1, 2), own.swapaxes(1, 2))
 
 
 def compose(parts: Parts, *, reach, coherence, scale: float = 1.0) -> jax.Array:
-    """Returns the eidolons of parts: float32 [B, S, S] in [0, 1]."""
+    """Returns the eidolons of parts: float32 [B, S, S] in [0, 1].
+
+    Args:
+      parts: Of `decompose`.
+      reach: A float: what unit displacements are multiplied by, in published pixels.
+      coherence: A float in [0, 1]: the weight of the coherent field; the incoherent
+        field has the rest.
+      scale: As for `decompose`.
+    """
     n = parts.slices.shape[-1]
     margin = n // 2  # of the mirror images, on each side
     here = jnp.meshgrid(*[jnp.arange(n, dtype=jnp.float32)] * 2, indexing="ij")
@@ -140,7 +129,7 @@ def _mirrored(places: jax.Array, n: int) -> jax.Array:
 @functools.cache
 def _mirror_blur(n: int, std: float) -> np.ndarray:
     """Returns the blur along one side: float32 [n, n], rows summing to 1."""
-    # The period of the mirrored line is 2 n: what is further away is folded in.
+    # The mirrored line repeats after 2 n: weights of the same pixel are summed.
     reach = 2 * n * max(1, round(5 * std / (2 * n) + 0.5))
     offsets = np.arange(-reach, reach + 1)
     weights = np.exp(-np.square(offsets / std) / 2)

@@ -1,4 +1,4 @@
-"""Whether two observers err on the same images, beyond what chance makes them.
+"""Whether two observers err on the same images more often than by chance.
 
 Geirhos, Meding & Wichmann, "Beyond accuracy: quantifying trial-by-trial behaviour of
 CNNs and humans by measuring error consistency", NeurIPS 2020, section 2: Cohen's kappa

@@ -1,8 +1,8 @@
 """From ImageNet's 1,000 classes to 16 everyday categories.
 
-Geirhos et al., "Generalisation in humans and deep neural networks", NeurIPS 2018 (which
-classes are of which category), and "ImageNet-trained CNNs are biased towards texture",
-ICLR 2019 (the mean of their probabilities). 207 of the classes are of a category.
+Geirhos et al., "Generalisation in humans and deep neural networks", NeurIPS 2018 (the
+classes of each category), and "ImageNet-trained CNNs are biased towards texture", ICLR
+2019 (the mean of their probabilities). 207 of the classes belong to a category.
 """
 
 from collections.abc import Sequence
@@ -77,8 +77,8 @@ def mean_log_probabilities(
 def log_probabilities(scores: np.ndarray) -> np.ndarray:
     """Returns logarithms of probabilities: float64 [n, classes].
 
-    Rows without a negative number that sum to 1 are probabilities already, which no
-    logits of a trained classifier are by chance; others go through a softmax.
+    Scores of at least 0 whose rows all sum to 1 are taken as probabilities, which a
+    trained classifier's logits never are by chance; others go through a softmax.
 
     Args:
       scores: float [n, classes].

@@ -1,4 +1,4 @@
-"""Intervals of measures, by drawing images again with replacement."""
+"""Bootstrap intervals of measures: images are drawn again with replacement."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -19,10 +19,10 @@ def weights(
 ) -> Iterator[np.ndarray]:
     """Yields how often each image was drawn: float64 [r, n_images], in chunks.
 
-    The same for every measure with the same seed, so that measures stay paired.
+    With the same seed it is the same for every measure, so that measures are paired.
 
     Args:
-      n_images: Images to draw, and drawn, in each resample.
+      n_images: How many images there are, and are drawn in each resample.
       seed: Of the drawing.
       n_resamples: Their number over all chunks.
     """
@@ -54,11 +54,11 @@ def of_statistic(
 ) -> tuple[float, float]:
     """Returns the 95 % percentile interval of a statistic of weighted images.
 
-    Resamples in which it is not a number are left out; (nan, nan) if there is no other.
+    Resamples where it is not a finite number are left out; (nan, nan) if none is left.
 
     Args:
       statistic: Maps weights [r, n_images] to values [r].
-      n_images: Images.
+      n_images: How many images there are.
       seed: Of the drawing.
     """
     if n_images == 0:
@@ -77,9 +77,9 @@ def interval(
 ) -> tuple[float, float]:
     """Returns the 95 % interval of a share, `numerator.sum() / denominator.sum()`.
 
-    Where all images agree on 0 or on 1, a bootstrap interval has no width however few
-    images there are. The exact binomial interval (Clopper and Pearson, 1934) of as many
-    images is returned instead.
+    Where all images agree on 0 or on 1, a bootstrap interval has no width, even for few
+    images. The exact binomial interval (Clopper and Pearson, 1934) of as many images is
+    returned instead.
 
     Args:
       numerator: [n], such as each image's number of right answers.
@@ -98,14 +98,14 @@ def interval(
 def difference(
     first: Part, second: Part, *, seed: int = 0
 ) -> tuple[float, float, float]:
-    """Returns how far two shares of the same images are apart, and the 95 % interval.
+    """Returns the difference of two shares of the same images, and its 95 % interval.
 
-    Both are of the same draws: the difference is paired. It is nan where a denominator
-    is 0.
+    Both are of the same draws, so the difference is paired. It is nan where a
+    denominator is 0.
 
     Args:
-      first: One model's, the arguments of `interval`.
-      second: Another's of the same images.
+      first: One model's numerator and denominator, see `interval`.
+      second: Another model's, on the same images.
       seed: Of the drawing.
     """
     first, second = (

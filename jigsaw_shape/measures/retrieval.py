@@ -1,9 +1,8 @@
 """Retrieval across domains, and the lengths of features.
 
-Features for drawings are wanted for similarity search: a sketch should find photographs
-of its class. Networks trained on photographs also give flat pictures shorter features,
-which thresholds and sums of features then overlook. The order of the images never
-decides a tie.
+In similarity search a sketch should find photographs of its class. Networks trained on
+photographs also give flat pictures shorter features, which thresholds and sums of
+features then overlook. The order of the images never decides a tie.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,14 +20,14 @@ _BLOCK = 2**25  # similarities at a time, 128 MB
 class Retrieval(NamedTuple):
     """How well queries find their class in a gallery.
 
-    Only queries count whose gallery holds at least one other image of their class.
+    Queries without another image of their class in the gallery do not count.
 
     Attributes:
       map: Mean average precision; nan without a query.
       precision: For each k the mean share of the k nearest that are right; nan where a
         gallery has fewer than k images.
       n_queries: Their number.
-      chance: The mean share of the gallery that is right, what any order gives.
+      chance: The mean share of the gallery that is right: precision of a random order.
       scores: float64 [n_queries], each query's average precision.
     """
 
@@ -47,13 +46,13 @@ def unit(features: np.ndarray) -> np.ndarray:
 
 
 def retrieve(
-    features: np.ndarray,
+    vectors: np.ndarray,
     labels: np.ndarray,
     queries: np.ndarray,
     gallery: np.ndarray,
     ks: Sequence[int] = KS,
 ) -> Retrieval:
-    """Returns how well queries find their class in a gallery by cosine similarity.
+    """Returns how well queries find their class in a gallery by inner products.
 
     A query is never in its own gallery. An image is right if it has the query's label.
 
@@ -64,17 +63,12 @@ def retrieve(
     among the first k if images of equal similarity came in random order.
 
     Args:
-      features: float32 [N, F].
+      vectors: float32 [N, F], of length 1 or 0, see `unit`.
       labels: int [N].
       queries: int [Q], indices.
       gallery: int [G], indices, no image twice.
       ks: k of the precisions, each at least 1.
     """
-    return _search(unit(features), np.asarray(labels), queries, gallery, ks)
-
-
-def _search(vectors, labels, queries, gallery, ks) -> Retrieval:
-    """Returns what `retrieve` does, of features at length 1."""
     own = np.full(len(labels), -1)
     own[gallery] = np.arange(len(gallery))  # a query's column, if it is in the gallery
     found, precisions, chances = [], {k: [] for k in ks}, []
@@ -140,7 +134,7 @@ def _expected_precision(counts: np.ndarray, last: np.ndarray, k: int) -> float:
 
 
 def shorter(one: np.ndarray, other: np.ndarray) -> float:
-    """Returns the chance that a number of `one` [n] is below one of `other` [m].
+    """Returns how probably a number of `one` [n] is below one of `other` [m].
 
     Ties count half: it is the Mann-Whitney U over the number of pairs, n and m at
     least 1.
@@ -151,10 +145,10 @@ def shorter(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def check(labels: np.ndarray, name: str) -> None:
-    """Refuses images [N] of one class, or of which no two are of one class.
+    """Refuses images [N] in which there is nothing to find; `name` says which they are.
 
     Raises:
-      ValueError: They are; `name` says which images.
+      ValueError: All are of one class, or no two are.
     """
     classes, counts = np.unique(labels, return_counts=True)
     if len(classes) < 2:
@@ -177,7 +171,7 @@ def between(
     names: Sequence[str],
     ks: Sequence[int] = KS,
 ) -> dict[tuple[str, str], Retrieval]:
-    """Returns what each domain's images find in each, the same one among them.
+    """Returns what each domain's images find in each domain, their own included.
 
     Args:
       features: float32 [N, F].
@@ -192,11 +186,17 @@ def between(
     Raises:
       ValueError: The arrays' lengths differ, or a feature is not finite.
     """
-    _refuse_misfits(features, labels, domains)
+    if not len(features) == len(labels) == len(domains):
+        raise ValueError(
+            f"{len(features)} features, {len(labels)} labels and {len(domains)} "
+            "domains: expected one label and one domain for each feature"
+        )
+    if not np.isfinite(features).all():
+        raise ValueError("some features are not finite numbers")
     members = _members(domains, names)
     vectors, labels = unit(features), np.asarray(labels)
     return {
-        (query, searched): _search(vectors, labels, queries, gallery, ks)
+        (query, searched): retrieve(vectors, labels, queries, gallery, ks)
         for query, queries in members.items()
         for searched, gallery in members.items()
     }
@@ -279,15 +279,6 @@ def norm_rows(
                     "than": than,
                     "probability": shorter(found, others),
                 }
-
-
-def _refuse_misfits(features, labels, domains) -> None:
-    if not len(features) == len(labels) == len(domains):
-        raise ValueError(
-            f"{len(features)} features, {len(labels)} labels and {len(domains)} domains"
-        )
-    if not np.isfinite(features).all():
-        raise ValueError("some features are not finite")
 
 
 def _members(domains: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:

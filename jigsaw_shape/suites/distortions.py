@@ -1,12 +1,11 @@
 """The suite `distortions`: accuracy against the strength of each distortion.
 
-A distortion's `area` is that under its curve of accuracy against the *index* of the
-level, from 0 to L - 1, by the trapezoid rule and over L - 1: in [0, 1], a mean of the
-levels' accuracies in which the first and the last have half a weight. It is a summary
-at the published levels, whose steps are no physical unit.
+A distortion's `area` is the area under its curve of accuracy against the *index* of the
+level, 0 to L - 1, by the trapezoid rule, divided by L - 1: a mean in [0, 1] of the
+levels' accuracies in which the first and the last weigh half. It summarizes the
+published levels, whose steps are no physical unit.
 """
 
-import functools
 import math
 from collections.abc import Iterator, Sequence
 
@@ -18,9 +17,8 @@ from matplotlib.figure import Figure
 from jigsaw_shape.classifiers.classifier import Classifier
 from jigsaw_shape.data.stimuli import Stimuli
 from jigsaw_shape.measures import distortions as distortions_lib
-from jigsaw_shape.measures import eidolons, intervals
+from jigsaw_shape.measures import intervals
 from jigsaw_shape.measures.distortions import Distortion
-from jigsaw_shape.pixels import augment
 from jigsaw_shape.reports import look
 from jigsaw_shape.reports.look import Looks
 from jigsaw_shape.reports.page import Section, Tile
@@ -58,8 +56,8 @@ _TITLES |= {"eidolon_3": "Eidolon III"}
 def probes(stimuli: Stimuli, group: Sequence[Classifier]) -> list[Probe]:
     """Returns every distortion at each of its published levels.
 
-    The levels of no distortion share the probes `plain` and `grey`. The images are read
-    once before, for the mean amplitude spectrum that one of the distortions needs.
+    The levels of no distortion share the probes `plain` and `grey`. Power equalisation
+    needs the mean amplitude spectrum, for which all images are read once before.
 
     Args:
       stimuli: All images that are measured.
@@ -85,23 +83,21 @@ def make_probes(amplitude: np.ndarray) -> dict[str, Probe]:
 
 
 def _amplitude(stimuli: Stimuli, group: Sequence[Classifier]) -> np.ndarray:
-    """Returns the images' mean amplitude spectrum: a pass of reading."""
-    size_px, n_batch = group[0].size_px, min(model.batch_size for model in group)
+    """Returns the images' mean amplitude spectrum, for which it reads all of them."""
     store = one_pass.store_of(stimuli, group)
-    everything = np.arange(len(stimuli.images))
-    chunks = [everything[i : i + n_batch] for i in range(0, len(everything), n_batch)]
-    resize = jax.jit(augment.resize, static_argnums=1)
-    batches = (resize(batch["image"], size_px) for batch in store.batches(chunks))
-    return distortions_lib.mean_amplitude(batches)
+    batches = store.batches(one_pass.chunks_of(len(stimuli.images), group))
+    return distortions_lib.mean_amplitude(
+        one_pass.resize(batch["image"], group[0].size_px) for batch in batches
+    )
 
 
 def rows(answers: Answers) -> Iterator[dict]:
     """Yields accuracies and areas of each model, then differences of areas.
 
-    One row a distortion and level: `condition`, the distortion's name; `level`, a
+    A row for each distortion and level: `condition`, the distortion's name; `level`, a
     number or `"inf"`; `probe`, the name of the version that was shown; `accuracy`. One
-    a distortion: `condition`, `area`. Differences are of each image's own area, so that
-    they are paired.
+    for each distortion: `condition`, `area`. Differences are of each image's own area,
+    so that they are paired.
     """
     table = distortions_lib.distortions(np.zeros((1, 1), np.float32))
     scores = {}
@@ -112,7 +108,7 @@ def rows(answers: Answers) -> Iterator[dict]:
             names = [_probe_name(name, distortion, v) for v in distortion.levels]
             right = {n: answers.correct(model.name, n) for n in names}
             for level, probe in zip(distortion.levels, names, strict=True):
-                row = {"condition": name, "level": level_name(level), "probe": probe}
+                row = {"condition": name, "level": _in_json(level), "probe": probe}
                 yield base | row | accuracy.share(right[probe], seed=answers.seed)
             area = areas(np.stack([right[n] for n in names], axis=1))
             n = len(area)
@@ -135,8 +131,7 @@ def areas(correct: np.ndarray) -> np.ndarray:
     return correct @ weights / weights.sum()
 
 
-def level_name(level: float) -> float | str:
-    """Returns a level as JSON can hold it."""
+def _in_json(level: float) -> float | str:
     return level if math.isfinite(level) else "inf"
 
 
@@ -158,50 +153,38 @@ def _maker(distortion: Distortion, memory: "_Memory"):
     """Returns the compiled distortion, one program for all of its levels."""
     if distortion.coherence is None:
         return jax.jit(distortion.distort)
-    return functools.partial(memory.disarray, distortion.coherence)
+    return lambda rngs, images, level: _eidolons_of(
+        memory.parts(rngs, images), level, jnp.float32(distortion.coherence)
+    )
+
+
+_eidolon_parts = jax.jit(distortions_lib.eidolon_parts)
+_eidolons_of = jax.jit(distortions_lib.eidolons_of)
 
 
 class _Memory:
     """The last batch's parts of eidolons, which all reaches and coherences share.
 
-    Used where the next call has the same arrays of JAX, not equal ones. They take 12 MB
-    an image of 224 px.
+    They are used again for the same arrays of JAX, not for equal ones. They take 12 MB
+    for each image of 224 px.
     """
 
     def __init__(self):
         self._of, self._parts = (None, None), None
 
-        @jax.jit
-        def decompose(rngs, images):
-            scale = distortions_lib.scale(images.shape[1])
-            grey = distortions_lib.grey(images)[..., 0]
-            return eidolons.decompose(rngs, grey, scale=scale)
-
-        @jax.jit
-        def compose(parts, reach, coherence):
-            scale = distortions_lib.scale(parts.slices.shape[-1])
-            planes = eidolons.compose(
-                parts, reach=reach, coherence=coherence, scale=scale
-            )
-            return jnp.repeat(planes[..., None], 3, axis=-1)
-
-        self._decompose, self._compose = decompose, compose
-
-    def disarray(self, coherence: float, rngs, images, level):
+    def parts(self, rngs, images):
         same = self._of[0] is rngs and self._of[1] is images
         if not (same and isinstance(images, jax.Array)):
-            self._of, self._parts = (rngs, images), None  # free them first
-            self._parts = self._decompose(rngs, images)
-        return self._compose(self._parts, level, jnp.float32(coherence))
+            self._of, self._parts = (rngs, images), None  # free the old ones first
+            self._parts = _eidolon_parts(rngs, images)
+        return self._parts
 
 
-def title_of(condition: str) -> str:
-    """Returns how tables and figures write a distortion."""
+def _title_of(condition: str) -> str:
     return _TITLES.get(condition, condition.replace("_", " ").capitalize())
 
 
-def level_text(level: float | str) -> str:
-    """Returns how tables and figures write a level."""
+def _level_text(level: float | str) -> str:
     return "∞" if level == "inf" else f"{level:g}"
 
 
@@ -212,9 +195,9 @@ def _tables(rows, data) -> Iterator[Table]:
         "condition",
         "model",
         lambda row: f"{percent(row['area'])} ({interval(row)})",
-        name=title_of,
+        name=_title_of,
     )
-    yield from differences.table(rows, data, title_of)
+    yield from differences.table(rows, data, _title_of)
 
 
 def _facts(rows) -> Iterator[Fact]:
@@ -227,7 +210,7 @@ def _facts(rows) -> Iterator[Fact]:
 
 def _section(rows, data, results, looks) -> Section:
     drawn = {f"distortions_{data}": curves(rows, looks)}
-    drawn |= differences.figures(rows, data, title_of)
+    drawn |= differences.figures(rows, data, _title_of)
     lead = (
         "Accuracy as each distortion grows, from undistorted images on the left. The "
         "broken line is chance; shades are 95 % intervals over images."
@@ -250,9 +233,9 @@ def _levels(samples, rows) -> Iterator[tuple[str, tuple[Tile, ...]]]:
             )
             images = samples.get(of_level[0]["probe"])
             if images is not None:
-                tiles.append(Tile(images[0], level_text(level), answers))
+                tiles.append(Tile(images[0], _level_text(level), answers))
         if tiles:
-            yield f"{title_of(condition)} ({_UNITS[condition]})", tuple(tiles)
+            yield f"{_title_of(condition)} ({_UNITS[condition]})", tuple(tiles)
 
 
 def curves(rows: Sequence[dict], looks: Looks) -> Figure:
@@ -268,9 +251,9 @@ def curves(rows: Sequence[dict], looks: Looks) -> Figure:
         here = [row for row in rows if row["condition"] == condition]
         levels = list(dict.fromkeys(row["level"] for row in here))
         figure_parts.level_curves(axes, here, levels, looks)
-        axes.set_title(title_of(condition))
+        axes.set_title(_title_of(condition))
         axes.set_xlabel(_UNITS[condition], fontsize=8.5)
-        axes.set_xticks(range(len(levels)), [level_text(v) for v in levels])
+        axes.set_xticks(range(len(levels)), [_level_text(v) for v in levels])
         rotation = 0 if len(levels) < 7 else 45
         axes.tick_params(axis="x", labelsize=8, rotation=rotation)
     for axes in grid[:, 0]:

@@ -1,4 +1,4 @@
-"""One pass over images: each is read once, each probe made once for all models."""
+"""One pass over images: each is read once, and each probe of it made once."""
 
 import dataclasses
 import time
@@ -18,7 +18,7 @@ _HEADS, _FEATURES = ("classification", "jigsaw"), "features"
 
 @dataclasses.dataclass
 class Pass:
-    """What came of a pass.
+    """What a pass found.
 
     Attributes:
       outputs: `{model: {probe: {head: float32 [n, ...]}}}`, in the order of the images.
@@ -42,7 +42,13 @@ def store_of(stimuli: Stimuli, group: Sequence[Classifier]) -> ImageStore:
     return ImageStore(images, cache="none", stored_px=stored_px)
 
 
-_resize = jax.jit(augment.resize, static_argnums=1)
+def chunks_of(n_images: int, group: Sequence[Classifier]) -> list[np.ndarray]:
+    """Returns the images' indices in batches that all models can take."""
+    batch_size = min(model.batch_size for model in group)
+    return np.split(np.arange(n_images), range(batch_size, n_images, batch_size))
+
+
+resize = jax.jit(augment.resize, static_argnums=1)
 _fold_in = jax.jit(jax.vmap(jax.random.fold_in, (None, 0)))
 
 
@@ -58,34 +64,34 @@ def run(
 ) -> Pass:
     """Returns every model's answers to every probe of every image.
 
-    The last batch is filled up with its own images, and what they add is cut off.
-    Probes with `orders` are shown to models with `permutations` alone.
+    The last batch is filled up with its own images, whose answers are cut off. Probes
+    with `orders` are shown to models with `permutations` alone.
 
     Args:
-      models: At least one, of one `size_px`; names apart.
+      models: At least one, of the same `size_px`, with different names.
       store: The images, not on the device.
-      probes: Of those with one name only the first is made.
-      seed: With an image's index it decides its probes' random numbers.
-      n_samples: Of the first images whose probes are kept to be looked at.
+      probes: Of several with one name only the first is made.
+      seed: Decides, with an image's index, its probes' random numbers.
+      n_samples: How many images' probes are kept for the page.
       features_of: Names of probes of which `features` are kept beside the heads, from
         models that have them.
       on_batch: Called after each batch with the number of images that are done.
     """
-    probes = list({probe.name: probe for probe in reversed(probes)}.values())[::-1]
+    first_of: dict[str, Probe] = {}
+    for probe in probes:
+        first_of.setdefault(probe.name, probe)
     batch_size = min(model.batch_size for model in models)
-    parts = {model.name: {probe.name: [] for probe in probes} for model in models}
+    parts = {model.name: {name: [] for name in first_of} for model in models}
     found = Pass({}, {})
     rng = jax.random.key(seed)
-    everything = np.arange(len(store.dataset))
-    starts = range(0, len(everything), batch_size)
-    chunks = [everything[start : start + batch_size] for start in starts]
+    chunks = chunks_of(len(store.dataset), models)
     started = time.perf_counter()
     for chunk, batch in zip(chunks, store.batches(chunks), strict=True):
         filled = np.resize(chunk, batch_size)  # repeats from the start
         stored = np.resize(batch["image"], (batch_size, *batch["image"].shape[1:]))
         rngs = _fold_in(rng, filled)
-        images = _resize(stored, models[0].size_px)
-        for probe in probes:
+        images = resize(stored, models[0].size_px)
+        for probe in first_of.values():
             shown = images if probe.make is None else probe.make(rngs, images)
             jax.block_until_ready(shown)  # not a part of `forward_s`
             _keep(found.samples, probe.name, shown[: len(chunk)], n_samples)
