@@ -1,4 +1,4 @@
-r"""Measures what models look at: shape bias, robustness, puzzles, beside humans.
+r"""Measures what models rely on: shape or texture, single cues, order; beside humans.
 
     python -m jigsaw_shape.evaluate --model pretrained:efficientnet_lite0 \
         --suite shape_bias --data cue-conflict --observers human-decisions --out DIR
@@ -8,13 +8,15 @@ r"""Measures what models look at: shape bias, robustness, puzzles, beside humans
     python -m jigsaw_shape.evaluate --model runs/pacs/erm --suite retrieval \
         --data domains=DIR --out DIR
 
-Models can be given several times and together: they share every pass over the images.
-LABEL=MODEL instead of MODEL sets the name in rows and figures. DIR of --data has a
-folder a category; its name says which experiment it is (cue-conflict, silhouettes,
-edges, greyscale, original, texture), or EXPERIMENT=DIR does. A folder of such folders
-is each of them. Any other folder is labelled images. domains=DIR has
-DOMAIN/CLASS/IMAGE, for retrieval. Without --data a run is evaluated on the domain that
-it held out.
+Give --model and --predictions several times, also together, to compare models: they
+share every pass over the images. LABEL=MODEL sets a model's name in rows and figures.
+
+--data DIR holds a folder for each category. The name of DIR says which experiment it is
+(cue-conflict, silhouettes, edges, greyscale, original, texture), or write
+EXPERIMENT=DIR. A folder of such folders stands for all of them. Any other folder is
+labelled images. domains=DIR holds DOMAIN/CLASS/IMAGE, for retrieval. Without --data a
+run is evaluated on the domain that it held out.
+
 docs/evaluating.md says what each measure means.
 
 Exit codes: 0 done; 2 refused, with one line that says why; 130 Ctrl-C.
@@ -28,6 +30,7 @@ from collections.abc import Sequence
 
 import jax
 
+from jigsaw_shape.classifiers import flags
 from jigsaw_shape.reports import evaluation_folder as files
 from jigsaw_shape.runs import rows
 from jigsaw_shape.suites import SUITES, opened, plan
@@ -55,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
     for job in jobs:
         try:
             evaluator.run(job)
-        except (OSError, NonFiniteError) as error:  # of an image, a model
+        except (OSError, NonFiniteError) as error:  # an image or a model is broken
             command_line.refuse("evaluate", error)
     results = evaluator.results
     report = make_report(results, found.names)
@@ -71,7 +74,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _bars(console):
-    """Returns `Evaluator.on_pass`: a bar a pass, or a line where none can be shown."""
+    """Returns `Evaluator.on_pass`: a bar a pass, or a line without a terminal."""
 
     @contextlib.contextmanager
     def on_pass(title, n_images):
@@ -85,14 +88,15 @@ def _bars(console):
 
 def _parser() -> argparse.ArgumentParser:
     parser = command_line.make_parser("evaluate", __doc__)
-    add = parser.add_argument_group("models").add_argument
+    models = parser.add_argument_group("models")
+    add = models.add_argument
     add(
         "--model",
         action="append",
         default=[],
         metavar="MODEL",
-        help="a run's directory, which is only read; an export's folder or file; any "
-        "framework's classifier as ONNX; or published weights, such as "
+        help="a run's directory, which is only read; an export's folder or file; an "
+        "ONNX file of any framework; or published weights, such as "
         "pretrained:efficientnet_lite0 or torchvision:resnet50.IMAGENET1K_V1",
     )
     add(
@@ -100,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="FILE",
-        help="scores or decisions of any model, npz or CSV, on one --data",
+        help="scores or decisions of any model on the one --data, npz or CSV",
     )
     add(
         "--selection",
@@ -108,29 +112,12 @@ def _parser() -> argparse.ArgumentParser:
         default="val",
         help="which checkpoint of a run",
     )
-    add(
-        "--mean",
-        metavar="R,G,B",
-        help="subtracted from ONNX files' pixels, in place of what their metadata says",
-    )
-    add("--std", metavar="R,G,B", help="by which the pixels are then divided")
-    add(
-        "--pixels",
-        type=float,
-        choices=(1, 255),
-        help="the largest pixel, before --mean (default 1)",
-    )
-    add(
-        "--classes",
-        metavar="FILE",
-        help="names of the scores of ONNX files and published weights, one a line "
-        "(default: their metadata's, or ImageNet's 1,000)",
-    )
+    flags.add_score_flags(models)
     add(
         "--mapping",
         metavar="FILE",
-        help="CSV of CLASS,CATEGORY: which category of the images a model's class is, "
-        "where its name is another",
+        help="CSV with lines CLASS,CATEGORY: the images' category for each of a "
+        "model's classes whose name differs",
     )
     add = parser.add_argument
     add(
@@ -144,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--observers",
         metavar="DIR",
-        help="published decisions of humans and networks, a folder an experiment",
+        help="published decisions of humans and networks, a folder for each experiment",
     )
     add("--out", default="evaluation", metavar="DIR", help="where results are written")
     add("--batch-size", type=int, default=64, metavar="N", help="over all devices")
@@ -153,10 +140,9 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=1280,
         metavar="N",
-        help="the most labelled images that distortions, puzzles and experiments are "
-        "made of; 0: all",
+        help="distort, shuffle and filter at most this many labelled images; 0: all",
     )
-    add("--seed", type=int, default=0, help="of every choice")
+    add("--seed", type=int, default=0, help="decides every random choice")
     return parser
 
 

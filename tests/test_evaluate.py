@@ -308,6 +308,18 @@ def test_a_run_that_was_moved_is_asked_for_its_images_where_it_is(runs):
     assert model.config.workdir == str(runs / "erm")
 
 
+def test_a_mapping_of_classes_that_no_model_has_is_refused(runs, tmp_path):
+    mapping = tmp_path / "mapping.csv"
+    arguments = ["--suite", "target", "--batch-size", "4", "--mapping", str(mapping)]
+    args = evaluate._parser().parse_args([*arguments, "--model", str(runs / "erm")])
+    mapping.write_text(f"{shapes.CLASSES[0]},cat\nno such class,dog\n")
+    (note,) = opened.open_all(args, 4).notes
+    assert note.endswith("mapping.csv: no model has no_such_class")
+    mapping.write_text("oven,cat\n")
+    with pytest.raises(ValueError, match="no model has any of its classes, oven"):
+        opened.open_all(args, 4)
+
+
 def test_a_model_called_as_an_observer_is_told_apart(
     tmp_path, conflicts, observers, capsys
 ):

@@ -32,7 +32,6 @@ def _figure(rows):
 
 
 TOY = Suite(
-    name="toy",
     find=labelled_images.find_probed,
     wanted=labelled_images.WANTED,
     probes=lambda stimuli, group: [Probe("upside down", _upside_down)],

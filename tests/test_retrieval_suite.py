@@ -277,7 +277,7 @@ def test_the_command_writes_rows_tables_figure_and_page(tmp_path, folder, run, c
     assert "photo → sketch" in (out / files.MARKDOWN).read_text()
     page = (out / files.HTML).read_text()
     assert "Finding a class in another domain: many" in page
-    assert "chance is any order" in page
+    assert "chance is a random order" in page
     facts = json.loads((out / files.FACTS).read_text())
     assert [passed["n_answers"] for passed in facts["speed"]] == [2 * N]
 

@@ -247,7 +247,7 @@ def test_classes_that_only_one_side_has_are_counted_and_three_are_named():
     classes = ("cat", "a", "b", "c", "d")
     (_, notes) = _pairs(classes, IMAGES, ("target",))
     assert len(notes) == 2
-    assert "odd has no class for dog of mine: 1 images cannot be right" in notes[0]
+    assert "odd has no class for dog of mine, so it is wrong on 1 of its" in notes[0]
     assert "4 classes, such as a, b, c" in notes[1]
     with pytest.raises(ValueError, match="mine shows cat, dog, and odd knows none"):
         _pairs(("x", "y"), IMAGES, ("target",))
@@ -291,7 +291,7 @@ def test_a_mapping_makes_classes_answer_categories():
     ("text", "message"),
     [
         ("tabby,cat\npug\n", "line 2: 'pug' is not CLASS,CATEGORY"),
-        ("tabby,cat\nTabby,dog\n", "line 2: Tabby is there twice"),
+        ("tabby,cat\nTabby,dog\n", "line 2: Tabby has two lines"),
         ("class,category\n", "is empty: expected lines CLASS,CATEGORY"),
     ],
 )

@@ -41,7 +41,7 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_score_flags(parser: argparse.ArgumentParser) -> None:
+def add_score_flags(parser: argparse._ActionsContainer) -> None:
     """Adds what foreign files may not say of their scores and pixels."""
     add = parser.add_argument
     add(
@@ -53,9 +53,9 @@ def add_score_flags(parser: argparse.ArgumentParser) -> None:
     add(
         "--mean",
         metavar="R,G,B",
-        help="subtracted from an ONNX file's pixels, where its metadata do not say",
+        help="subtracted from an ONNX file's pixels, in place of its metadata's mean",
     )
-    add("--std", metavar="R,G,B", help="the difference is divided by it")
+    add("--std", metavar="R,G,B", help="divides the pixels then")
     add(
         "--pixels",
         type=float,

@@ -103,7 +103,7 @@ def facts(rows: Sequence[dict]) -> Iterator[Fact]:
 
 
 def by_condition(rows: Sequence[dict], looks: Looks, remark: str = "") -> Figure:
-    """Returns everyone's accuracy in each condition."""
+    """Returns the figure of everyone's accuracy in each condition."""
     rows = [row for row in rows if "accuracy" in row and "category" not in row]
     conditions = list(dict.fromkeys(row["condition"] for row in rows))
     figure, axes = figure_parts.new_axes(max(5.0, 1.4 + 1.5 * len(conditions)), 4.2)
@@ -154,7 +154,7 @@ def by_condition(rows: Sequence[dict], looks: Looks, remark: str = "") -> Figure
 
 
 def by_class(rows: Sequence[dict], looks: Looks, remark: str = "") -> Figure:
-    """Returns models' accuracy on each class, with their means as lines."""
+    """Returns the figure of models' accuracy on each class, with means as lines."""
     rows = [row for row in rows if "accuracy" in row and row["group"] == "model"]
     categories = sorted({row["category"] for row in rows if "category" in row})
     place = {name: n for n, name in enumerate(reversed(categories))}

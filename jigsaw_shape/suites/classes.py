@@ -16,9 +16,9 @@ class Match:
     """The answers that a model can give about some images.
 
     Attributes:
-      names: What its answers are called, in the images' spelling where they show them.
-      members: The classes behind each answer; None: each answer is the class itself.
-      missing: Categories of the images that are no answer: never right.
+      names: Of its answers, spelled as the images' categories where they are the same.
+      members: The classes behind each answer; None: each class is its own answer.
+      missing: Categories of the images that the model cannot answer.
       unseen: Answers that no image shows.
     """
 
@@ -41,10 +41,10 @@ def match(
 ) -> Match:
     """Returns how classes answer categories.
 
-    `Alarm_Clock` and `alarm clock` are one name (`data.names.plain`). Where a
-    category is none of the classes and `mapping` names some of the classes, the answers
-    are the mapping's categories, each with the mean probability of its classes. Classes
-    that neither it names nor the images show are never answered then.
+    `Alarm_Clock` and `alarm clock` are one name (`data.names.plain`). Where some
+    category is not among the classes and `mapping` names some of the classes, the
+    answers are the mapping's categories, each with the mean probability of its classes.
+    Classes that are neither mapped nor a category are then never answered.
 
     Args:
       classes: Of the model, in the order of its scores.
@@ -72,12 +72,12 @@ def match(
 
 
 def read_mapping(path: pathlib.Path) -> dict[str, str]:
-    """Returns the category by the plain name of each class in a CSV: `class,category`.
+    """Returns a CSV's categories by the plain names of the classes.
 
-    A first line that says `class,category` is a header.
+    Its lines are `class,category`; a first line of these very words is a header.
 
     Raises:
-      ValueError: A line has not two names, or a class is there twice.
+      ValueError: A line is not of two names, or a class has two lines.
       OSError: The file cannot be read.
     """
     found: dict[str, str] = {}
@@ -93,7 +93,7 @@ def read_mapping(path: pathlib.Path) -> dict[str, str]:
                 )
             if plain(cells[0]) in found:
                 raise ValueError(
-                    f"--mapping {path}, line {number}: {cells[0]} is there twice"
+                    f"--mapping {path}, line {number}: {cells[0]} has two lines"
                 )
             found[plain(cells[0])] = cells[1]
     if not found:

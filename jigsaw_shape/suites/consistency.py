@@ -17,7 +17,7 @@ from jigsaw_shape.suites.observers import HUMANS, as_listed
 def rows(
     models: Sequence[Decisions], observers: Sequence[Decisions], *, seed: int = 0
 ) -> Iterator[dict]:
-    """Yields Cohen's kappa: with humans of everyone else, then of models with others.
+    """Yields Cohen's kappa of everyone with humans, then of models with the others.
 
     Args:
       models: Decisions on the same images as the observers'.

@@ -17,13 +17,13 @@ _CLEAR, _UNCLEAR = "#0072B2", "#8C8C8C"
 def rows(
     scores: Mapping[str, Mapping[str, np.ndarray | intervals.Part]], *, seed: int = 0
 ) -> Iterator[dict]:
-    """Yields the difference of each two models on the same images, by condition.
+    """Yields the difference between each two models on the same images, by condition.
 
-    Conditions that only one of them has are left out.
+    Conditions that only one of the two has are left out.
 
     Args:
-      scores: `{model: {condition: ...}}`: what each image contributes to a mean, [n],
-        or the numerator and the denominator of a share, [n] each.
+      scores: `{model: {condition: ...}}`: what each image adds to a mean, [n], or to
+        the numerator and the denominator of a share, [n] each.
       seed: Of the bootstrap, which draws the same images for both.
     """
 

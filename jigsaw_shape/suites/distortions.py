@@ -265,7 +265,6 @@ def curves(rows: Sequence[dict], looks: Looks) -> Figure:
 
 
 SUITE = Suite(
-    name="distortions",
     find=labelled_images.find_probed,
     wanted=labelled_images.WANTED,
     probes=probes,

@@ -14,7 +14,7 @@ from jigsaw_shape.suites.opened import Opened
 from jigsaw_shape.suites.results import Results
 from jigsaw_shape.suites.suite import PLAIN, Answers, Job
 
-_N_SAMPLES = 4  # images whose probes are kept to be looked at
+_N_SAMPLES = 4  # images whose probes are kept for the page
 
 
 class NonFiniteError(RuntimeError):
@@ -23,16 +23,16 @@ class NonFiniteError(RuntimeError):
 
 @dataclasses.dataclass
 class Evaluator:
-    """Does jobs, one after the other.
+    """Runs jobs, one after the other.
 
-    Answers to images as they are, are kept: no model is shown one of them twice.
+    It keeps the answers to unchanged images: no model is shown one of them twice.
 
     Attributes:
       opened: The models and images.
       seed: Decides probes, choices of images and resamples.
       n_images: The most images that probes are made of; 0 for all.
-      on_pass: `on_pass(title, n_images)` is a context that yields what is called with
-        the number of images that are done.
+      on_pass: `on_pass(title, n_images)` is a context that yields a function, which is
+        called with the number of images that are done.
       keep_features: Whether a suite will read features.
       results: What has been found so far.
     """
@@ -49,11 +49,11 @@ class Evaluator:
     )
 
     def run(self, job: Job) -> None:
-        """Adds what a job finds to `results`.
+        """Adds a job's rows and decisions to `results`.
 
         Raises:
           OSError: An image cannot be read.
-          NonFiniteError: A model's scores or features are not numbers.
+          NonFiniteError: A model's scores or features are not finite numbers.
         """
         answers = self._probed(job) if job.probed else self._plain(job)
         self.results.stimuli.setdefault(job.stimuli.name, job.stimuli)
@@ -68,9 +68,9 @@ class Evaluator:
         part = choice(stimuli, self.n_images, self.seed)
         if len(part.images) < len(stimuli.images):
             self.results.notes.append(
-                f"{stimuli.name}: {', '.join(job.suites)} are measured on a seeded "
-                f"choice of {len(part.images)} of its {len(stimuli.images)} images, "
-                "each class in proportion (--n-images)"
+                f"{stimuli.name}: {', '.join(job.suites)} use a seeded choice of "
+                f"{len(part.images)} of its {len(stimuli.images)} images, each class "
+                "in proportion (--n-images)"
             )
         outputs = {}
         for group in _groups(job.models):
@@ -87,7 +87,7 @@ class Evaluator:
         outputs = self._answers_to_plain(job.models, stimuli, needed)
         self._refuse_non_finite(job.models, stimuli, outputs, needed)
         answers = Answers(stimuli, job.models, outputs, job.matches, seed=self.seed)
-        given = self.opened.is_given(stimuli)  # files answer the given images alone
+        given = self.opened.is_given(stimuli)  # files answer no other images
         if by_features:
             features = self.opened.features if given else {}
             return dataclasses.replace(answers, features=features)
@@ -109,22 +109,21 @@ class Evaluator:
         return answers
 
     def _answers_to_plain(self, models, stimuli, needed: str):
-        """Returns `{model: {"plain": Outputs}}`; only images without are shown."""
+        """Returns `{model: {"plain": Outputs}}`; shows only images without answers."""
 
         def keys(model):
             return [(model.name, stimuli.digest, str(path)) for path in stimuli.paths]
 
-        alike: dict[bytes, tuple[np.ndarray, list[Classifier]]] = {}
+        lacking: dict[tuple[int, ...], list[Classifier]] = {}
         for model in models:
-            absent = np.array([key not in self._kept for key in keys(model)])
-            alike.setdefault(absent.tobytes(), (absent, []))[1].append(model)
-        for absent, members in alike.values():
-            if absent.any():
-                rest = stimuli
-                if not absent.all():
-                    rest = stimuli.subset(np.flatnonzero(absent))
-                for group in _groups(members):
-                    self._show(group, rest, [PLAIN])
+            absent = (i for i, key in enumerate(keys(model)) if key not in self._kept)
+            lacking.setdefault(tuple(absent), []).append(model)
+        for absent, members in lacking.items():
+            rest = stimuli
+            if len(absent) < len(stimuli.images):
+                rest = stimuli.subset(np.array(absent, int))
+            for group in _groups(members) if absent else ():
+                self._show(group, rest, [PLAIN])
         return {
             model.name: {
                 PLAIN.name: {
@@ -161,14 +160,9 @@ class Evaluator:
             }
         )
         for name, outputs in found.outputs.items():
-            plain = {
-                head: array
-                for head, array in outputs[PLAIN.name].items()
-                if head in ("classification", "features")
-            }
             for i, path in enumerate(stimuli.paths):
                 self._kept[name, stimuli.digest, str(path)] = {
-                    head: array[i] for head, array in plain.items()
+                    head: array[i] for head, array in outputs[PLAIN.name].items()
                 }
         return found.outputs
 
@@ -180,7 +174,7 @@ class Evaluator:
             if len(bad):
                 raise NonFiniteError(
                     f"{model.name} answers {stimuli.paths[bad[0]]} with {what} that "
-                    "are not finite numbers"
+                    "are not finite numbers: check its weights and normalization"
                 )
 
 
@@ -191,7 +185,7 @@ def choice(stimuli: Stimuli, n_images: int, seed: int) -> Stimuli:
         return stimuli
     rng = np.random.default_rng(seed)
     order = rng.permutation(n)
-    # Ranks within classes, as shares: any first part holds each class in proportion.
+    # Rank / size within each class: the first images have each class in proportion.
     rank = np.empty(n)
     for name in stimuli.categories:
         members = order[stimuli.category[order] == name]
@@ -200,9 +194,9 @@ def choice(stimuli: Stimuli, n_images: int, seed: int) -> Stimuli:
 
 
 def _groups(models: Sequence[Classifier]) -> list[list[Classifier]]:
-    """Returns models that can share a pass.
+    """Returns groups of models that can share a pass.
 
-    They are of one size, see transparent images alike, and have one puzzle if any.
+    Those of a group have the same size and background, and the same puzzle if any.
     """
     groups: list[list[Classifier]] = []
     for model in models:

@@ -2,18 +2,18 @@
 
 Geirhos et al., "ImageNet-trained CNNs are biased towards texture; increasing shape bias
 improves accuracy and robustness", ICLR 2019, showed observers 160 images of 16
-categories in versions that leave one cue. Their stimuli were made by hand where need
-was; these are made by program from whatever images there are:
+categories in versions that leave one cue. Some of their stimuli were made by hand.
+These are made by program from any labelled images:
 
 - original: as they are.
 - greyscale: luminance in three channels (scikit-image's `rgb2gray`).
 - black_and_white: luminance above or below Otsu's threshold (IEEE Transactions on
   Systems, Man, and Cybernetics 9, 1979), one threshold an image.
-- silhouette: black on white, what stands out from the colour of the image's border.
-  Published silhouettes were cut out by hand. Here a pixel's distance to the border's
-  median colour, in CIELAB, is thresholded by Otsu and holes are filled. That is the
-  object where it stands alone before an even ground; where it does not, it is whatever
-  differs from the border, and accuracy on it says little. Look at some.
+- silhouette: black on white, what stands out from the colour of the image's border: a
+  pixel's distance to the border's median colour, in CIELAB, thresholded by Otsu, with
+  holes filled. Published silhouettes were cut out by hand. These show the object only
+  if it stands alone before an even ground; else accuracy on them says little. Look at
+  some of them.
 - edges: Canny's (IEEE PAMI 8, 1986), black on white, of luminance in [0, 1], Gaussian
   of sqrt(2) px, hysteresis between 0.4 and 1 times the threshold that 70 % of the
   gradients' magnitudes stay below: MATLAB's defaults, with which the published edges
@@ -21,7 +21,7 @@ was; these are made by program from whatever images there are:
 - texture: the image cut into 6 x 6 tiles that all trade places (`puzzle.shuffle`).
   Published textures were photographs of surfaces, or of objects in heaps.
 
-scikit-image does what it knows, on the host. It is installed by the extra `evaluate`.
+scikit-image makes them on the host. The extra `evaluate` installs it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -51,13 +51,13 @@ from jigsaw_shape.suites.suite import PLAIN, Answers, Found, Job, Probe, Suite
 TEXTURE_GRID = 6
 _CANNY_STD_PX = 2**0.5
 _CANNY_QUANTILE, _CANNY_LOW = 0.7, 0.4
-_FAINTEST = 1 / 255  # a gradient that no image of 8 bits has but by rounding
+_FAINTEST = 1 / 255  # in an image of 8 bits a lower gradient is due to rounding
 _NOT_PUBLISHED = ("cue_conflict", "images", domain_folders.EXPERIMENT)
 _N_SHOWN = 8  # images of a published set
 
 
 def find(opened: Opened, suites: Sequence[str]) -> Found:
-    """Returns published stimuli; where there are none, images to make them of."""
+    """Returns published stimuli, or without any the images to make them of."""
     published = [
         Job(stimuli, opened.models)
         for stimuli in opened.data
@@ -68,9 +68,9 @@ def find(opened: Opened, suites: Sequence[str]) -> Found:
     if not opened.models:
         return Found(
             left_out=[
-                "files of predictions answer experiments' own images, and cannot be "
-                "asked about versions of others: give --data with a folder whose name "
-                "says an experiment, such as edges, or EXPERIMENT=DIR"
+                "files of predictions can only answer experiments' own images, not "
+                "versions made of others: give --data with a folder whose name says "
+                "an experiment, such as edges, or EXPERIMENT=DIR"
             ]
         )
     found = labelled_images.find_probed(opened, suites)
@@ -83,7 +83,7 @@ def find(opened: Opened, suites: Sequence[str]) -> Found:
 
 
 def probes(stimuli: Stimuli, group: Sequence[Classifier]) -> list[Probe]:
-    """Returns the versions of the module's list; neither argument matters."""
+    """Returns the versions of the module's list, for any images and models."""
     del stimuli, group
     return list(VERSIONS.values())
 
@@ -140,7 +140,7 @@ def _section(rows, data, results, looks) -> Section:
 
 
 def _strips(results, rows) -> Iterator[tuple[str, tuple[Tile, ...]]]:
-    """Yields some images of each published set, or one in each version made of it."""
+    """Yields some images of each published set, or one image in each version of it."""
     for data in dict.fromkeys(row["data"] for row in rows):
         stimuli, samples = results.stimuli[data], results.samples.get(data, {})
         if GREY.name in samples and stimuli.experiment == "images":
@@ -159,7 +159,7 @@ def _strips(results, rows) -> Iterator[tuple[str, tuple[Tile, ...]]]:
 
 
 def skimage():
-    """Returns scikit-image with what is used of it.
+    """Returns scikit-image with the modules that are used.
 
     Raises:
       ValueError: It is not installed.
@@ -180,7 +180,7 @@ def black_and_white(image: np.ndarray) -> np.ndarray:
     """Returns where luminance is above Otsu's threshold: float32 [H, W], 0 or 1.
 
     Args:
-      image: float32 [H, W, 3] in [0, 1]; as for the others here.
+      image: float32 [H, W, 3] in [0, 1].
     """
     grey = skimage().color.rgb2gray(image)
     return np.float32(grey > skimage().filters.threshold_otsu(grey))
@@ -210,7 +210,7 @@ def edges(image: np.ndarray) -> np.ndarray:
 def _on_host(
     function: Callable[[np.ndarray], np.ndarray],
 ) -> Callable[[jax.Array, jax.Array], np.ndarray]:
-    """Returns a probe's `make`, which does one image a thread."""
+    """Returns a probe's `make`, which works on several images in parallel."""
 
     def make(rngs, images):
         del rngs
@@ -233,7 +233,6 @@ VERSIONS = {
 }
 
 SUITE = Suite(
-    name="experiments",
     find=find,
     wanted=labelled_images.WANTED,
     probes=probes,

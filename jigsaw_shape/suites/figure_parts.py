@@ -1,7 +1,7 @@
 """What the suites' figures have in common.
 
-A function that draws one takes rows of one data set, perhaps the models' `Looks`, and a
-`remark` that is written below. It is called inside `look.look()`.
+Functions that draw a figure are called inside `look.look()`. They take rows of one data
+set, the models' `Looks` if they use them, and a `remark` to be written below.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ def faint_grid(axes: Axes, axis: str = "x") -> None:
 
 
 def size_of_list(width: float, names: Sequence[str]) -> tuple[float, float]:
-    """Returns inches for a line a name: usual names fit, longer ones get more width."""
+    """Returns inches for a figure with a line a name; long names get more width."""
     lines = [line for name in names for line in name.splitlines()]
     longest = max(map(len, lines), default=0)
     height = 0.36 if any("\n" in name for name in names) else 0.3
@@ -50,13 +50,13 @@ def interval_list(
     """Draws a measure of each row with its interval, one below the other.
 
     Args:
-      axes: Where to.
+      axes: The panel.
       rows: From the bottom up, with `low` and `high`.
       key: Of the measure.
       names: Of the rows.
       looks: Of the models.
-      text: How the number beside is written.
-      scale: What it is multiplied with there.
+      text: Format of the number beside.
+      scale: Multiplies that number.
     """
     for y, row in enumerate(rows):
         colour, mark = look.of(row, looks)
@@ -79,7 +79,7 @@ def number_beside(axes: Axes, text: str, x: float, y: float) -> None:
 
 
 def thumbnail(stimuli: Stimuli, i: int) -> np.ndarray:
-    """Returns an image to be shown beside figures: uint8 [S, S, 3]."""
+    """Returns an image for the page: uint8 [S, S, 3]."""
     return stimuli.read(int(i), stimuli.side_px or _THUMB_PX)
 
 
@@ -88,10 +88,10 @@ def level_curves(
 ) -> None:
     """Draws each model's accuracy at each level, with its interval.
 
-    Broken lines are chance, for models with as many classes.
+    Broken lines are chance, one for each number of classes that models have.
 
     Args:
-      axes: Where to.
+      axes: The panel.
       rows: With `accuracy`, `level` and `n_classes`.
       levels: From left to right.
       looks: Of the models.

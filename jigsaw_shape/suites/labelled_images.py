@@ -1,6 +1,6 @@
-"""Labelled images of the suites that need nothing else, and of which models.
+"""Finds labelled images for the suites that need nothing else.
 
-Target, distortions, puzzle and experiments share them, and so the pass over them.
+Target, distortions, puzzle and experiments share the images and the passes over them.
 """
 
 import dataclasses
@@ -16,10 +16,11 @@ WANTED = "give --data with a folder CATEGORY/IMAGE, or --model with a run, for i
 
 
 def find(opened: Opened, suites: Sequence[str]) -> Found:
-    """Returns labelled images, to be shown as they are.
+    """Returns labelled images, to be shown unchanged.
 
-    Those that are given; else the runs' targets, and for other models the published
-    originals, or any published stimuli where the suite `experiments` is not asked for.
+    These are the given ones. Without any, runs are shown their targets, and other
+    models published originals, or any published stimuli if the suite `experiments` is
+    not asked for.
     """
     given = [s for s in opened.data if s.experiment == "images"]
     if given:
@@ -41,12 +42,13 @@ def find(opened: Opened, suites: Sequence[str]) -> Found:
 
 
 def find_probed(opened: Opened, suites: Sequence[str]) -> Found:
-    """Returns labelled images that probes are made of; files cannot answer these."""
+    """Returns labelled images to make probes of; files cannot answer these."""
     if not opened.models:
         return Found(
             left_out=[
                 "files of predictions cannot be asked about distorted or shuffled "
-                "images: they answer shape_bias, experiments and target alone"
+                "images: give --model, or only the suites shape_bias, experiments and "
+                "target"
             ]
         )
     return Found(

@@ -12,7 +12,7 @@ _ORDER = {"model": 0, "human": 1, "network": 2}
 def on_these(
     observers: Sequence[Decisions], stimuli: Stimuli
 ) -> tuple[list[Decisions], list[str]]:
-    """Returns the observers of these images, on them, and who saw other images."""
+    """Returns observers' decisions on these images, and who saw other images."""
     known, left_out = [], []
     for observer in observers:
         if observer.experiment != stimuli.experiment:
@@ -27,7 +27,7 @@ def on_these(
 def crowds(
     models: Sequence[Decisions], observers: Sequence[Decisions]
 ) -> Iterator[tuple[str, str, list[Decisions]]]:
-    """Yields (name, group, decisions) of each model, all humans as one, each observer.
+    """Yields (name, group, decisions) of models, all humans pooled, each observer.
 
     The group is `model`, `human` or `network`.
     """
@@ -41,6 +41,6 @@ def crowds(
 
 
 def as_listed(rows: Sequence[dict]) -> list[dict]:
-    """Returns rows of models, all humans as one, then networks, for a table."""
+    """Returns rows of models, then of humans pooled, then of networks, for a table."""
     rows = [r for r in rows if r["group"] != "human" or r["model"] == HUMANS]
     return sorted(rows, key=lambda row: _ORDER[row["group"]])

@@ -15,6 +15,8 @@ from jigsaw_shape.classifiers.open import open_classifier
 from jigsaw_shape.data import decisions as decisions_lib
 from jigsaw_shape.data import domain_folders
 from jigsaw_shape.data.decisions import EXPERIMENTS, Decisions
+from jigsaw_shape.data.names import plain
+from jigsaw_shape.data.shared_classes import some
 from jigsaw_shape.data.stimuli import Stimuli, read_folder
 from jigsaw_shape.suites import classes as classes_lib
 from jigsaw_shape.suites.classes import Match
@@ -31,8 +33,8 @@ class Opened:
     Attributes:
       models: Those that can be shown images.
       data: Labelled images, each set once.
-      predicted: Decisions read from files, on `data`'s one set of images.
-      features: Read from files too: float32 [n, F] by name, of `data`'s one set.
+      predicted: Decisions read from files, on the only set of `data`.
+      features: Read from files too, on the same set: float32 [n, F] by name.
       observers: Published decisions.
       mapping: Category by the plain name of a class, for models of other classes.
       notes: What a reader should know of the images.
@@ -49,7 +51,7 @@ class Opened:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every model's name, those of files of predictions last."""
+        """Every model's name; files of predictions come last."""
         predicted = [one.observer for one in self.predicted]
         alone = [name for name in self.features if name not in predicted]
         return (*(model.name for model in self.models), *predicted, *alone)
@@ -59,16 +61,16 @@ class Opened:
         return classes_lib.match(model.classes, stimuli.categories, self.mapping)
 
     def is_given(self, stimuli: Stimuli) -> bool:
-        """Returns whether these are images of `data`, or some of them."""
+        """Returns whether these images are a set of `data` or a part of one."""
         return stimuli.digest in {one.digest for one in self.data}
 
     def of_runs(
         self, own: Callable[[ConfigDict], Stimuli | None]
     ) -> list[tuple[Stimuli, tuple[Classifier, ...]]]:
-        """Returns each of the runs' own sets once, with the runs it belongs to.
+        """Returns each of the runs' own sets once, with its runs.
 
-        Sets of one name, such as those of runs with other splits, are numbered. Suites
-        that ask for the same images share them.
+        Sets with the same name, such as those of runs with other splits, are numbered.
+        Suites that ask for the same images share them.
 
         Args:
           own: Returns the images that a run's configuration names.
@@ -104,8 +106,8 @@ def open_all(args: argparse.Namespace, n_devices: int) -> Opened:
     """
     if args.batch_size < 1 or args.batch_size % n_devices:
         raise ValueError(
-            f"--batch-size is {args.batch_size}: must be a multiple of the {n_devices} "
-            "devices"
+            f"--batch-size is {args.batch_size}: give a multiple of the number of "
+            f"devices, {n_devices}"
         )
     if args.n_images < 0:
         raise ValueError(f"--n-images is {args.n_images}: 0 or more allowed")
@@ -119,10 +121,18 @@ def open_all(args: argparse.Namespace, n_devices: int) -> Opened:
     observers = ()
     if args.observers:
         observers = decisions_lib.read_observers(pathlib.Path(args.observers))
-    mapping = {}
+    models, mapping = _open_models(args), {}
     if args.mapping:
         mapping = classes_lib.read_mapping(pathlib.Path(args.mapping))
-    models = _open_models(args)
+        known = {plain(name) for model in models for name in model.classes}
+        unknown = [name for name in mapping if name not in known]
+        if len(unknown) == len(mapping):
+            raise ValueError(
+                f"--mapping {args.mapping}: no model has any of its classes, "
+                f"{some(unknown)}; each line is CLASS,CATEGORY"
+            )
+        if unknown:
+            notes.append(f"--mapping {args.mapping}: no model has {some(unknown)}")
     predicted, features = _read_predicted(args.predictions, data)
     opened = Opened(tuple(models), tuple(data), predicted, features)
     names = opened.names
@@ -130,9 +140,9 @@ def open_all(args: argparse.Namespace, n_devices: int) -> Opened:
         raise ValueError("no model: give --model or --predictions")
     twice = _first_twice(names)
     if twice:
-        raise ValueError(f"two models are called {twice}: say LABEL={twice} for one")
+        raise ValueError(f"two models are called {twice}: name one with LABEL=MODEL")
     if HUMANS in names:
-        raise ValueError(f"a model is called {HUMANS}: give it another name, as LABEL=")
+        raise ValueError(f"a model is called {HUMANS}: rename it with LABEL=MODEL")
     observers = tuple(
         dataclasses.replace(one, observer=f"{one.observer} (published)")
         if one.observer in names
@@ -161,7 +171,7 @@ def _open_models(args: argparse.Namespace) -> list[Classifier]:
             classes=classes,
             pixels=pixels,
         )
-        if model.config is not None:  # it may have been moved, and knows its images
+        if model.config is not None:  # a run that was moved keeps its images beside it
             model.config.workdir = what
         found.append(model)
     if args.mean or args.std or args.pixels:
@@ -170,8 +180,8 @@ def _open_models(args: argparse.Namespace) -> list[Classifier]:
             raise ValueError("--mean, --std and --pixels need an ONNX file as --model")
         if set(stated) <= {None, of_onnx.INSIDE}:
             raise ValueError(
-                f"--mean, --std and --pixels have no use: {', '.join(args.model)} "
-                "normalizes its pixels inside; leave them out"
+                f"{', '.join(args.model)} normalizes pixels inside: leave out --mean, "
+                "--std and --pixels"
             )
     return found
 
@@ -182,8 +192,8 @@ def _read_predicted(
     """Returns the decisions and the features in the files of predictions."""
     if arguments and len(data) != 1:
         raise ValueError(
-            f"--predictions answers one set of images, and --data names {len(data)}: "
-            "give the folder of those images and no other"
+            f"--predictions needs one set of images, but --data names {len(data)}: "
+            "give only the folder of the images that were answered"
         )
     decided, features = [], {}
     for named in arguments:
@@ -191,7 +201,7 @@ def _read_predicted(
         path = pathlib.Path(rest)
         name = label or path.stem
         if name in features:
-            raise ValueError(f"two models are called {name}: say LABEL={rest} for one")
+            raise ValueError(f"two models are called {name}: name one with LABEL=FILE")
         vectors = of_answers.read_features(path, data[0])
         if vectors is not None:
             features[name] = vectors
@@ -205,22 +215,22 @@ def _first_twice(names: Sequence[str]) -> str | None:
 
 
 def _labelled(named: str) -> tuple[str, str]:
-    """Returns label and rest of `LABEL=REST`; the label is empty without."""
+    """Returns LABEL and REST of `LABEL=REST`, or an empty label and all of `REST`."""
     label, equals, rest = named.partition("=")
     return (label, rest) if equals and rest and "/" not in label else ("", named)
 
 
 def _read_data(named: str, notes: list[str]) -> list[Stimuli]:
-    """Returns the images of `[EXPERIMENT=]DIR`, or of each folder of experiments in it.
+    """Returns the images of `[EXPERIMENT=]DIR`, or of each experiment's folder in it.
 
-    Folders whose names say no experiment are left out there. What is left out of
-    `domains=DIR` is added to the notes.
+    There, folders whose names say no experiment are left out, and so are folders of
+    decisions (CSV). Files left out of `domains=DIR` are added to the notes.
     """
     label, path = _labelled(named)
     folder = pathlib.Path(path)
     if label and label not in _LABELS:
         known = ", ".join(_LABELS)
-        raise ValueError(f"--data {named}: {label} is no experiment; {known} are")
+        raise ValueError(f"--data {named}: {label} is no experiment; use {known}")
     if not folder.is_dir():
         raise ValueError(f"--data {folder} is not a folder")
     if label == domain_folders.EXPERIMENT:

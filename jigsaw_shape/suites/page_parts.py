@@ -1,4 +1,4 @@
-"""All that is shown of an evaluation, suite by suite."""
+"""Cards, tables and sections of an evaluation, suite by suite."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ def make_report(results: Results, models: Sequence[str]) -> Report:
 
 
 def _cards(results: Results, looks: look.Looks) -> list[Card]:
-    """Returns a card a model, with what was measured of it over all categories."""
+    """Returns a card for each model, with its measures over all categories."""
     found = []
     for model, (colour, _) in looks.items():
         facts = []

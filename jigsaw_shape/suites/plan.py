@@ -12,18 +12,19 @@ from jigsaw_shape.suites.suite import Job
 def plan(
     opened: Opened, suites: Sequence[str], *, explicit: bool
 ) -> tuple[list[Job], list[str]]:
-    """Returns what is to be shown to whom, and notes for the reader of the results.
+    """Returns which images to show to which models, and notes on the results.
 
-    Jobs with probes come first: what they show as it is needs no showing again.
+    Jobs with probes come first: they also show unchanged images, whose answers the
+    other jobs use again.
 
     Args:
       opened: The models and images.
       suites: Keys of `SUITES`, in their order.
       explicit: Whether each suite was asked for by name. What cannot be measured is
-        then refused, else noted.
+        then an error, else a note.
 
     Raises:
-      ValueError: There are no images for a suite, or a model cannot answer them.
+      ValueError: A suite has no images, or a model cannot answer them.
     """
     jobs: dict[tuple, Job] = {}
     notes: list[str] = []
@@ -47,7 +48,8 @@ def plan(
             continue
         if not (job.models or opened.predicted):
             raise ValueError(
-                f"{', '.join(job.suites)}: --predictions holds features and no answers"
+                f"{', '.join(job.suites)} need answers, but --predictions holds only "
+                "features"
             )
         matches = {m.name: opened.match(m, job.stimuli) for m in job.models}
         ordered[number] = dataclasses.replace(job, matches=matches)
@@ -56,8 +58,8 @@ def plan(
     unused = [s.name for s in opened.data if s.digest not in used]
     if unused:
         notes.append(
-            f"--data {', '.join(unused)}: no suite here uses it; give labelled images "
-            "that belong to no experiment as images=DIR"
+            f"--data {', '.join(unused)}: no suite that was asked for uses it; if "
+            "these are ordinary labelled images, write --data images=DIR"
         )
     return ordered, list(dict.fromkeys([*notes, *_trained_on(opened, ordered)]))
 
@@ -71,21 +73,22 @@ def _class_notes(job: Job) -> list[str]:
     notes, categories = [], job.stimuli.categories
     if len(categories) == 1:
         notes.append(
-            f"{job.stimuli.name} shows one class, {categories[0]}: accuracy on it says "
-            "nothing about telling classes apart"
+            f"{job.stimuli.name} shows one class, {categories[0]}: accuracy on it does "
+            "not say whether a model tells classes apart"
         )
     for model, match in job.matches.items():
         if len(match.missing) == len(categories):
             raise ValueError(
                 f"{job.stimuli.name} shows {some(categories)}, and {model} knows none "
-                f"of them: its classes are {some(match.names)}"
+                f"of them: its classes are {some(match.names)}. Give --mapping FILE "
+                "with lines CLASS,CATEGORY if only the names differ"
             )
         if match.missing:
             n = int(sum(name in match.missing for name in job.stimuli.category))
             notes.append(
                 f"{model} has no class for {some(match.missing)} of "
-                f"{job.stimuli.name}: {n} images cannot be right; accuracy on the "
-                "shared classes stands beside"
+                f"{job.stimuli.name}, so it is wrong on {n} of its images; accuracy on "
+                "the shared classes is given too"
             )
         if match.unseen:
             notes.append(
@@ -96,7 +99,7 @@ def _class_notes(job: Job) -> list[str]:
 
 
 def _trained_on(opened: Opened, jobs: Sequence[Job]) -> list[str]:
-    """Returns notes on runs that were trained on the images that a set was made of."""
+    """Returns notes on runs that may have been trained on what a set was made of."""
     notes = []
     for job in jobs:
         made_of = job.stimuli.held_out
@@ -113,7 +116,7 @@ def _trained_on(opened: Opened, jobs: Sequence[Job]) -> list[str]:
             notes.append(
                 f"{job.stimuli.name} is made of images that split {made_of.split} "
                 f"(seed {made_of.split_seed}) holds out. {', '.join(names)}, trained "
-                "with another split, may have seen some of them. Make a set with "
-                "--config.data.split and --config.data.split_seed of the run"
+                "with another split, may have seen some of them. Make a set with the "
+                "run's --config.data.split and --config.data.split_seed"
             )
     return notes

@@ -2,9 +2,9 @@
 
 Cut into a grid of tiles that trade places, an image keeps its textures and loses its
 shape: a model that keeps its accuracy reads texture (Brendel & Bethge, "Approximating
-CNNs with bag-of-local-features models", ICLR 2019, section 4). Where a model has a head
-for the puzzle, it is asked for the order of shuffled images apart from ordered ones:
-one that always says "ordered" is right on most of a mixed stream.
+CNNs with bag-of-local-features models", ICLR 2019, section 4). A jigsaw head is asked
+for the order of shuffled and of ordered images apart: where most images are ordered, a
+head that always says "ordered" is mostly right.
 """
 
 import functools
@@ -42,10 +42,10 @@ _HEAD_PROBE = "puzzle/head"
 
 
 def probes(stimuli: Stimuli, group: Sequence[Classifier]) -> list[Probe]:
-    """Returns an image shuffled in each grid, and one for the puzzle's own head.
+    """Returns a version shuffled in each grid, and one for jigsaw heads.
 
     Args:
-      stimuli: Not looked at.
+      stimuli: Not used.
       group: Models of one size, which decides the grids, and of one puzzle if any.
     """
     del stimuli
@@ -58,22 +58,23 @@ def probes(stimuli: Stimuli, group: Sequence[Classifier]) -> list[Probe]:
 
 
 def rows(answers: Answers) -> Iterator[dict]:
-    """Yields accuracies by grid of each model, its jigsaw head's, then differences.
+    """Yields accuracies of each model by grid and of its jigsaw head, then differences.
 
     Rows of condition `shuffled`: `level`, tiles a side, 1 for whole images; `accuracy`.
     No tile stays in its place, and an image's arrangement follows from its key and the
     grid alone.
 
-    Of models with a head for the puzzle also, of condition `jigsaw`:
-    `ordered_accuracy` on whole images; `shuffled_accuracy`, with `low` and `high`, on
-    images in one order each of 1 to K, decided by the image's index; `chance`,
-    1 / (K + 1); `share_ordered`, how often shuffled images are called ordered;
-    `wrong_distance`, the mean Hamming distance between the true and the answered order
-    where that is wrong, beside `pair_distance`, its mean over all pairs: the lower of
-    the two says whether near orders are taken for each other; `confusion`, counts
-    [K + 1][K + 1], true orders down, of the whole images and the shuffled ones. And,
-    one a row of condition `jigsaw_pair`, the most confused pairs: `orders`, both;
-    `count`, of wrong answers in both directions; `distance`, theirs.
+    A row of condition `jigsaw` for models with a jigsaw head: `ordered_accuracy` on
+    whole images; `shuffled_accuracy`, with `low` and `high`, on images in one order
+    each of 1 to K, decided by the image's index; `chance`, 1 / (K + 1);
+    `share_ordered`, how often shuffled images are called ordered; `wrong_distance`, the
+    mean Hamming distance between the true and a wrongly answered order, and
+    `pair_distance`, the mean over all pairs of orders: near orders are taken for each
+    other if the first is the lower; `confusion`, counts [K + 1][K + 1], a line for each
+    true order, of whole and shuffled images.
+
+    Rows of condition `jigsaw_pair` for the most confused pairs: `orders`, both;
+    `count`, wrong answers in both directions; `distance` between them.
     """
     scores = {}
     for model in answers.models:
@@ -103,8 +104,8 @@ def grids(size_px: int) -> tuple[int, ...]:
 def orders_of(indices: np.ndarray, n_orders: int) -> np.ndarray:
     """Returns the orders in which images are shown: int32 [n] in [1, n_orders).
 
-    One seeded order of all shuffles after the other, so that each is asked as often,
-    to within one.
+    All shuffles follow each other in a seeded sequence, so that each is shown equally
+    often, to within one.
 
     Args:
       indices: int64 [n], of the images.
@@ -117,8 +118,8 @@ def orders_of(indices: np.ndarray, n_orders: int) -> np.ndarray:
 def shuffle(rngs: jax.Array, images: jax.Array, grid: int) -> jax.Array:
     """Returns images whose tiles all changed places: [B, S, S, 3].
 
-    Where `grid` does not divide S, the border of up to `grid - 1` pixels, right and
-    below, stays.
+    Where `grid` does not divide S, up to `grid - 1` pixels at the right and lower
+    border stay in place.
 
     Args:
       rngs: Typed keys [B]; the arrangement follows from them and `grid`.
@@ -205,8 +206,7 @@ def most_confused(confusion: np.ndarray, n_most: int) -> Sequence[tuple[int, int
     return [(int(i), int(j), int(both[i, j])) for i, j in found[:n_most]]
 
 
-def title_of(condition: str) -> str:
-    """Returns how tables and figures write a condition."""
+def _title_of(condition: str) -> str:
     kind, _, grid = condition.partition("/")
     if kind != "shuffled":
         return condition
@@ -240,7 +240,7 @@ def _tables(rows, data) -> Iterator[Table]:
             "of any two orders": lambda row: _tiles(row["pair_distance"]),
         },
     )
-    yield from differences.table(rows, data, title_of)
+    yield from differences.table(rows, data, _title_of)
 
 
 def _tiles(distance: float) -> str:
@@ -271,7 +271,7 @@ def _section(rows, data, results, looks) -> Section:
             f"{percent(row['shuffled_accuracy'])} % of shuffled images (chance "
             f"{percent(row['chance'])} %)."
         )
-    drawn |= differences.figures(rows, data, title_of)
+    drawn |= differences.figures(rows, data, _title_of)
     samples = results.samples.get(data, {})
     names = [n for n in samples if n.startswith("puzzle/") and n != _HEAD_PROBE]
     tiles = tuple(
@@ -321,7 +321,6 @@ def confusion(row: dict) -> Figure:
 
 
 SUITE = Suite(
-    name="puzzle",
     find=labelled_images.find_probed,
     wanted=labelled_images.WANTED,
     probes=probes,

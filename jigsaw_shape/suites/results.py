@@ -1,4 +1,4 @@
-"""What an evaluation found, and under which circumstances."""
+"""What an evaluation found, and with which command, models and images."""
 
 import dataclasses
 import datetime
@@ -26,7 +26,7 @@ class Results:
       decisions: Of the models, to be written in the published format.
       observers: Others' decisions on the same images.
       stimuli: Each folder or data set by name.
-      samples: `{data: {probe: uint8 [k, H, W, 3]}}`, to be looked at.
+      samples: `{data: {probe: uint8 [k, H, W, 3]}}`, for the page.
       notes: What a reader should know, such as what was left out.
       speed: Fields `data`, `n_answers`, `images_per_s`, `forward_share`, a pass each.
     """

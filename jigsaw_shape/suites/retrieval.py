@@ -1,6 +1,6 @@
 """The suite `retrieval`: finding a class in another domain; lengths of features.
 
-It reads pooled features alone: which classes a model was trained on does not matter.
+It reads pooled features alone, so the classes that a model knows do not matter.
 """
 
 import dataclasses
@@ -22,15 +22,14 @@ from jigsaw_shape.suites.opened import Opened
 from jigsaw_shape.suites.suite import PLAIN, Answers, Fact, Found, Job, Suite
 from jigsaw_shape.training import learner
 
-_SUITE = "retrieval"
 _MOST_NUMBERS = 12  # domains: beyond that numbers in cells are illegible
 _LENGTH = "#0072B2"
 
 
 def find(opened: Opened, suites: Sequence[str]) -> Found:
-    """Returns images of domains, and who is shown them.
+    """Returns images of domains, and the models that give features.
 
-    Those that are given; else each run's own, shown to the other models too.
+    These are the given images; without any, each run's own, for other models too.
     """
     del suites
     able, left_out = [], []
@@ -68,7 +67,7 @@ def find(opened: Opened, suites: Sequence[str]) -> Found:
 
 
 def own_images(config) -> Stimuli:
-    """Returns a run's target and its sources' validation images: none that trained."""
+    """Returns a run's target and its sources' validation images."""
     dataset, splits = learner.load_data(config)
     stimuli = of_dataset(
         dataset,
@@ -85,10 +84,10 @@ def own_images(config) -> Stimuli:
 
 
 def rows(answers: Answers) -> Iterator[dict]:
-    """Yields what each domain finds in each, lengths of features, then differences.
+    """Yields retrieval between domains, lengths of features, then differences of mAP.
 
-    See `measures.retrieval` for the rows of each `measure`. Differences are of mAP, and
-    their `condition` names the two domains.
+    See `measures.retrieval` for the rows of each `measure`. The `condition` of a
+    difference names the two domains.
     """
     stimuli, scores = answers.stimuli, {}
     _, labels = np.unique(stimuli.category, return_inverse=True)
@@ -124,7 +123,7 @@ def _section(rows, data, results, looks) -> Section:
     firsts = zip(*np.unique(stimuli.domain, return_index=True), strict=True)
     tiles = [Tile(figure_parts.thumbnail(stimuli, i), str(d)) for d, i in firsts]
     return Section(
-        _SUITE,
+        "retrieval",
         f"Finding a class in another domain: {data}",
         _lead(shown),
         drawn,
@@ -134,10 +133,10 @@ def _section(rows, data, results, looks) -> Section:
 
 def _lead(rows: Sequence[Mapping]) -> str:
     text = (
-        "Each image (row) looks for images of its class in a domain (column), nearest "
-        "features first; 100 % would be all of them before any other, chance is any "
-        "order. On the right: how long each domain's features are; shorter ones excite "
-        "the network less."
+        "Each image of a domain (row) searches a domain (column) for images of its "
+        "class, nearest features first. At 100 % all of these come before any other; "
+        "chance is a random order. On the right: how long each domain's features are; "
+        "shorter ones excite the network less."
     )
     for model in dict.fromkeys(row["model"] for row in rows):
         found = _summary([row for row in rows if row["model"] == model])
@@ -173,13 +172,14 @@ def _summary(rows: Sequence[Mapping]) -> Iterator[Fact]:
 
 
 def figure(rows: Sequence[Mapping], remark: str = "") -> Figure:
-    """Returns what finds what, beside the lengths of the features: a row a model.
+    """Returns mAP between domains beside the lengths of features: a row a model.
 
-    Lengths are drawn over the mean of the photographs' where there are any, else over
-    the mean of all domains' means, so that models compare.
+    Lengths are divided by the photographs' mean if there are any, else by the mean of
+    all domains' means, so that models can be compared.
     """
     models = list(dict.fromkeys(row["model"] for row in rows))
-    names = _domains(rows)
+    lengths = (row["domain"] for row in rows if row["measure"] == "norm")
+    names = list(dict.fromkeys(lengths))
     side = max(1.7, 0.62 * len(names))  # inches, of a heat map
     labels = 0.085 * max(map(len, names))
     result = Figure(
@@ -216,7 +216,7 @@ def _name_columns(grid, names, unit: str) -> None:
 
 
 def _precisions(axes, rows: Sequence[Mapping], names: Sequence[str], scale: float):
-    """Draws mAP and, below it, chance, of each query's domain in each searched one."""
+    """Draws mAP, with chance below it, of each query's domain in each searched one."""
     values, chance = np.full((2, len(names), len(names)), np.nan)
     for row in rows:
         if row["measure"] == "retrieval":
@@ -246,7 +246,7 @@ def _precisions(axes, rows: Sequence[Mapping], names: Sequence[str], scale: floa
 
 
 def _lengths(axes, rows: Sequence[Mapping], names: Sequence[str]) -> str:
-    """Draws each domain's lengths; returns by what they are divided."""
+    """Draws each domain's lengths; returns the name of what they are divided by."""
     lengths = {row["domain"]: row for row in rows if row["measure"] == "norm"}
     reference = next(iter(lengths.values())).get("reference")
     if reference is None:
@@ -278,35 +278,33 @@ def _tables(rows: Sequence[Mapping], data: str) -> Iterator[Table]:
     all_rows, rows = rows, [r for r in rows if "measure" in r]
     models = list(dict.fromkeys(row["model"] for row in rows))
     found = [r for r in rows if r["measure"] == "retrieval"]
-    cells = {(r["query"], r["gallery"], r["model"]): r for r in found}
-    pairs = list(dict.fromkeys((r["query"], r["gallery"]) for r in found))
+    found = [{**r, "pair": f"{r['query']} → {r['gallery']}"} for r in found]
+    by_pair: dict[str, list[Mapping]] = {}  # of each pair a row a model, in their order
+    for row in found:
+        by_pair.setdefault(row["pair"], []).append(row)
+    body = [
+        (
+            pair,
+            f"{here[0]['n_queries']:,}",
+            percent(here[0]["chance"]),
+            *map(_with_interval, here),
+        )
+        for pair, here in by_pair.items()
+    ]
     yield Table(
         f"mAP on {data}, in % (95 % interval over queries)",
         ("query → searched", "queries", "chance", *models),
-        tuple(
-            (
-                f"{query} → {gallery}",
-                f"{cells[query, gallery, models[0]]['n_queries']:,}",
-                percent(cells[query, gallery, models[0]]["chance"]),
-                *(_with_interval(cells[query, gallery, model]) for model in models),
-            )
-            for query, gallery in pairs
-        )
-        + tuple(_means(found, models)),
+        (*body, *_means(found, models)),
     )
     yield from row_tables.crossed(
         f"Precision among the first 1, 5 and 10 found on {data}, in %",
-        [{**row, "pair": _pair(row)} for row in found],
+        found,
         "pair",
         "model",
         _precision,
     )
     yield from _length_table(rows, data)
     yield from differences.table(all_rows, data, str)
-
-
-def _pair(row: Mapping) -> str:
-    return f"{row['query']} → {row['gallery']}"
 
 
 def _with_interval(row: Mapping) -> str:
@@ -325,7 +323,7 @@ def _means(found: Sequence[Mapping], models: Sequence[str]) -> Iterator[tuple]:
     found = [row for row in found if row["map"] is not None]
     for title, is_cross in (("between two, mean", True), ("within one, mean", False)):
         here = [r for r in found if (r["query"] != r["gallery"]) == is_cross]
-        if len({(r["query"], r["gallery"]) for r in here}) > 1:
+        if len({r["pair"] for r in here}) > 1:
             chance = _mean(r["chance"] for r in here)
             of_model = [
                 percent(_mean(r["map"] for r in here if r["model"] == model))
@@ -364,17 +362,11 @@ def _length_table(rows: Sequence[Mapping], data: str) -> Iterator[Table]:
     yield from row_tables.listed(f"Length of features on {data}", lengths, columns)
 
 
-def _domains(rows: Sequence[Mapping]) -> list[str]:
-    named = (row["domain"] for row in rows if row["measure"] == "norm")
-    return list(dict.fromkeys(named))
-
-
 SUITE = Suite(
-    name=_SUITE,
     find=find,
     wanted=(
         f"give --data {domain_folders.EXPERIMENT}=DIR with folders DOMAIN/CLASS/IMAGE, "
-        "or --model with a run, for its own"
+        "or --model with a run, for its own images"
     ),
     rows=rows,
     tables=_tables,

@@ -17,7 +17,7 @@ def listed(
     Args:
       title: With units.
       rows: In their order.
-      columns: By heading what writes a cell: a function of the row, or the name of a
+      columns: What writes a cell, by heading: a function of the row, or the key of a
         share, which is written in percent.
     """
     if rows:

@@ -1,7 +1,7 @@
 """The suite `shape_bias`: shape or texture, where the two disagree.
 
 Geirhos et al., "ImageNet-trained CNNs are biased towards texture", ICLR 2019, sec. 2.
-S / n and T / n, how often each cue was named at all, always stand beside the bias.
+S / n and T / n, how often each cue was named at all, are always given with the bias.
 """
 
 import dataclasses
@@ -28,10 +28,10 @@ _SHAPE, _TEXTURE, _NEITHER = "#3B6FB6", "#E3A857", "#EEEEEE"
 
 
 def find(opened: Opened, suites: Sequence[str]) -> Found:
-    """Returns the cue conflicts that are given, else the runs' own.
+    """Returns the given cue conflicts, or without any the runs' own.
 
-    Where a model lacks some of the categories, the images of the categories that all
-    models know remain.
+    Where a model lacks categories, only images of the categories that all models know
+    are used.
     """
     del suites
     given = [s for s in opened.data if s.experiment == "cue_conflict"]
@@ -59,13 +59,13 @@ def find(opened: Opened, suites: Sequence[str]) -> Found:
         jobs.append(Job(part, models))
         notes.append(
             f"{part.name}: {part.made_by} ({', '.join(lacking)} cannot answer the "
-            "others; --mapping FILE names classes that can)"
+            "others; --mapping FILE can say which classes stand for them)"
         )
     return Found(jobs, left_out, notes)
 
 
 def _shared(stimuli: Stimuli, known: Sequence[str]) -> Stimuli | None:
-    """Returns the images of which shape and texture are known; None without any."""
+    """Returns the images whose shape and texture are known; None without a conflict."""
     chosen = np.isin(stimuli.category, known) & np.isin(stimuli.texture, known)
     if not (chosen & (stimuli.category != stimuli.texture)).any():
         return None
@@ -81,7 +81,7 @@ def _shared(stimuli: Stimuli, known: Sequence[str]) -> Stimuli | None:
 
 
 def own_conflict(config) -> Stimuli | None:
-    """Returns the cue conflict of a run's data set, None where it has none."""
+    """Returns the cue conflict of a run's data set; None without one."""
     dataset = sources.load_cue_conflict(config.data)
     if dataset is None:
         return None
@@ -193,7 +193,7 @@ def _said(row) -> str:
 
 
 def _tiles(results, stimuli) -> Iterator[Tile]:
-    """Yields some cue conflicts, of as many classes as there are, with the answers."""
+    """Yields some cue conflicts, of as many classes as possible, with the answers."""
     order = np.random.default_rng(0).permutation(
         np.flatnonzero(stimuli.category != stimuli.texture)
     )
@@ -227,7 +227,7 @@ def _is_of(decisions, stimuli) -> bool:
 
 
 def by_category(rows: Sequence[dict], looks: Looks, remark: str = "") -> Figure:
-    """Returns the well-known figure: categories down, from shape to texture across."""
+    """Returns Geirhos et al.'s figure: a line a category, from shape to texture."""
     rows = [row for row in rows if "shape_bias" in row]
     categories = sorted({row["category"] for row in rows if "category" in row})
     place = {name: n for n, name in enumerate(reversed(categories))}
@@ -330,7 +330,6 @@ def ranking(rows: Sequence[dict], looks: Looks, remark: str = "") -> Figure:
 
 
 SUITE = Suite(
-    name="shape_bias",
     find=find,
     wanted="give --data with a folder whose name says cue-conflict",
     rows=rows,

@@ -1,8 +1,8 @@
-"""What a suite is: one question asked of models about images, in one file.
+"""What a suite is: one question that models are asked about images, in one file.
 
-A suite says which images it wants and which versions of them (its probes), turns the
+A suite says which images it wants and which versions of them (its probes). It turns
 answers into rows, and rows into tables, sections of the page and facts on cards.
-`suites.SUITES` lists all suites; the rest of the command knows none of them by name.
+`suites.SUITES` lists all suites by name; nothing else in the command names one.
 """
 
 import dataclasses
@@ -41,10 +41,10 @@ class Probe:
         to the version, float32 [b, H, W, 3] in [0, 1]. S is `Classifier.size_px`;
         lengths published for 224 px scale with S / 224. An image's key follows from
         the seed and its index alone, so its version is the same in any batch and for
-        every model. Jitted where that pays, best once for all levels. None: as it is.
-      orders: `orders(indices)` maps int64 [b], the images' indices, to the orders
-        int32 [b] to shuffle them by (`Classifier.predict`); only models with a jigsaw
-        head are shown such a probe. None: not shuffled.
+        every model. Jit it where that pays, once for all levels. None: unchanged.
+      orders: `orders(indices)` maps the images' indices, int64 [b], to the orders,
+        int32 [b], in which `Classifier.predict` shuffles them. Only models with a
+        jigsaw head are shown such a probe. None: not shuffled.
     """
 
     name: str
@@ -52,20 +52,21 @@ class Probe:
     orders: Callable[[np.ndarray], np.ndarray] | None = None
 
 
-PLAIN = Probe("plain")  # the images as they are
+PLAIN = Probe("plain")  # unchanged images
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """Images, and the models that suites want them shown to.
+    """Images, and the models that are shown them.
 
     Attributes:
       stimuli: The images.
-      models: Perhaps none, where files of predictions answer.
-      probed: Whether the suites' probes are made of them, of at most `--n-images`;
-        else all of the images are shown as they are.
-      suites: Names of the suites that ask; the plan fills them in.
-      matches: How each model's classes answer the images, likewise; none for features.
+      models: May be empty where files of predictions answer.
+      probed: Whether models are shown the suites' probes of at most `--n-images`
+        images; else they are shown all images unchanged.
+      suites: Names of the suites that ask; filled in by the plan.
+      matches: How each model's classes answer the images; filled in by the plan, empty
+        for suites of features.
     """
 
     stimuli: Stimuli
@@ -77,12 +78,12 @@ class Job:
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """What a suite wants shown.
+    """What a suite found to measure.
 
     Attributes:
       jobs: Each set of images once.
-      left_out: Why images or models cannot be used. Refused where the suite was named,
-        noted where it was not (`--suite all`).
+      left_out: Why images or models cannot be used: an error where the suite was named,
+        a note under `--suite all`.
       notes: What the reader of the results should know.
     """
 
@@ -93,12 +94,12 @@ class Found:
 
 @dataclasses.dataclass(frozen=True)
 class Answers:
-    """What was answered about one set of images, for `Suite.rows`.
+    """The answers about one set of images, for `Suite.rows`.
 
     Attributes:
-      stimuli: The images; for a suite with probes those that were chosen.
+      stimuli: The images; for a suite with probes the chosen ones.
       models: Those that were shown them.
-      outputs: `{model: {probe: Outputs}}`; of images shown as they are `PLAIN` alone.
+      outputs: `{model: {probe: Outputs}}`; without probes of `PLAIN` alone.
       matches: How the models' classes answer the images' categories, by model.
       predicted: Decisions from files.
       observers: Decisions of humans and published networks on these images.
@@ -116,7 +117,7 @@ class Answers:
     seed: int = 0
 
     def base(self, model: str) -> dict[str, Any]:
-        """Returns what each row says of a model whose answers it counts."""
+        """Returns the start of each row on a model's answers."""
         n_classes = len(self.matches[model].names)
         return {"model": model, "group": "model", "n_classes": n_classes}
 
@@ -131,7 +132,7 @@ class Answers:
 
     @property
     def decisions(self) -> list[Decisions]:
-        """Everyone's decisions on the images as they are: models', then files'."""
+        """Decisions on the unchanged images: of models, then from files."""
         made = [
             Decisions(
                 observer=model.name,
@@ -151,29 +152,28 @@ class Suite:
     """A question: which images it needs, what is counted, and how that is shown.
 
     A row is flat and of JSON's types: `model`, `group` (`model`, `human` or `network`),
-    perhaps `condition`, `level` and `category`, and measures, shares in [0, 1]; `low`
-    and `high` are the ends of the 95 % bootstrap interval of the first of them. The
-    command adds `suite` and `data`. Differences of two models are rows too
-    (`suites.differences`), with their own table and figure.
+    optionally `condition`, `level` and `category`, then measures, shares in [0, 1];
+    `low` and `high` are the ends of the first measure's 95 % bootstrap interval. The
+    command adds `suite` and `data`. Differences between two models are rows too
+    (`suites.differences`), with a table and a figure of their own.
 
     Attributes:
-      name: As in `--suite`.
-      find: `find(opened, suites)` returns the images that it wants; `suites` are all
-        that were asked for, by name.
-      wanted: What to give where there are no images, such as "give --data DIR".
-      rows: `rows(answers)` yields its rows of one set of images.
-      probes: `probes(stimuli, group)` returns the versions to be shown, for a group of
-        models of one size and, if any, one puzzle. None: images as they are alone.
+      find: `find(opened, suites)` returns the images that it wants; `suites` names all
+        suites that were asked for.
+      wanted: Advice where there are no images, such as "give --data DIR".
+      rows: `rows(answers)` yields its rows on one set of images.
+      probes: `probes(stimuli, group)` returns the versions to show to a group of models
+        that have the same size and, if any, the same puzzle. None: unchanged images
+        alone.
       tables: `tables(rows, data)` yields its tables, from its rows on one set.
       section: `section(rows, data, results, looks)` returns its part of the page.
       facts: `facts(rows)` yields what a model's card says, from the model's rows
         without `category` and `difference`.
-      one_section: All sets of images are shown in one section, `data` is "".
-      by_features: It reads features, whatever the models' classes are, and no
-        decisions.
+      one_section: Whether one section shows all sets of images; its `data` is "".
+      by_features: Whether it reads features in place of decisions, whatever the models'
+        classes are.
     """
 
-    name: str
     find: Callable[["Opened", Sequence[str]], Found]
     wanted: str
     rows: Callable[[Answers], Iterable[Row]]

@@ -16,7 +16,7 @@ def _section(rows, data, results, looks) -> Section:
         f"{r['model']} is right on {percent(r['accuracy'])} % of {r['n']:,} images "
         f"(95 % interval {interval(r)})."
         for r in rows
-        if "accuracy" in r and "category" not in r
+        if "accuracy" in r and "category" not in r and r["group"] == "model"
     )
     for r in rows:
         if "shared_accuracy" in r:
@@ -29,7 +29,6 @@ def _section(rows, data, results, looks) -> Section:
 
 
 SUITE = Suite(
-    name="target",
     find=labelled_images.find,
     wanted=labelled_images.WANTED,
     rows=accuracy.rows,
