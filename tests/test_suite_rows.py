@@ -7,7 +7,8 @@ import pytest
 
 from jigsaw_shape.data.decisions import Decisions
 from jigsaw_shape.data.stimuli import Stimuli
-from jigsaw_shape.suites import accuracy, differences, observers, shape_bias
+from jigsaw_shape.reports.look import Looks
+from jigsaw_shape.suites import accuracy, differences, observers, shape_bias, target
 from jigsaw_shape.suites.suite import Answers
 
 NAMES = ("cat1-dog2.png", "cat2-dog1.png", "dog1-cat1.png", "dog2-dog2.png")
@@ -92,6 +93,13 @@ def test_accuracies_with_intervals_and_categories():
     }
     assert by_category == {"cat": 0.5, "dog": 0.5}
     assert all(r["condition"] == "cue_conflict" for r in rows)
+
+
+def test_the_lead_of_target_is_of_models_alone():
+    rows = list(target.SUITE.rows(_answers([MODEL], [*HUMANS, NETWORK])))
+    section = target.SUITE.section(rows, "conflicts", None, Looks(["m"]))
+    assert section.lead.startswith("m is right on 50.0 % of 4 images")
+    assert section.lead.count("is right") == 1
 
 
 def test_models_are_compared_on_the_same_images():
