@@ -115,18 +115,9 @@ def by_condition(rows: Sequence[dict], looks: Looks, remark: str = "") -> Figure
         if row["group"] == "model":
             label = row["model"]
             x += 0.14 * (models.index(label) - (len(models) - 1) / 2)
-            drawn = axes.errorbar(
-                x,
-                y,
-                [[y - number(row["low"])], [number(row["high"]) - y]],
-                fmt=mark,
-                color=colour,
-                ms=8,
-                lw=1.6,
-                mec="white",
-                mew=0.6,
-                zorder=4,
-            )
+            reach = [[y - number(row["low"])], [number(row["high"]) - y]]
+            style = {"ms": 8, "lw": 1.6, "mec": "white", "mew": 0.6, "zorder": 4}
+            drawn = axes.errorbar(x, y, reach, fmt=mark, color=colour, **style)
         elif row["model"] == HUMANS:
             label = "humans, mean"
             (drawn,) = axes.plot(

@@ -75,26 +75,23 @@ class Opened:
         Args:
           own: Returns the images that a run's configuration names.
         """
-        if own not in self._own:
-            self._own[own] = _read_own(self.models, own)
-        return self._own[own]
-
-
-def _read_own(models, own) -> list[tuple[Stimuli, tuple[Classifier, ...]]]:
-    found: dict[tuple, tuple[Stimuli, list[Classifier]]] = {}
-    for model in models:
-        stimuli = None if model.config is None else own(model.config)
-        if stimuli is not None:
-            key = (stimuli.name, stimuli.digest, stimuli.side_px, stimuli.images)
-            found.setdefault(key, (stimuli, []))[1].append(model)
-    seen, apart = collections.Counter(), []
-    for stimuli, members in found.values():
-        seen[stimuli.name] += 1
-        if seen[stimuli.name] > 1:
-            name = f"{stimuli.name} ({seen[stimuli.name]})"
-            stimuli = dataclasses.replace(stimuli, name=name)
-        apart.append((stimuli, tuple(members)))
-    return apart
+        if own in self._own:
+            return self._own[own]
+        found: dict[tuple, tuple[Stimuli, list[Classifier]]] = {}
+        for model in self.models:
+            stimuli = None if model.config is None else own(model.config)
+            if stimuli is not None:
+                key = (stimuli.name, stimuli.digest, stimuli.side_px, stimuli.images)
+                found.setdefault(key, (stimuli, []))[1].append(model)
+        seen, apart = collections.Counter(), []
+        for stimuli, members in found.values():
+            seen[stimuli.name] += 1
+            if seen[stimuli.name] > 1:
+                name = f"{stimuli.name} ({seen[stimuli.name]})"
+                stimuli = dataclasses.replace(stimuli, name=name)
+            apart.append((stimuli, tuple(members)))
+        self._own[own] = apart
+        return apart
 
 
 def open_all(args: argparse.Namespace, n_devices: int) -> Opened:

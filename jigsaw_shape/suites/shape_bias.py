@@ -279,17 +279,9 @@ def _point(axes, row, y, looks) -> None:
     }[row["group"]]
     colour, mark = look.of(row, looks)
     style = {"edgecolor": "white", "lw": 0.6} if alpha == 1 else {"lw": 0}
-    axes.scatter(
-        [1 - number(row["shape_bias"])],
-        [y + offset],
-        size,
-        color=colour,
-        marker=mark,
-        alpha=alpha,
-        zorder=order,
-        clip_on=False,
-        **style,
-    )
+    style |= {"color": colour, "marker": mark, "alpha": alpha, "zorder": order}
+    x = 1 - number(row["shape_bias"])
+    axes.scatter(x, y + offset, size, clip_on=False, **style)
 
 
 def ranking(rows: Sequence[dict], looks: Looks, remark: str = "") -> Figure:
