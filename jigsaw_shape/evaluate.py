@@ -55,17 +55,14 @@ def main(argv: Sequence[str]) -> int:
     evaluator = Evaluator(found, args.seed, args.n_images, _bars(console))
     evaluator.keep_features = any(SUITES[name].by_features for name in suites)
     evaluator.results.notes += [*found.notes, *notes]
-    for job in jobs:
-        try:
-            evaluator.run(job)
-        except (OSError, NonFiniteError) as error:  # an image or a model is broken
-            command_line.refuse("evaluate", error)
     results = evaluator.results
-    report = make_report(results, found.names)
-    about = circumstances(argv, found, results)
     try:
+        for job in jobs:
+            evaluator.run(job)
+        report = make_report(results, found.names)
+        about = circumstances(argv, found, results)
         files.write(out, results.rows, results.decisions, report, about)
-    except OSError as error:  # the disk is full
+    except (OSError, NonFiniteError) as error:  # a broken image or model, a full disk
         command_line.refuse("evaluate", error)
     files.print_summary(report.tables, about, console)
     console.print(f"rows, tables, figures: {out}", soft_wrap=True)

@@ -49,8 +49,7 @@ _UNITS = {
     "eidolon_2": "reach, px at 224",
     "eidolon_3": "reach, px at 224",
 }
-_TITLES = {"eidolon_1": "Eidolon I", "eidolon_2": "Eidolon II"}
-_TITLES |= {"eidolon_3": "Eidolon III"}
+_TITLES = {f"eidolon_{n}": f"Eidolon {'I' * n}" for n in (1, 2, 3)}
 
 
 def probes(stimuli: Stimuli, group: Sequence[Classifier]) -> list[Probe]:

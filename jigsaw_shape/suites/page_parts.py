@@ -34,7 +34,8 @@ def make_report(results: Results, models: Sequence[str]) -> Report:
     for section in sections:
         for figure in section.figures.values():
             fonts.fit(figure)
-    results.notes += [fonts.note()] if fonts.note() else []
+    if note := fonts.note():
+        results.notes.append(note)
     return Report(_cards(results, looks), sections, tables)
 
 

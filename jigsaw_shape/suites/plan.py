@@ -102,8 +102,7 @@ def _trained_on(opened: Opened, jobs: Sequence[Job]) -> list[str]:
     """Returns notes on runs that may have been trained on what a set was made of."""
     notes = []
     for job in jobs:
-        made_of = job.stimuli.held_out
-        if made_of is None:
+        if (made_of := job.stimuli.held_out) is None:
             continue
         names = [
             model.name
