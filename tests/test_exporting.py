@@ -169,7 +169,7 @@ def test_a_truncated_or_foreign_safetensors_file_is_refused(network, tmp_path):
 
 def test_facts_of_an_unknown_encoder_are_refused(network):
     facts = network.facts() | {"encoder": "resnet19"}
-    with pytest.raises(ValueError, match=r"resnet19.*known: convnet"):
+    with pytest.raises(ValueError, match=r"resnet19.*known are convnet"):
         from_facts(facts, {}, None)
     with pytest.raises(ValueError, match="not the facts of an export"):
         from_facts({"encoder": "convnet"}, {}, None)

@@ -55,11 +55,11 @@ def _serve(monkeypatch, tmp_path, content, digest=None):
 
 def test_downloaded_weights_are_checked_and_kept(monkeypatch, tmp_path):
     name, served = _serve(monkeypatch, tmp_path, b"weights")
-    path = locate.locate(name, "resnet18").path
+    path = locate.locate(name, "resnet18")[0]
     assert path.read_bytes() == b"weights"
     assert path.is_relative_to(tmp_path / "cache")
     served.unlink()
-    assert locate.locate(name, "resnet18").path == path  # no second download
+    assert locate.locate(name, "resnet18")[0] == path  # no second download
 
 
 def test_a_download_that_is_not_the_published_file_is_refused(monkeypatch, tmp_path):
@@ -82,7 +82,7 @@ def test_one_of_several_callers_fetches(monkeypatch, tmp_path):
     with ThreadPoolExecutor(4) as callers:
         found = list(callers.map(lambda _: locate.locate(name, "resnet18"), "abcd"))
     assert len(fetched) == 1
-    assert {file.path.read_bytes() for file in found} == {b"weights"}
+    assert {path.read_bytes() for path, _ in found} == {b"weights"}
 
 
 def test_without_a_network_the_message_says_where_to_put_the_file(
@@ -131,7 +131,7 @@ def test_an_architecture_with_the_same_names_is_refused(tmp_path):
     folder = _hub_folder(tmp_path / "lite", architecture="efficientnet_lite0")
     with pytest.raises(ValueError, match="is tf_efficientnet_lite0: change one"):
         load_pretrained(str(folder), "efficientnet_lite0")
-    with pytest.raises(ValueError, match="is of no such library"):
+    with pytest.raises(ValueError, match="is not in timm: change one"):
         load_pretrained(str(folder), "digits")
 
 

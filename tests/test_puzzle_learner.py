@@ -16,9 +16,9 @@ from jigsaw_shape.data.image_store import ImageStore
 from jigsaw_shape.diversify.edges import draw_edges
 from jigsaw_shape.diversify.schedule import Styling
 from jigsaw_shape.models import assignment
+from jigsaw_shape.models.encoder import Encoder
 from jigsaw_shape.models.layers import Conv
 from jigsaw_shape.models.multitask import Multitask, jigsaw_head
-from jigsaw_shape.models.stages import leave
 from jigsaw_shape.pixels import puzzle, shortcuts
 from jigsaw_shape.presets import apply_preset
 from jigsaw_shape.system import devices
@@ -76,13 +76,13 @@ def test_the_assignment_is_the_best_of_all_permutations():
     np.testing.assert_array_equal(assignment.place_tiles(positions), best)
 
 
-class PatchEncoder(nn.Module):
+class PatchEncoder(Encoder):
     """A convolution that sees one tile of 6 x 6 pixels at a time."""
 
     @nn.compact
     def __call__(self, images, train=False, edit=None):
         """Maps images [B, 18, 18, 3] to features [B, 4]."""
-        x = leave(self, "patches", Conv(4, 6, 6, padding=0)(images), edit)
+        x = self.leave("patches", Conv(4, 6, 6, padding=0)(images), edit)
         return x.mean((1, 2))
 
 
@@ -213,13 +213,13 @@ def test_edges_are_dark_where_lightness_changes():
     np.testing.assert_allclose(np.swapaxes(turned, 1, 2)[0], drawn[0], atol=1e-6)
 
 
-class TinyEncoder(nn.Module):
+class TinyEncoder(Encoder):
     """Two convolutions, smooth: at a kink rounding decides."""
 
     @nn.compact
     def __call__(self, images, train=False, edit=None):
         """Maps images [B, H, W, 3] to features [B, 8]."""
-        x = leave(self, "map", jnp.tanh(Conv(8, 3, 2)(images)), edit)
+        x = self.leave("map", jnp.tanh(Conv(8, 3, 2)(images)), edit)
         return x.mean((1, 2))
 
 

@@ -3,7 +3,6 @@
 import csv
 import json
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
@@ -16,24 +15,21 @@ from jigsaw_shape import embed, export, predict, train
 from jigsaw_shape.exporting.format import Format, array_difference, to_metadata
 from jigsaw_shape.exporting.formats import FORMATS
 from jigsaw_shape.models import ENCODERS, EncoderSpec
+from jigsaw_shape.models.encoder import Encoder
 from jigsaw_shape.models.network import from_facts
-from jigsaw_shape.models.stages import leave
 
 
-class ToyEncoder(nn.Module):
+class ToyEncoder(Encoder):
     """What a file of `models/` holds: pixels averaged to 4 x 4, and a dense layer."""
 
     width: int = 12
-    dtype: jnp.dtype = jnp.float32
-    norm_axis: str | None = None
-    freeze_norm: bool = False
 
     @nn.compact
     def __call__(self, images, train=False, edit=None):
-        """Returns features [B, width]."""
+        """Maps images [B, H, W, 3] to features [B, width]."""
         b, h, w, c = images.shape
         cells = images.reshape(b, 4, h // 4, 4, w // 4, c).mean((2, 4))
-        x = leave(self, "stem", cells, edit)
+        x = self.leave("stem", cells, edit)
         return nn.relu(nn.Dense(self.width, name="dense")(x.reshape(b, -1)))
 
 

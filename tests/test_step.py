@@ -12,9 +12,9 @@ from flax import linen as nn
 from jigsaw_shape import config as config_lib
 from jigsaw_shape.diversify import mixstyle
 from jigsaw_shape.diversify.schedule import Styling
+from jigsaw_shape.models.encoder import Encoder
 from jigsaw_shape.models.layers import BatchNorm, Conv
 from jigsaw_shape.models.multitask import Multitask
-from jigsaw_shape.models.stages import leave
 from jigsaw_shape.pixels import augment, puzzle
 from jigsaw_shape.system import devices
 from jigsaw_shape.training import learner
@@ -27,16 +27,14 @@ N, STORED, SIZE, N_CLASSES = 16, 20, 18, 3
 LR, N_STEPS = 0.05, 11
 
 
-class TinyEncoder(nn.Module):
+class TinyEncoder(Encoder):
     """Two convolutions with a BatchNorm that can be synchronized."""
-
-    norm_axis: str | None
 
     @nn.compact
     def __call__(self, images, train, edit=None):
         """Maps images [B, H, W, 3] to features [B, 8]."""
         x = Conv(8, 3, 2)(images)
-        x = leave(self, "early", x, edit)
+        x = self.leave("early", x, edit)
         x = BatchNorm(axis_name=self.norm_axis)(x, train)
         x = Conv(8, 3, 2)(jnp.tanh(x))  # smooth: at a kink rounding decides
         return x.mean((1, 2))
@@ -55,7 +53,7 @@ def _config(**fields):
 
 def _model(norm_axis):
     return Multitask(
-        encoder=TinyEncoder(norm_axis),
+        encoder=TinyEncoder(norm_axis=norm_axis),
         heads={"classification": N_CLASSES, "jigsaw": 31},
         mean=(0.4, 0.5, 0.6),
         std=(0.2, 0.3, 0.2),
@@ -207,7 +205,8 @@ def test_pairs_and_a_reversed_head_are_the_same_on_four_devices(domains):
     view = make_view(config, permutations, both_styles=True)
 
     def model(norm_axis):
-        return Multitask(TinyEncoder(norm_axis), heads, (0.5,) * 3, (0.2,) * 3)
+        encoder = TinyEncoder(norm_axis=norm_axis)
+        return Multitask(encoder, heads, (0.5,) * 3, (0.2,) * 3)
 
     def reversal(progress):
         return 0.2 + progress

@@ -244,7 +244,7 @@ def training_checkpoint():
 
 def write_reference():
     """Writes what PyTorch returns into `tests/data`."""
-    lite0_path = locate.locate(LITE0, "efficientnet_lite0").path
+    lite0_path = locate.locate(LITE0, "efficientnet_lite0")[0]
     lite0_state = torch.load(lite0_path, weights_only=True)
     outputs = {"lite0": torch_lite0(lite0_state, channels_first(lite0_images()))}
     for mode in ("eval", "train"):

@@ -17,6 +17,8 @@ from jigsaw_shape.models import (
     vit,
 )
 
+Triple = tuple[float, float, float]  # a number for each of R, G and B
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -26,17 +28,9 @@ class EncoderSpec:
     """How to build an encoder, and what pixels it expects.
 
     Attributes:
-      build: `build(dtype=..., norm_axis=..., freeze_norm=...)` returns a Linen module
-        whose `module.apply(variables, images, train, edit)` maps float32
-        [B, H, W, 3] images, already normalized, to float32 [B, F] pooled features.
-        `dtype` is the computation's; parameters stay float32. `norm_axis` is the pmap
-        axis over which BatchNorm statistics are synchronized in training, None for
-        none; `freeze_norm` uses the running statistics in training too. Fields of the
-        module, such as `norm_momentum`, can be given as well. An encoder with dropout
-        takes a key `dropout` in training. What each stage returns passes through
-        `edit`, if any, and is sown into the collection `intermediates` under the
-        stage's name (`stages.leave`).
-      stages: Their names, in order.
+      build: `build(dtype=..., norm_axis=..., freeze_norm=...)` returns an
+        `encoder.Encoder`; its other fields can be given as well.
+      stages: Names of its stages, in order.
       style_stages: Those of them where MixStyle belongs, in order: layer1 to layer3 of
         a ResNet (Zhou et al., ICLR 2021, for PACS); elsewhere those of like depth.
       flat_stages: Those of them that leave rows [B, F] instead of maps [B, h, w, C], in
@@ -44,8 +38,8 @@ class EncoderSpec:
       mean: What is subtracted from RGB in [0, 1], a channel, where the weights do not
         bring a normalization of their own.
       std: What the difference is divided by, a channel.
-      family: Whose tables in `renames.py` have the names of foreign checkpoints of this
-        encoder; None where there are none.
+      family: A key of `rename_tables.RENAMES`, whose tables have the names of foreign
+        checkpoints of this encoder; None where there are none.
       architecture: timm's name for it, by which weights on a hub are told from those
         of other architectures with the same names; "" where timm has none.
     """
@@ -54,8 +48,8 @@ class EncoderSpec:
     stages: tuple[str, ...]
     style_stages: tuple[str, ...]
     flat_stages: tuple[str, ...] = ()
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
+    mean: Triple = IMAGENET_MEAN
+    std: Triple = IMAGENET_STD
     family: str | None = None
     architecture: str = ""
 
@@ -158,3 +152,16 @@ ENCODERS: dict[str, EncoderSpec] = {
     **{name: _convnext(name) for name in convnext.VARIANTS},
     **{name: _vit(name) for name in vit.VARIANTS},
 }
+
+
+def encoder_spec(name: str, where: str) -> EncoderSpec:
+    """Returns an encoder's entry in `ENCODERS`.
+
+    Raises:
+      ValueError: There is no such encoder; `where` is the field or flag that named it.
+    """
+    if name not in ENCODERS:
+        raise ValueError(
+            f"{where} is {name!r}, an unknown encoder; known are {', '.join(ENCODERS)}"
+        )
+    return ENCODERS[name]

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from jigsaw_shape.models.layers import Conv, Dtype
+from jigsaw_shape.models.encoder import Edit, Encoder
+from jigsaw_shape.models.layers import Conv
 from jigsaw_shape.models.pooling import average_to, flatten, max_pool
-from jigsaw_shape.models.stages import Edit, leave
 
 STAGES = ("stage1", "stage2", "stage3", "stage4", "stage5", "fc6", "fc7")
 
@@ -40,7 +40,7 @@ _SIDE = 6  # of the maps that fc6 reads
 _CAFFE_SCALE = 57.6
 
 
-class AlexNet(nn.Module):
+class AlexNet(Encoder):
     """AlexNet without its last layer; the features are those of fc7.
 
     Stages are `stage1` to `stage5`, the convolutions with what follows each, `fc6` and
@@ -53,17 +53,11 @@ class AlexNet(nn.Module):
       hidden: Channels of fc6 and fc7.
       dropout: Share of fc6's input and fc7's, or with `caffe` of their outputs, that
         is set to 0 in training.
-      dtype: What is computed in.
-      norm_axis: Unused: there is no BatchNorm.
-      freeze_norm: Unused.
     """
 
     caffe: bool = False
     hidden: int = 4096
     dropout: float = 0.5
-    dtype: Dtype = jnp.float32
-    norm_axis: str | None = None
-    freeze_norm: bool = False
 
     @nn.compact
     def __call__(
@@ -85,13 +79,13 @@ class AlexNet(nn.Module):
                 x = max_pool(x, 3, 2, ceil_mode=self.caffe)
             if self.caffe and i <= _N_NORMALIZED:
                 x = local_response_norm(x)
-            x = leave(self, f"stage{i}", x, edit)
+            x = self.leave(f"stage{i}", x, edit)
         x = flatten(average_to(x, _SIDE))
         for i in (6, 7):
             x = x if self.caffe else drop(x)
             x = nn.relu(nn.Dense(self.hidden, dtype=self.dtype, name=f"dense{i}")(x))
             x = drop(x) if self.caffe else x
-            x = leave(self, f"fc{i}", x, edit)
+            x = self.leave(f"fc{i}", x, edit)
         return x.astype(jnp.float32)
 
 

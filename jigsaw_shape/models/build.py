@@ -7,10 +7,8 @@ from typing import Any
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from jigsaw_shape.models import ENCODERS
+from jigsaw_shape.models import EncoderSpec, Triple, encoder_spec
 from jigsaw_shape.models.multitask import Head, Multitask
-
-Triple = tuple[float, float, float]
 
 
 def build_model(
@@ -27,7 +25,7 @@ def build_model(
       ValueError: An unknown encoder.
     """
     mean, std = pixels(config)
-    encoder = ENCODERS[config.model.encoder].build(
+    encoder = _spec(config).build(
         dtype=jnp.dtype(config.model.dtype),
         norm_axis=norm_axis,
         freeze_norm=config.model.freeze_norm,
@@ -41,11 +39,12 @@ def pixels(config: ConfigDict) -> tuple[Triple, Triple]:
     Raises:
       ValueError: An unknown encoder.
     """
-    name = config.model.encoder
-    if name not in ENCODERS:
-        raise ValueError(f"config.model.encoder is {name!r}: {', '.join(ENCODERS)}")
-    spec = ENCODERS[name]
+    spec = _spec(config)
     return tuple(config.model.mean) or spec.mean, tuple(config.model.std) or spec.std
+
+
+def _spec(config: ConfigDict) -> EncoderSpec:
+    return encoder_spec(config.model.encoder, "config.model.encoder")
 
 
 def stored_heads(params: Mapping[str, Any]) -> dict[str, Head]:

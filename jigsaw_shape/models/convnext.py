@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from jigsaw_shape.models.encoder import Edit, Encoder
 from jigsaw_shape.models.layers import Conv, DepthwiseConv, Dtype, layer_norm
-from jigsaw_shape.models.stages import Edit, leave
 
 VARIANTS = {
     "convnext_tiny": {"depths": (3, 3, 9, 3), "widths": (96, 192, 384, 768)},
@@ -44,7 +44,7 @@ class Block(nn.Module):
         return x + y * gamma.astype(y.dtype)
 
 
-class ConvNeXt(nn.Module):
+class ConvNeXt(Encoder):
     """ConvNeXt without its classifier; the features are normalized after pooling.
 
     Stages are `stem` and `stage1` to `stage4`. Pixels beyond a multiple of 32, at the
@@ -53,16 +53,10 @@ class ConvNeXt(nn.Module):
     Attributes:
       depths: Blocks in each of the four stages.
       widths: Channels of each.
-      dtype: What is computed in.
-      norm_axis: Unused: there is no BatchNorm.
-      freeze_norm: Unused.
     """
 
     depths: tuple[int, ...]
     widths: tuple[int, ...]
-    dtype: Dtype = jnp.float32
-    norm_axis: str | None = None
-    freeze_norm: bool = False
 
     @nn.compact
     def __call__(
@@ -77,7 +71,7 @@ class ConvNeXt(nn.Module):
         )
         x = conv(self.widths[0], 4, 4, name="stem_conv")(images)
         x = layer_norm(self.dtype, "stem_norm")(x)
-        x = leave(self, "stem", x, edit)
+        x = self.leave("stem", x, edit)
         for stage, (depth, width) in enumerate(
             zip(self.depths, self.widths, strict=True)
         ):
@@ -86,6 +80,6 @@ class ConvNeXt(nn.Module):
                 x = conv(width, 2, 2, name=f"downsample{stage}_conv")(x)
             for i in range(depth):
                 x = Block(self.dtype, name=f"blocks{stage}_{i}")(x)
-            x = leave(self, f"stage{stage + 1}", x, edit)
+            x = self.leave(f"stage{stage + 1}", x, edit)
         pooled = x.astype(jnp.float32).mean((1, 2))
         return layer_norm(jnp.float32, "head_norm")(pooled)

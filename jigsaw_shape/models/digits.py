@@ -9,16 +9,16 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jigsaw_shape.models.layers import Conv, Dtype
+from jigsaw_shape.models.encoder import Edit, Encoder
+from jigsaw_shape.models.layers import Conv
 from jigsaw_shape.models.pooling import average_to, flatten, max_pool
-from jigsaw_shape.models.stages import Edit, leave
 
 STAGES = ("stage1", "stage2", "fc3", "fc4")
 
 _SIDE = 4  # of the maps that fc3 reads
 
 
-class DigitsNet(nn.Module):
+class DigitsNet(Encoder):
     """Two convolutions and two hidden layers; the features are the second one's.
 
     Stages are `stage1`, `stage2`, each after its pooling, `fc3` and `fc4` [B, hidden].
@@ -28,16 +28,10 @@ class DigitsNet(nn.Module):
     Attributes:
       widths: Channels of the two convolutions.
       hidden: Channels of fc3 and fc4.
-      dtype: What is computed in.
-      norm_axis: Unused: there is no BatchNorm.
-      freeze_norm: Unused.
     """
 
     widths: tuple[int, int] = (64, 128)
     hidden: int = 1024
-    dtype: Dtype = jnp.float32
-    norm_axis: str | None = None
-    freeze_norm: bool = False
 
     @nn.compact
     def __call__(
@@ -52,9 +46,9 @@ class DigitsNet(nn.Module):
             conv = Conv(
                 width, 5, padding=0, use_bias=True, dtype=self.dtype, name=f"conv{i}"
             )
-            x = leave(self, f"stage{i}", max_pool(nn.relu(conv(x)), 2, 2), edit)
+            x = self.leave(f"stage{i}", max_pool(nn.relu(conv(x)), 2, 2), edit)
         x = flatten(average_to(x, _SIDE))
         for i in (3, 4):
             x = nn.relu(nn.Dense(self.hidden, dtype=self.dtype, name=f"dense{i}")(x))
-            x = leave(self, f"fc{i}", x, edit)
+            x = self.leave(f"fc{i}", x, edit)
         return x.astype(jnp.float32)

@@ -3,7 +3,9 @@
 Tan & Le, EfficientNet, ICML 2019, in the "Lite" form that Google published with
 TensorFlow's SAME padding, BatchNorm's epsilon 1e-3 and pixels as (x - 127) / 128. Stem,
 head and the depths of the first and last stage do not scale with the variant. Dropout
-and stochastic depth are left out; so are the classifier's weights.
+and stochastic depth are left out; so are the classifier's weights. BatchNorm's momentum
+is 0.9: TensorFlow's 0.99 takes hundreds of steps to follow, too slow for fine-tuning of
+a few epochs.
 """
 
 import functools
@@ -14,8 +16,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jigsaw_shape.models.layers import BatchNorm, Conv, DepthwiseConv, Dtype
-from jigsaw_shape.models.stages import Edit, leave
+from jigsaw_shape.models.encoder import Edit, Encoder
+from jigsaw_shape.models.layers import Conv, DepthwiseConv
 
 VARIANTS = {
     "efficientnet_lite0": {"width": 1.0, "depth": 1.0},
@@ -42,12 +44,8 @@ def _round_channels(channels: float) -> int:
     return rounded if rounded >= 0.9 * channels else rounded + 8
 
 
-def stage_depths(name: str) -> tuple[int, ...]:
-    """Returns the blocks in each of a variant's seven stages."""
-    return _depths(VARIANTS[name]["depth"])
-
-
-def _depths(factor: float) -> tuple[int, ...]:
+def stage_depths(factor: float) -> tuple[int, ...]:
+    """Returns the blocks in each of the seven stages, for a variant's `depth`."""
     first, *scaled, last = (stage[0] for stage in _STAGES)
     return (first, *(math.ceil(depth * factor) for depth in scaled), last)
 
@@ -87,7 +85,7 @@ class Block(nn.Module):
         return x + y if x.shape == y.shape else y
 
 
-class EfficientNetLite(nn.Module):
+class EfficientNetLite(Encoder):
     """EfficientNet-Lite without its classifier.
 
     Stages are `stem`, `stage1` to `stage7` and `head`; blocks are numbered through, as
@@ -96,20 +94,10 @@ class EfficientNetLite(nn.Module):
     Attributes:
       width: Factor of the stages' channels.
       depth: Factor of the stages' blocks.
-      dtype: What is computed in.
-      norm_axis: pmap axis that synchronizes BatchNorm, None for none.
-      freeze_norm: Use the running statistics in training too.
-      norm_momentum: What BatchNorm keeps of its running statistics a step. TensorFlow
-        trained with 0.99, which takes hundreds of steps to follow: too slow for
-        fine-tuning of a few epochs.
     """
 
     width: float = 1.0
     depth: float = 1.0
-    dtype: Dtype = jnp.float32
-    norm_axis: str | None = None
-    freeze_norm: bool = False
-    norm_momentum: float = 0.9
 
     @nn.compact
     def __call__(
@@ -118,19 +106,12 @@ class EfficientNetLite(nn.Module):
         """Maps normalized images float32 [B, H, W, 3] to features float32 [B, 1280]."""
         conv = functools.partial(Conv, dtype=self.dtype)
         depthwise = functools.partial(DepthwiseConv, dtype=self.dtype)
-        norm = functools.partial(
-            BatchNorm,
-            epsilon=1e-3,
-            momentum=self.norm_momentum,
-            axis_name=self.norm_axis,
-            freeze=self.freeze_norm,
-            dtype=self.dtype,
-        )
+        norm = self.norm(epsilon=1e-3)
         x = conv(_STEM, 3, 2, name="stem_conv")(images)
         x = nn.relu6(norm(name="stem_bn")(x, train))
-        x = leave(self, "stem", x, edit)
+        x = self.leave("stem", x, edit)
         n_blocks = 0
-        depths = _depths(self.depth)
+        depths = stage_depths(self.depth)
         for stage, (_, k, stride, expansion, channels) in enumerate(_STAGES):
             for i in range(depths[stage]):
                 x = Block(
@@ -144,8 +125,8 @@ class EfficientNetLite(nn.Module):
                     name=f"blocks_{n_blocks}",
                 )(x, train)
                 n_blocks += 1
-            x = leave(self, f"stage{stage + 1}", x, edit)
+            x = self.leave(f"stage{stage + 1}", x, edit)
         x = conv(_HEAD, 1, name="head_conv")(x)
         x = nn.relu6(norm(name="head_bn")(x, train))
-        x = leave(self, "head", x, edit)
+        x = self.leave("head", x, edit)
         return x.astype(jnp.float32).mean((1, 2))

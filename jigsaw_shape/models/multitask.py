@@ -9,14 +9,14 @@ import numpy as np
 from flax import linen as nn
 from ml_collections import ConfigDict
 
-from jigsaw_shape.models import assignment
+from jigsaw_shape.models import Triple, assignment
+from jigsaw_shape.models.encoder import Edit
 from jigsaw_shape.models.pooling import average_to
-from jigsaw_shape.models.stages import Edit
 
 
 @dataclasses.dataclass(frozen=True)
 class Head:
-    """What stands on the features.
+    """The layers of one task on the encoder's features.
 
     Attributes:
       n_classes: Scores out.
@@ -25,8 +25,8 @@ class Head:
       detached: Whether the encoder gets no gradient from it.
       grid: Above 0, it reads the encoder's last map, averaged to `grid` x `grid` cells
         that are concatenated, instead of the pooled features.
-      permutations: If any, the head says which tile stands at each of T places, of
-        T * T scores, and judges these K + 1 permutations by that.
+      permutations: If any, the head's T * T scores say which tile stands at each of T
+        places, and these K + 1 permutations are scored from them.
     """
 
     n_classes: int
@@ -69,8 +69,8 @@ class Multitask(nn.Module):
 
     encoder: nn.Module
     heads: Mapping[str, int | Head]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: Triple
+    std: Triple
 
     @nn.compact
     def __call__(
@@ -89,7 +89,7 @@ class Multitask(nn.Module):
           images: float32 [B, H, W, 3], RGB in [0, 1].
           train: Whether BatchNorm uses and updates the batch's statistics.
           edit: Changes a stage's features, used in training, such as MixStyle's:
-            `edit(stage, features)` for each of the encoder's stages (`stages.leave`).
+            `edit(stage, features)` for each of the encoder's stages (`Encoder.leave`).
           reversal: float32 [], see `reverse_gradient`, for the heads that do.
         """
         normalized = (images - jnp.asarray(self.mean)) / jnp.asarray(self.std)

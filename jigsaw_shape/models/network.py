@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jigsaw_shape.models import ENCODERS
+from jigsaw_shape.models import ENCODERS, Triple, encoder_spec
 from jigsaw_shape.models.multitask import Multitask
 
 HEAD = "head_classification"
@@ -73,8 +73,8 @@ def make_network(
     classes: tuple[str, ...],
     size_px: int,
     input_px: int,
-    mean: tuple[float, float, float],
-    std: tuple[float, float, float],
+    mean: Triple,
+    std: Triple,
 ) -> Network:
     """Returns an encoder with its class head, if it has one, computed in float32.
 
@@ -120,6 +120,5 @@ def from_facts(
         }
     except (KeyError, TypeError) as error:
         raise ValueError(f"not the facts of an export: {error}") from error
-    if encoder not in ENCODERS:
-        raise ValueError(f"unknown encoder {encoder!r}, known: {', '.join(ENCODERS)}")
+    encoder_spec(encoder, "the encoder of this export")
     return make_network(encoder, variables, classifier, **fields)

@@ -73,6 +73,6 @@ def _areas(n: int, n_areas: int) -> np.ndarray:
 
 def _refuse(x: jax.Array):
     raise ValueError(
-        f"config.data.image_size is too small for config.model.encoder: {x.shape[1]} x "
-        f"{x.shape[2]} pixels are left of it inside"
+        f"config.data.image_size is too small for config.model.encoder, whose pooling "
+        f"gets a map of {x.shape[1]} x {x.shape[2]}: raise it"
     )

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jigsaw_shape.models.layers import BatchNorm, Conv, Dtype
-from jigsaw_shape.models.stages import Edit, leave
+from jigsaw_shape.models.encoder import Edit, Encoder
+from jigsaw_shape.models.layers import Conv
 
 # name: blocks a stage, and whether they are bottlenecks.
 VARIANTS = {
@@ -62,24 +62,16 @@ class Block(nn.Module):
         return nn.relu(x + y)
 
 
-class ResNet(nn.Module):
+class ResNet(Encoder):
     """ResNet without its classifier; stages are `stem`, `layer1` to `layer4`.
 
     Attributes:
       depths: Blocks in each of the four stages.
       bottleneck: Whether the blocks are bottlenecks.
-      dtype: What is computed in.
-      norm_axis: pmap axis that synchronizes BatchNorm, None for none.
-      freeze_norm: Use the running statistics in training too.
-      norm_momentum: What BatchNorm keeps of its running statistics a step.
     """
 
     depths: tuple[int, ...]
     bottleneck: bool
-    dtype: Dtype = jnp.float32
-    norm_axis: str | None = None
-    freeze_norm: bool = False
-    norm_momentum: float = 0.9
 
     @nn.compact
     def __call__(
@@ -87,17 +79,11 @@ class ResNet(nn.Module):
     ) -> jax.Array:
         """Maps normalized images float32 [B, H, W, 3] to features float32 [B, F]."""
         conv = functools.partial(Conv, dtype=self.dtype)
-        norm = functools.partial(
-            BatchNorm,
-            momentum=self.norm_momentum,
-            axis_name=self.norm_axis,
-            freeze=self.freeze_norm,
-            dtype=self.dtype,
-        )
+        norm = self.norm()
         x = conv(64, 7, 2, 3, name="conv1")(images)
         x = nn.relu(norm(name="bn1")(x, train))
         x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
-        x = leave(self, "stem", x, edit)
+        x = self.leave("stem", x, edit)
         for stage, depth in enumerate(self.depths):
             for i in range(depth):
                 x = Block(
@@ -108,5 +94,5 @@ class ResNet(nn.Module):
                     norm=norm,
                     name=f"layer{stage + 1}_{i}",
                 )(x, train)
-            x = leave(self, f"layer{stage + 1}", x, edit)
+            x = self.leave(f"layer{stage + 1}", x, edit)
         return x.astype(jnp.float32).mean((1, 2))

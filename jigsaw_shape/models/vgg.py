@@ -1,16 +1,16 @@
 """VGG-16 and VGG-19 without BatchNorm, torchvision's architecture.
 
 Simonyan & Zisserman, Very deep convolutional networks, ICLR 2015, configurations D and
-E. `diversify/vgg.py` reads the same files up to relu4_1, for AdaIN.
+E. `diversify/vgg_weights.py` reads the same files up to relu4_1, for AdaIN.
 """
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jigsaw_shape.models.layers import Conv, Dtype
+from jigsaw_shape.models.encoder import Edit, Encoder
+from jigsaw_shape.models.layers import Conv
 from jigsaw_shape.models.pooling import average_to, flatten, max_pool
-from jigsaw_shape.models.stages import Edit, leave
 
 # name: convolutions in each of the five stages.
 VARIANTS = {
@@ -23,7 +23,7 @@ _SIDE = 7  # of the maps that fc6 reads
 _dense_init = nn.initializers.normal(0.01)  # torchvision's
 
 
-class VGG(nn.Module):
+class VGG(Encoder):
     """VGG without its last layer; the features are those of fc7.
 
     Stages are `stage1` to `stage5`, each up to its pooling, `fc6` and `fc7`
@@ -35,18 +35,12 @@ class VGG(nn.Module):
       widths: Channels of each stage.
       hidden: Channels of fc6 and fc7.
       dropout: Share of fc6 and fc7 that is set to 0 in training.
-      dtype: What is computed in.
-      norm_axis: Unused: there is no BatchNorm.
-      freeze_norm: Unused.
     """
 
     depths: tuple[int, ...]
     widths: tuple[int, ...] = (64, 128, 256, 512, 512)
     hidden: int = 4096
     dropout: float = 0.5
-    dtype: Dtype = jnp.float32
-    norm_axis: str | None = None
-    freeze_norm: bool = False
 
     @nn.compact
     def __call__(
@@ -69,7 +63,7 @@ class VGG(nn.Module):
                     name=f"conv{stage}_{i}",
                 )
                 x = nn.relu(conv(x))
-            x = leave(self, f"stage{stage}", max_pool(x, 2, 2), edit)
+            x = self.leave(f"stage{stage}", max_pool(x, 2, 2), edit)
         x = flatten(average_to(x, _SIDE))
         for i in (6, 7):
             dense = nn.Dense(
@@ -80,5 +74,5 @@ class VGG(nn.Module):
             )
             x = nn.relu(dense(x))
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
-            x = leave(self, f"fc{i}", x, edit)
+            x = self.leave(f"fc{i}", x, edit)
         return x.astype(jnp.float32)

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from jigsaw_shape.models.encoder import Edit, Encoder
 from jigsaw_shape.models.layers import Conv, Dtype, layer_norm
-from jigsaw_shape.models.stages import Edit, leave
 
 VARIANTS = {
     "vit_small_16": {"patch_px": 16, "width": 384, "depth": 12, "n_heads": 6},
@@ -44,12 +44,12 @@ class Block(nn.Module):
         return x + dense(c, name="fc2")(nn.gelu(y, approximate=False))
 
 
-class ViT(nn.Module):
+class ViT(Encoder):
     """Vision transformer without its classifier; the class token's are the features.
 
-    Stages are `stem`, the embedded patches, and `block1`, ...: each hands on the
-    patches [B, H / patch_px, W / patch_px, width]; the class token goes beside them
-    and is not edited. The positions are those of `grid` x `grid` patches, resampled to
+    Stages are `stem`, the embedded patches, and `block1`, ...: each returns the patches
+    [B, H / patch_px, W / patch_px, width]; the class token is not among them and not
+    edited. The positions are those of `grid` x `grid` patches, resampled to
     the image's where they differ, as timm's `dynamic_img_size` does.
 
     Attributes:
@@ -58,9 +58,6 @@ class ViT(nn.Module):
       depth: Blocks.
       n_heads: Attention's heads.
       grid: Patches a side that the positions are learned for: 224 px.
-      dtype: What is computed in.
-      norm_axis: Unused: there is no BatchNorm.
-      freeze_norm: Unused.
     """
 
     patch_px: int
@@ -68,9 +65,6 @@ class ViT(nn.Module):
     depth: int
     n_heads: int
     grid: int = 14
-    dtype: Dtype = jnp.float32
-    norm_axis: str | None = None
-    freeze_norm: bool = False
 
     @nn.compact
     def __call__(
@@ -107,10 +101,10 @@ class ViT(nn.Module):
         if (h, w) != (self.grid, self.grid):
             maps = jax.image.resize(maps, (1, h, w, c), "cubic")
         token = jnp.tile(token + positions[:, :1], (b, 1, 1)).astype(self.dtype)
-        patches = leave(self, "stem", patches + maps.astype(self.dtype), edit)
+        patches = self.leave("stem", patches + maps.astype(self.dtype), edit)
         for i in range(1, self.depth + 1):
             x = jnp.concatenate([token, patches.reshape(b, h * w, c)], 1)
             x = Block(self.n_heads, self.dtype, name=f"blocks_{i - 1}")(x)
             token, patches = x[:, :1], x[:, 1:].reshape(b, h, w, c)
-            patches = leave(self, f"block{i}", patches, edit)
+            patches = self.leave(f"block{i}", patches, edit)
         return layer_norm(jnp.float32, "norm")(token[:, 0].astype(jnp.float32))

@@ -76,8 +76,8 @@ def _of_run(
         raise ValueError(f"config.model.init={init!r}: {error}") from error
     if stored.model.encoder != encoder:
         raise ValueError(
-            f"config.model.init={init!r} is of {stored.model.encoder!r}, not of "
-            f"config.model.encoder={encoder!r}: change one of them"
+            f"config.model.init={init!r} has weights of {stored.model.encoder!r}, "
+            f"not of config.model.encoder={encoder!r}: change one of them"
         )
     facts = directory.knowledge(folder, stored, rule)
     _refuse_target(config, facts)

@@ -26,7 +26,7 @@ from jigsaw_shape.training.view import View
 _EDIT, _DROPOUT = 2**16, 2**16 + 1
 
 Batch = Mapping[str, jax.Array]
-# (rng, domain int32 [B]) -> edit(stage, features), see `models.stages`
+# (rng, domain int32 [B]) -> edit(stage, features), see `models.encoder`
 MakeEdit = Callable[[jax.Array, jax.Array], Callable[[str, jax.Array], jax.Array]]
 
 

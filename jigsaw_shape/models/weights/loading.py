@@ -11,13 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from jigsaw_shape.models import ENCODERS, EncoderSpec
-from jigsaw_shape.models.weights.locate import CONFIG, Flags, Located, locate
+from jigsaw_shape.models import ENCODERS, EncoderSpec, Triple, encoder_spec
+from jigsaw_shape.models.weights.locate import CONFIG, Flags, locate
 from jigsaw_shape.models.weights.rename_tables import CAFFE_MEAN, KERAS
 from jigsaw_shape.models.weights.renames import Path, Renamed, from_foreign
 from jigsaw_shape.models.weights.weight_files import WeightFile, read_weight_file
-
-Triple = tuple[float, float, float]
 
 # This project's own names: `params/conv1/kernel`; of files that it writes itself.
 _OWN = ("params/", "batch_stats/", "classifier/")
@@ -36,7 +34,7 @@ class Pretrained:
         does not say.
       std: What they expect the difference divided by; None likewise.
       facts: What else their file says of them, in JSON's types, such as the data set
-        and the target of the run that they are of; often nothing.
+        and the target of their run; often nothing.
     """
 
     variables: dict[str, Any]
@@ -67,34 +65,34 @@ def load_pretrained(
       encoder: A name in `ENCODERS`.
       variables: That encoder's `params` and `batch_stats`, arrays or their shapes; None
         for those of `ENCODERS`.
-      skip: Patterns (`fnmatch`) of entries that are not read, by their Flax path, such
-        as `dense6/*`, or their name in the checkpoint.
-      flags: By which the user named all this, for messages.
+      skip: Patterns (`fnmatch`) of entries that are not read: of their Flax path, such
+        as `dense6/*`, or of their name in the checkpoint.
+      flags: The user's flags for these, for messages.
 
     Raises:
       ValueError: There are no such weights, or they are not this encoder's; then the
         message lists every entry that is missing, extra, misshapen or not finite.
     """
-    spec = _spec(encoder, flags)
+    spec = encoder_spec(encoder, flags.encoder)
     named, of_encoder = f"{flags.weights}={init!r}", f"{flags.encoder}={encoder!r}"
-    located = locate(init, encoder, flags)
-    stated = located.facts.get("architecture")
+    path, located = locate(init, encoder, flags)
+    stated = located.get("architecture")
     if stated is not None and spec.architecture != stated:
         raise ValueError(
-            f"{named} is of {stated}, {of_encoder} is "
-            f"{spec.architecture or 'of no such library'}: change one of them"
+            f"{named} has weights of {stated}, and {of_encoder} is "
+            f"{spec.architecture or 'not in timm'}: change one of them"
         )
-    file = read_weight_file(located.path)
+    file = read_weight_file(path)
     if file.facts.get("encoder", encoder) != encoder:
         raise ValueError(
-            f"{named} is of {file.facts['encoder']!r}, not of {of_encoder}: change one "
-            "of them"
+            f"{named} has weights of {file.facts['encoder']!r}, not of {of_encoder}: "
+            "change one of them"
         )
     try:
         arrays = renamed(file, encoder)
     except ValueError as error:
         raise ValueError(f"{named}: {error}") from error
-    pixels = _pixels(located, file, arrays)
+    pixels = _pixels(arrays, {**located, **file.facts})
     fitted = fit(init, encoder, arrays, pixels, variables, skip, flags)
     return dataclasses.replace(fitted, facts=file.facts)
 
@@ -106,7 +104,7 @@ def encoder_of(name: str, flags: Flags = CONFIG) -> str:
       name: Such as `torchvision:resnet50.IMAGENET1K_V2`; with timm's name of an
         architecture, `timm:vit_small_patch16_224.augreg_in1k`; or `hub:OWNER/NAME`,
         whose description is fetched.
-      flags: By which the user named them.
+      flags: The user's flags, for messages.
 
     Returns:
       A name in `ENCODERS`, or what the name says where that is none.
@@ -114,7 +112,8 @@ def encoder_of(name: str, flags: Flags = CONFIG) -> str:
     kind, _, named = name.partition(":")
     named = named.split(".")[0]
     if kind == "hub":
-        named = locate(name, "", flags).facts.get("architecture", named)
+        _, facts = locate(name, "", flags)
+        named = facts.get("architecture", named)
     architectures = {s.architecture: n for n, s in ENCODERS.items() if s.architecture}
     return named if named in ENCODERS else architectures.get(named, named)
 
@@ -131,7 +130,7 @@ def fit(
     """Returns arrays under Flax's paths as an encoder's weights, if they are all there.
 
     Args:
-      init: Whose they are, for messages.
+      init: Where they come from, for messages.
       encoder: A name in `ENCODERS`.
       renamed: The arrays.
       pixels: Mean and standard deviation that they expect.
@@ -140,7 +139,7 @@ def fit(
       flags: As there.
 
     Raises:
-      ValueError: They are not this encoder's; lists in what they differ.
+      ValueError: They are not this encoder's; lists the differences.
     """
     wanted = traverse_util.flatten_dict(dict(variables or encoder_shapes(encoder)))
 
@@ -170,7 +169,7 @@ def fit(
             problems.append(f"not finite {name}")
     if problems:
         hint = flags.skip and (
-            f". What {flags.skip} matches is not read, such as "
+            f". Entries that {flags.skip} matches are not read: for example "
             f"--{flags.skip}='fc6*,*.bias'"
         )
         raise ValueError(
@@ -187,7 +186,7 @@ def fit(
 
 def encoder_shapes(encoder: str) -> dict[str, Any]:
     """Returns the shapes of an encoder's variables, whatever the images' size."""
-    return _shapes(_spec(encoder))
+    return _shapes(encoder_spec(encoder, CONFIG.encoder))
 
 
 @functools.cache  # tracing a deep encoder takes seconds
@@ -209,17 +208,8 @@ def triple(values: Any, what: str) -> Triple:
     except (TypeError, ValueError):
         numbers = ()
     if len(numbers) != 3 or not np.isfinite(numbers).all():
-        raise ValueError(f"{what} is {values!r}: three finite numbers")
+        raise ValueError(f"{what} is {values!r}, expected three finite numbers")
     return numbers
-
-
-def _spec(encoder: str, flags: Flags = CONFIG):
-    if encoder not in ENCODERS:
-        raise ValueError(
-            f"{flags.encoder} is {encoder!r}, an unknown encoder; known are "
-            f"{', '.join(ENCODERS)}"
-        )
-    return ENCODERS[encoder]
 
 
 def renamed(file: WeightFile, encoder: str) -> Renamed:
@@ -233,8 +223,8 @@ def renamed(file: WeightFile, encoder: str) -> Renamed:
     family = ENCODERS[encoder].family
     if family is None:
         raise ValueError(
-            f"no other library has {encoder!r}: give a run's folder, or a file that "
-            "`python -m jigsaw_shape.export` wrote"
+            f"{encoder!r} has no weights of other libraries: give a run's folder, or a "
+            "file that `python -m jigsaw_shape.export` wrote"
         )
     return from_foreign(family, file.arrays)
 
@@ -261,11 +251,10 @@ def own(arrays: Mapping[str, np.ndarray]) -> Renamed:
 
 
 def _pixels(
-    located: Located, file: WeightFile, renamed: Renamed
+    renamed: Renamed, facts: Mapping[str, Any]
 ) -> tuple[Triple | None, Triple | None]:
     if renamed.library == KERAS:
         return CAFFE_MEAN, (1 / 255,) * 3
-    facts = {**located.facts, **file.facts}
     if "mean" not in facts or "std" not in facts:
         return None, None
     return tuple(

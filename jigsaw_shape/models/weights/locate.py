@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +56,12 @@ _HUB_CONFIG = "config.json"
 
 @dataclasses.dataclass(frozen=True)
 class Flags:
-    """How the user names weights and what belongs to them, for messages.
+    """The flags or fields by which a user names weights, for messages.
 
     Attributes:
-      weights: The flag or field of the weights.
-      encoder: That of their encoder.
-      skip: That of what is not to be read of them; "" where there is none.
+      weights: Names the weights.
+      encoder: Names their encoder.
+      skip: Names the entries that are not read; "" where there is no such flag.
     """
 
     weights: str = "config.model.init"
@@ -73,29 +72,20 @@ class Flags:
 CONFIG = Flags()
 
 
-@dataclasses.dataclass(frozen=True)
-class Located:
-    """A file of weights, and what is known of them besides.
-
-    Attributes:
-      path: The file.
-      facts: `mean` and `std` of the pixels that they expect, timm's `architecture`, as
-        far as a hub says so.
-    """
-
-    path: Path
-    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+# A file of weights, and what a hub says of them: `mean` and `std` of the pixels that
+# they expect, timm's `architecture`.
+Located = tuple[Path, dict[str, Any]]
 
 
 def locate(init: str, encoder: str, flags: Flags = CONFIG) -> Located:
-    """Returns where the weights are that `init` names; fetches them the first time.
+    """Returns the file that `init` names, and a hub's facts; fetches it the first time.
 
     Args:
       init: `torchvision:` and one of its names; `pretrained:` and an encoder of which a
         Python package has weights; `timm:NAME`, or `hub:OWNER/REPOSITORY[@REVISION]`,
         through `huggingface_hub`; else a file, or a folder that has a hub's files.
       encoder: A name in `ENCODERS`.
-      flags: By which the user named them.
+      flags: The user's flags, for messages.
 
     Raises:
       ValueError: There are none, or they cannot be fetched: then the message says which
@@ -108,9 +98,9 @@ def locate(init: str, encoder: str, flags: Flags = CONFIG) -> Located:
             f"{named} is not of {flags.encoder}={encoder!r}: change one of them"
         )
     if init in URLS:
-        return Located(_downloaded(named, URLS[init]))
+        return _downloaded(named, URLS[init]), {}
     if kind == "pretrained" and name in _PACKAGES:
-        return Located(_packaged(named, *_PACKAGES[name]))
+        return _packaged(named, *_PACKAGES[name]), {}
     if kind == "timm" and name:
         return _from_hub(named, f"timm/{name}", None)
     if kind == "hub" and _HUB.fullmatch(name):
@@ -118,10 +108,10 @@ def locate(init: str, encoder: str, flags: Flags = CONFIG) -> Located:
     if Path(init).is_dir():
         return _from_folder(named, Path(init))
     if Path(init).is_file():
-        return Located(Path(init))
+        return Path(init), {}
     names = [f"pretrained:{name}" for name in _PACKAGES] + list(URLS)
     fitting = [n for n in names if n.partition(":")[2].split(".")[0] == encoder]
-    allowed = ["random"] if flags == CONFIG else []
+    allowed = [RANDOM] if flags == CONFIG else []
     allowed += [*fitting, "timm:NAME", "hub:OWNER/REPOSITORY[@REVISION]"]
     raise ValueError(
         f"{named}: no such file; allowed are {', '.join(allowed)}, a file of weights, "
@@ -230,7 +220,7 @@ def _from_hub(named: str, repository: str, revision: str | None) -> Located:
         ) from error
     if path is None:
         raise ValueError(f"{named}: {repository} has none of {', '.join(_HUB_FILES)}")
-    return Located(path, _hub_facts(config) if config is not None else {})
+    return path, _hub_facts(config) if config is not None else {}
 
 
 def _from_folder(named: str, folder: Path) -> Located:
@@ -239,7 +229,7 @@ def _from_folder(named: str, folder: Path) -> Located:
         facts = _hub_facts(folder / _HUB_CONFIG)
     for name in _HUB_FILES:
         if (folder / name).is_file():
-            return Located(folder / name, facts)
+            return folder / name, facts
     raise ValueError(
         f"{named}: {folder} is no run, and has none of {', '.join(_HUB_FILES)}"
     )

@@ -1,14 +1,15 @@
 """The names that libraries have for the parts of encoders, and ours.
 
 A table has a library's names of modules on the left and Flax's paths on the right. `{}`
-stands for a number, the same on both sides, so a table works in both directions. The
-arrays in a module (weight, running_mean, ...) follow from their last name and number of
-axes. A row may also name a single array in no such module, such as a positional
-embedding. A third entry names another difference of layout (`renames.py`). `classifier`
-is not part of the encoder.
+stands for a number, the same on both sides, so a table works in both directions. Arrays
+in a module (weight, running_mean, ...) are told by their last name and number of axes.
+A row may also name a single array outside of such modules, such as a positional
+embedding. A third entry names a further difference of layout (`renames._LAYOUTS`).
+`classifier` is not part of the encoder.
 """
 
 from jigsaw_shape.models import efficientnet_lite, vgg
+from jigsaw_shape.models.efficientnet_lite import stage_depths
 
 Table = tuple[tuple[str, ...], ...]
 KERAS = "keras"  # the library whose modules hold `kernel` and `bias`, laid out as ours
@@ -172,8 +173,8 @@ RENAMES: dict[str, dict[str, Table]] = {
     **{
         name: {
             "efficientnet_lite_pytorch": _EFFICIENTNET_LITE,
-            "timm": _efficientnet_lite_timm(efficientnet_lite.stage_depths(name)),
+            "timm": _efficientnet_lite_timm(stage_depths(variant["depth"])),
         }
-        for name in efficientnet_lite.VARIANTS
+        for name, variant in efficientnet_lite.VARIANTS.items()
     },
 }

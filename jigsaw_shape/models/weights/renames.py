@@ -143,22 +143,19 @@ def to_foreign(
     return state
 
 
-def from_foreign(
-    family: str, state: Mapping[str, np.ndarray], library: str | None = None
-) -> Renamed:
+def from_foreign(family: str, state: Mapping[str, np.ndarray]) -> Renamed:
     """Returns a library's state dict under Flax's paths; the inverse of `to_foreign`.
+
+    The library is the one of `RENAMES[family]` that knows most of the names.
 
     Args:
       family: A name in `RENAMES`.
       state: Arrays by the library's names.
-      library: A name in `RENAMES[family]`; None for that which knows most of `state`.
 
     Raises:
       ValueError: There is no such family, or an array is not of floating point.
     """
-    tables = _tables(family)
-    candidates = tables if library is None else {library: tables[library]}
-    read = [_read(state, name, table) for name, table in candidates.items()]
+    read = [_read(state, name, table) for name, table in _tables(family).items()]
     return max(read, key=lambda renamed: len(renamed.names))
 
 

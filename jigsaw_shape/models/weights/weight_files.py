@@ -102,10 +102,6 @@ def _npz(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         raise ValueError(f"cannot read weights from {path}: {error}") from error
 
 
-def _keras(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    return read_keras_file(path), {}
-
-
 # Before Keras 3: block1_conv2/block1_conv2/kernel:0, perhaps below `model_weights`.
 # Since: layers/functional/layers/conv2d_1/vars/0, kernel first, then the offset.
 _KERAS_LEAF = re.compile(r"(?:.*/)?([^/]+)/(kernel|bias)(?::0)?")
@@ -161,6 +157,6 @@ _Reader = Callable[[Path], tuple[dict[str, np.ndarray], dict[str, Any]]]
 _READERS: dict[str, _Reader] = {
     ".safetensors": _safetensors,
     ".npz": _npz,
-    ".h5": _keras,
-    ".hdf5": _keras,
+    ".h5": lambda path: (read_keras_file(path), {}),
+    ".hdf5": lambda path: (read_keras_file(path), {}),
 }
