@@ -81,12 +81,7 @@ def main(argv: list[str]) -> int:
                 folder = pathlib.Path(out.value)
                 cue_files.make(dataset, recipe, folder, on_image=on_image)
         except KeyboardInterrupt:
-            print(
-                f"make_cue_conflict: interrupted after {n_written} images; run the "
-                "same command again to continue",
-                file=sys.stderr,
-            )
-            return command_line.INTERRUPTED
+            return command_line.interrupted(_COMMAND, f" after {n_written} images")
     mixes = cue_conflict.plan(dataset, recipe)
     console.print(cue_conflict.made_by(recipe, mixes))
     console.print(f"{n_written} images written to {out.value}")

@@ -9,7 +9,7 @@ keeps its name where that says --format already; else the format is added, b.png
 With several styles an image the names are b-stylized-0.jpg, b-stylized-1.jpg and on.
 manifest.jsonl has a line for each image: its style, its seed, and all else that made
 it; stylize.json has the settings. The same command continues one that was stopped, and
-makes images anew whose content or style has changed. It writes the same pixels, to
+makes images again whose content or style has changed. It writes the same pixels, to
 within 1/255, for any --batch-size and any number of devices.
 
 Exit codes: 0 done; 1 done, except for the listed files, which could not be used; 2
@@ -80,12 +80,7 @@ def stylize(argv: Sequence[str]) -> int:
         except OSError as error:  # the disk is full
             command_line.refuse("stylize", error)
         except KeyboardInterrupt:
-            print(
-                f"stylize: interrupted after {n_written} images; run the same command "
-                "again to continue",
-                file=sys.stderr,
-            )
-            return command_line.INTERRUPTED
+            return command_line.interrupted("stylize", f" after {n_written} images")
     return _report(outcome, time.perf_counter() - since, args.out_dir, console)
 
 
@@ -97,9 +92,9 @@ def _report(outcome, time_s: float, out_dir: str, console: Console) -> int:
         console.print(f"failed: {command_line.printable(path)}: {reason}")
     parts = [f"{outcome.n_written} images written to {out_dir}"]
     if outcome.n_changed:
-        parts.append(f"{outcome.n_changed} made anew since their files have changed")
+        parts.append(f"{outcome.n_changed} of these again: their files changed")
     if outcome.n_before:
-        parts.append(f"{outcome.n_before} were there")
+        parts.append(f"{outcome.n_before} were there already")
     parts.append(f"{len(outcome.failed)} files failed")
     parts.append(f"{time_s:.1f} s, {outcome.n_written / time_s:.1f} images/s")
     console.print(", ".join(parts))
@@ -185,6 +180,8 @@ def fit(argv: Sequence[str]) -> int:
         except FloatingPointError as error:
             print(f"stylize fit: {error}", file=sys.stderr)
             return command_line.NON_FINITE
+        except KeyboardInterrupt:
+            return command_line.interrupted("stylize fit")
     console.print(f"stylizer: {args.out}")
     return command_line.OK
 

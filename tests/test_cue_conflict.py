@@ -8,8 +8,8 @@ import pathlib
 import numpy as np
 import pytest
 from PIL import Image
+from small_pair import tiny_pair
 from small_runs import REPOSITORY
-from test_adain import tiny_pair
 
 from jigsaw_shape import make_cue_conflict
 from jigsaw_shape.data import stimuli

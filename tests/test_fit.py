@@ -7,11 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 from small_pair import tiny_pair
 
 from jigsaw_shape import stylize
 from jigsaw_shape.diversify import adain, stylizer_files, vgg_weights
 from jigsaw_shape.stylizing import fit, objective
+from jigsaw_shape.system import command_line
 
 SMALL = fit.Settings(width=0.5, depth=3, n_steps=130, batch_size=2, crop_px=32, lr=3e-3)
 
@@ -195,3 +197,20 @@ def test_the_command_refuses_in_one_line(tmp_path, capsys):
         error = capsys.readouterr().err
         assert words in error
         assert error.count("\n") == 1
+
+
+def test_the_command_says_how_to_continue_when_interrupted(
+    tmp_path, monkeypatch, capsys
+):
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    for image in _images(2, 0):
+        Image.fromarray(image).save(tmp_path / f"{len(image)}.png")
+    (tmp_path / "vgg.pth").write_bytes(b"read by the line below")
+    monkeypatch.setattr(vgg_weights, "read_vgg", lambda path, pixels: _vgg())
+    monkeypatch.setattr(fit, "fit", stop)
+    arguments = ["--content", tmp_path, "--style", tmp_path]
+    arguments += ["--vgg", tmp_path / "vgg.pth", "--out", tmp_path / "pair.npz"]
+    assert stylize.fit([str(a) for a in arguments]) == command_line.INTERRUPTED
+    assert "run the same command again to continue" in capsys.readouterr().err

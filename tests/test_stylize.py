@@ -20,7 +20,7 @@ from jigsaw_shape.data.resizing import cover
 from jigsaw_shape.diversify import DIVERSIFIERS, bind, stylizer_files
 from jigsaw_shape.pixels import puzzle
 from jigsaw_shape.stylizing import output
-from jigsaw_shape.stylizing.folder import stylize_folder
+from jigsaw_shape.stylizing.folder import opened
 from jigsaw_shape.stylizing.stylizer import Settings
 from jigsaw_shape.system.lock import lock
 
@@ -48,6 +48,11 @@ def inputs(tmp_path_factory):
 def _settings(inputs, **changes):
     fields = {"stylizer": str(inputs / "pair.npz"), "format": "png", **changes}
     return Settings(**fields)
+
+
+def stylize_folder(*folders, on_image=lambda n_done, n_total: None, **how):
+    with opened(*folders, **how) as run:
+        return run.stylize(on_image)
 
 
 def _stylize(inputs, out, contents="contents", on_image=None, **changes):
@@ -296,7 +301,7 @@ def _refusal(capsys, *arguments):
         (["nowhere", "styles", "out"], "nowhere is not a folder"),
         (["contents", "empty", "out"], "empty holds no image"),
         (["contents", "broken", "out"], "broken holds no readable image"),
-        (["contents", "styles", "contents/cat/out"], "which is read: name another"),
+        (["contents", "styles", "contents/cat/out"], "is inside"),
         (["contents", "styles", "used"], "holds files but no stylize.json"),
         (["contents", "styles", "out", "--alpha", "1.5"], "--alpha is 1.5: 0 to 1"),
         (["contents", "styles", "out", "--num-styles", "0"], "--num-styles is 0"),
@@ -412,12 +417,12 @@ def test_a_style_map_says_who_gets_which_style(inputs, tmp_path):
             "line 2: no style is called 'style-9.png'",
         ),
         ([("cat/1.png", "style-0.png")] * 2, {}, "line 3: this pair is there twice"),
-        ([("cat/1.png", "style-0.png")], {"num_styles": 2}, "not with --num-styles 2"),
-        ([("cat/1.png", "style-0.png")], {"per_tile": 3}, "not with --per-tile 3"),
+        ([("cat/1.png", "style-0.png")], {"num_styles": 2}, "leave out --num-styles 2"),
+        ([("cat/1.png", "style-0.png")], {"per_tile": 3}, "leave out --per-tile 3"),
         (
             [("cat/1.png", "style-0.png")],
             {"method": "randconv"},
-            "not with --method randconv, which uses no styles",
+            "leave out --method randconv, which uses no styles",
         ),
     ],
 )

@@ -3,11 +3,10 @@
 import jax
 import jax.numpy as jnp
 
+from jigsaw_shape.models import IMAGENET_MEAN, IMAGENET_STD
+
 _SIZES = (1, 3, 5, 7)  # the paper's multi-scale variant
 _REACH = max(_SIZES) // 2
-# ImageNet's, not the encoder's own: an image becomes the same whoever sees it.
-_MEAN = (0.485, 0.456, 0.406)
-_STD = (0.229, 0.224, 0.225)
 
 
 def convolve_randomly(
@@ -42,7 +41,8 @@ def convolve_randomly(
     """
     del styles
     strengths = strengths[:, None, None, None]
-    mean, std = jnp.asarray(_MEAN), jnp.asarray(_STD)
+    # Not the encoder's own: an image becomes the same whoever sees it.
+    mean, std = jnp.asarray(IMAGENET_MEAN), jnp.asarray(IMAGENET_STD)
     kernels = jax.vmap(draw_kernel)(rngs)
     convolved = _convolve((contents - mean) / std, kernels) * std + mean
     images = contents + strengths * (convolved - contents)

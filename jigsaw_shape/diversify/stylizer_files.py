@@ -137,7 +137,7 @@ def _check(pair: Pair) -> None:
         raise ValueError(f"the decoder's kernels are {found}, expected {expected}")
     for layer in [layer for stages in pair for stage in stages for layer in stage]:
         if layer["bias"].shape != layer["kernel"].shape[-1:]:
-            raise ValueError(f"a bias is {list(layer['bias'].shape)}")
+            raise ValueError(f"a bias has the shape {list(layer['bias'].shape)}")
         if not all(np.isfinite(array).all() for array in layer.values()):
             raise ValueError("a weight is not a finite number")
 

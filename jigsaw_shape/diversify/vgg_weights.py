@@ -42,7 +42,7 @@ def read_vgg(path: Path, pixels: str = "") -> Stages:
     if pixels and pixels not in PIXELS:
         raise ValueError(f"pixels are {pixels!r}: {' | '.join(PIXELS)} allowed")
     is_keras = path.suffix == ".h5"
-    convolutions = _keras(path) if is_keras else _torch(path)
+    convolutions = _keras(path) if is_keras else torch_convolutions(path)
     if convolutions and convolutions[0][0].shape[:2] == (1, 1):
         kernel, bias = convolutions.pop(0)
         matrix, offset = kernel[0, 0].T, bias
@@ -88,19 +88,11 @@ def _stages(convolutions, matrix, offset, path: Path) -> Stages:
     return tuple(tuple(layer(*pair) for pair in stage) for stage in stages)
 
 
-def _torch(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Returns kernels HWIO and biases of a sequence of convolutions in a state dict."""
-    return torch_convolutions(path, r"(?:features\.)?(\d+)\.weight")
-
-
-def torch_convolutions(
-    path: Path, pattern: str = r"(\d+)\.weight"
-) -> list[tuple[np.ndarray, np.ndarray]]:
+def torch_convolutions(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
     """Returns the convolutions of a `torch.nn.Sequential`'s state dict, in order.
 
     Args:
-      path: A `.pth` file.
-      pattern: Of the names of weights; its group is the position.
+      path: A `.pth` file with weights `N.weight` or, in a VGG, `features.N.weight`.
 
     Returns:
       Kernels float [k, k, C, F] and biases float [F].
@@ -111,7 +103,7 @@ def torch_convolutions(
     state = read_torch_file(path)
     found = {}
     for name, kernel in state.items():
-        match = re.fullmatch(pattern, name)
+        match = re.fullmatch(r"(?:features\.)?(\d+)\.weight", name)
         if match is None:
             continue
         bias = state.get(name.removesuffix("weight") + "bias")

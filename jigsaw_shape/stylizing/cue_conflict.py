@@ -126,8 +126,8 @@ def held_out(dataset: Dataset, domain: str, method: str, seed: int) -> np.ndarra
 def plan(dataset: Dataset, recipe: Recipe) -> list[Mix]:
     """Returns the mixed images, as many for each pair of classes that differ.
 
-    Sources of a class take turns in an order of the seed, so that each is used as often
-    as the others, nearly. No two images have the same two sources.
+    Sources of a class take turns, in an order that the seed decides, so all are used
+    nearly equally often. No two images have the same two sources.
 
     Raises:
       ValueError: Unknown domains, a class without a held-out image of either kind, or
@@ -155,7 +155,7 @@ def plan(dataset: Dataset, recipe: Recipe) -> list[Mix]:
                 f"{n_textures} held-out images give fewer: lower it"
             )
         for m in range(n_each):
-            # A step aside after each round, in which a couple would meet again.
+            # One further after each round, or the same two sources would meet again.
             aside = m // math.lcm(n_shapes, n_textures)
             content = contents[i][turns["shape", i] % n_shapes]
             style = styles[j][(turns["texture", j] + aside) % n_textures]

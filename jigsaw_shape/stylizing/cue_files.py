@@ -33,7 +33,7 @@ MIXED, ORIGINAL, PRINT, TEXTURE = "cue-conflict", "original", "greyscale", "text
 # What is done to the sources, by folder.
 _METHODS = {MIXED: "print+adain", ORIGINAL: "none", PRINT: "print", TEXTURE: "adain"}
 _DEVIATION = 0.22  # of luminance in a print, before its weight
-_LEAST_DEVIATION = 0.05  # an evener image is not stretched further
+_LEAST_DEVIATION = 0.05  # a flatter image is stretched as if it had this
 _LUMA = np.float32([0.2125, 0.7154, 0.0721])
 _BATCH = 16
 
@@ -78,14 +78,15 @@ def make(
 ) -> int:
     """Writes the set and those beside it; continues what an earlier call began.
 
-    `out_dir` gets a folder each, `cue-conflict` and the three of the module. In each
-    are `{class}/{class}{i}.png`, of mixed ones `{shape}/{shape}{i}-{texture}{j}.png`;
-    `manifest.jsonl`, a line an image with its sources, their classes and domains,
-    hashes of pixels and all that made it; `stylize.json`, what all of them share.
+    `out_dir` gets the folders `cue-conflict`, `original`, `greyscale` and `texture`.
+    Each has the images, `{class}/{class}{i}.png` or, where mixed,
+    `{shape}/{shape}{i}-{texture}{j}.png`; `manifest.jsonl`, a line for each image with
+    its sources, their classes and domains, hashes of pixels and all that made it; and
+    `stylize.json`, what all images share.
 
     Args:
       dataset: `read` returns squares of one size.
-      recipe: See there.
+      recipe: What decides the set.
       out_dir: New, empty, or of the same data and recipe.
       on_image: Called with the number of images written and to write, once before the
         first.
@@ -113,7 +114,7 @@ def make(
     with contextlib.ExitStack() as stack:
         outputs = {
             name: stack.enter_context(claimed(out_dir / name, facts, about))
-            for name in (MIXED, ORIGINAL, PRINT, TEXTURE)
+            for name in _METHODS
         }
         summary = json.dumps(about, indent=2) + "\n"
         whole_files.write_text(out_dir / MIXED / SUMMARY, summary)
@@ -133,7 +134,7 @@ def make(
 def _first_texture(
     dataset: Dataset, mixes: Sequence[Mix], stylizer: Stylizer
 ) -> np.ndarray:
-    """Returns an image of the set's, if the stylizer can take images of its size."""
+    """Returns the first texture's image; refuses a size that cannot be stylized."""
     pixels = dataset.read(mixes[0].style.index)
     h, w, _ = pixels.shape
     if h != w:
@@ -146,7 +147,7 @@ def _first_texture(
 
 
 class _Job(NamedTuple):
-    """A file to be written; a shape or a texture alone has no other."""
+    """A file to be written; where one cue is alone, the other is None."""
 
     folder: str
     k: int  # number in the folder

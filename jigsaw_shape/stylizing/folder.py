@@ -32,7 +32,7 @@ from jigsaw_shape.system import versions
 
 _HELD_BYTES = 2**28  # of decoded images that wait for others of their shape
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
-# What folders that were begun before there were these settings have.
+# Values of newer settings in folders that were begun without them.
 _EARLIER = {"background": "stored", "keep_colours": False, "style_map": None}
 
 
@@ -41,8 +41,8 @@ class Outcome(NamedTuple):
 
     Attributes:
       n_written: Images written now.
-      n_before: Images that were there.
-      n_changed: Of those written, how many were there, of files that have changed.
+      n_before: Images that were there already.
+      n_changed: Images that were written again because their files have changed.
       failed: Path and reason of each content or style that could not be used.
       found: The contents, and what was left out among them.
     """
@@ -62,16 +62,6 @@ class _Job(NamedTuple):
     styles: list[str | None]  # one a tile
     files: dict[str, Any]  # states of the files it is made of
     task: Task
-
-
-def stylize_folder(
-    *folders: str | os.PathLike,
-    on_image: Callable[[int, int], None] = lambda n_done, n_total: None,
-    **how,
-) -> Outcome:
-    """Writes every content in other styles; takes what `opened` and `stylize` do."""
-    with opened(*folders, **how) as run:
-        return run.stylize(on_image)
 
 
 @contextlib.contextmanager
@@ -113,7 +103,9 @@ def opened(
     style_names = find_images(style_root).images if method.uses_styles else []
     for root in (content_dir, style_root):
         if out_dir.resolve().is_relative_to(root.resolve()):
-            raise ValueError(f"{out_dir} is in {root}, which is read: name another")
+            raise ValueError(
+                f"{out_dir} is inside {root}, which is read: choose another folder"
+            )
     chosen = None
     if style_map:
         _refuse_with_map(settings, method.uses_styles)
@@ -265,7 +257,9 @@ def _refuse_with_map(settings: Settings, uses_styles: bool) -> None:
     }
     for flag, is_there in contradicting.items():
         if is_there:
-            raise ValueError(f"--style-map gives each image one style: not with {flag}")
+            raise ValueError(
+                f"--style-map gives each image one style: leave out {flag}"
+            )
 
 
 def _ahead(workers: Executor, function, items: Iterable, n_ahead: int):

@@ -134,7 +134,7 @@ def claimed(
             raise ValueError(f"{folder} is not a folder")
         if any(not name.startswith(".") for name in os.listdir(folder)):
             raise ValueError(
-                f"{folder} holds files but no {SETTINGS}: name a new or empty folder"
+                f"{folder} holds files but no {SETTINGS}: choose a new or empty folder"
             )
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
@@ -166,5 +166,5 @@ def _refuse_changes(stored: Path, settings: Mapping, earlier: Mapping) -> None:
     if changes:
         raise ValueError(
             f"{stored.parent} was begun with other settings ({'; '.join(changes)}): "
-            "name another folder, or delete it"
+            "choose another folder, or delete it"
         )

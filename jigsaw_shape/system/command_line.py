@@ -44,6 +44,19 @@ def refuse(command: str, reason: object) -> NoReturn:
     raise SystemExit(REFUSED)
 
 
+def interrupted(command: str, after: str = "") -> int:
+    """Says on stderr that Ctrl-C stopped a command that can be continued.
+
+    Returns:
+      The exit code.
+    """
+    print(
+        f"{command}: interrupted{after}; run the same command again to continue",
+        file=sys.stderr,
+    )
+    return INTERRUPTED
+
+
 def run(main: Callable[[list[str]], int], argv: list[str]) -> NoReturn:
     """Runs a command and exits with its code.
 
