@@ -260,7 +260,7 @@ def test_four_devices_solve_puzzles_beside_images_like_one(answer):
             log_p = outputs["jigsaw_positions"][n:]
             truth = np.asarray(seen.permutations)[n:, :, None]
             solved = -jnp.take_along_axis(log_p, truth, -1).mean()
-        return classes + solved, (classes, solved)
+        return classes + config.losses.jigsaw * solved, (classes, solved)
 
     grads, (classes, solved) = jax.grad(loss_fn, has_aux=True)(first["params"])
     assert float(means["loss/classification"].compute()) == pytest.approx(
