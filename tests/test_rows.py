@@ -59,7 +59,7 @@ def test_read_drops_a_line_cut_short(tmp_path):
 def test_read_names_a_damaged_line_and_drops_none(tmp_path, damage):
     whole = json.dumps(EVALUATIONS[0])
     (tmp_path / rows.FILE_NAME).write_text(f"{whole}\n{damage}\n{whole}\n")
-    with pytest.raises(ValueError, match=r"metrics\.jsonl, line 2, is no row"):
+    with pytest.raises(ValueError, match=r"metrics\.jsonl, line 2: not a row"):
         rows.read(tmp_path)
 
 

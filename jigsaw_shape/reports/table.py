@@ -14,8 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from jigsaw_shape.reports import templates
-
-NONE = "-"  # a cell without a value
+from jigsaw_shape.runs.rows import NONE, percent
 
 _NUMBER = re.compile(r"[+-]?[\d∞]")
 
@@ -76,13 +75,6 @@ class Table:
             texts = {row[i].text for row in self.body} - {"", NONE}
             found.append(i == 0 or (bool(texts) and not any(map(_NUMBER.match, texts))))
         return found
-
-
-def percent(share: float | None, digits: int = 1) -> str:
-    """Returns a share in percent, `-` for None, nan and infinity."""
-    if share is None or not math.isfinite(share):
-        return NONE
-    return f"{100 * share:.{digits}f}"
 
 
 def interval(row: Mapping, text=percent) -> str:

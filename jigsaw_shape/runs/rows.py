@@ -11,6 +11,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 FILE_NAME = "metrics.jsonl"
+NONE = "-"  # printed where there is no value
 # Selection rule -> what it picks, for the legend of a table.
 RULES = {
     "last": "last step",
@@ -85,6 +86,8 @@ def strict(value: object) -> object:
     return value
 
 
-def percent(value: float | None) -> str:
-    """Returns a share in percent with one digit, `-` where there is none."""
-    return "-" if value is None else f"{100 * value:.1f}"
+def percent(share: float | None, digits: int = 1) -> str:
+    """Returns a share in percent, `-` for None, nan and infinity."""
+    if share is None or not math.isfinite(share):
+        return NONE
+    return f"{100 * share:.{digits}f}"
