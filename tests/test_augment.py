@@ -45,13 +45,13 @@ def test_resize_takes_floats_as_they_are(size):
 
 def test_crop_equals_pillow_for_the_same_box(monkeypatch):
     boxes = []
-    real = augment._resize_weights
+    real = augment.resize_weights
 
     def record(start, length, n_in, n_out):
         boxes.append((np.asarray(start), np.asarray(length)))
         return real(start, length, n_in, n_out)
 
-    monkeypatch.setattr(augment, "_resize_weights", record)
+    monkeypatch.setattr(augment, "resize_weights", record)
     images = _photos(8)
     ours = augment.random_resized_crop_flip(
         _keys(8), images, size_px=24, scale=(0.3, 1.0), ratio=(3 / 4, 4 / 3), flip=0.0
