@@ -72,7 +72,7 @@ def test_an_image_s_view_is_its_slot_s_whatever_the_batch(n):
     config.data.image_size = SIZE
     config.diversify.update(name="randconv", p_ordered=(0.5,), p_shuffled=(0.5,))
     images = np.random.default_rng(0).integers(0, 256, (B, STORED, STORED, 3), np.uint8)
-    view = make_view(config, PERMUTATIONS, both_styles=True)
+    view = jax.jit(make_view(config, PERMUTATIONS, both_styles=True))
 
     def see(part):
         slots = jnp.arange(B)[part]
