@@ -1,6 +1,6 @@
 """Prints what the depthwise convolution costs, alone and in EfficientNet-Lite0.
 
-    python benchmarks/depthwise.py [--batch 64] [--size_px 84] [--grouped]
+    python benchmarks/depthwise.py [--batch 64] [--size-px 84] [--grouped]
 
 Three forms: XLA's grouped convolution; shifted sums with the derivatives that autodiff
 makes; shifted sums with the derivatives of `jigsaw_shape/models/depthwise.py`. In the
@@ -100,7 +100,7 @@ def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--size_px", type=int, default=84)
+    parser.add_argument("--size-px", type=int, default=84)
     parser.add_argument("--grouped", action="store_true")
     args = parser.parse_args()
 
