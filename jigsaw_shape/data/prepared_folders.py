@@ -194,8 +194,8 @@ def notes(builder: tfds.core.DatasetBuilder, *, all_of_them: bool = True) -> lis
     known = builder.info.metadata
     found = [f"incomplete: {note}" for note in known["incomplete"]]
     if skipped := known.get("skipped"):
-        n = len(skipped)
-        found.append(f"skipped {n} broken files, such as {skipped[0]}")
+        files = "file" if len(skipped) == 1 else "files"
+        found.append(f"skipped {len(skipped)} broken {files}, such as {skipped[0]}")
     found += [known["copies"]] if known.get("copies") else []
     if not all_of_them:
         return found
@@ -270,7 +270,8 @@ def _refuse_faults(
     if problems:
         items = "".join(f"\n  {problem}" for problem in problems)
         hint = f" ({'; '.join(hints)})" if hints else ""
-        raise ValueError(f"{survey.source} has {len(problems)} faults{hint}:{items}")
+        n = "1 fault" if len(problems) == 1 else f"{len(problems)} faults"
+        raise ValueError(f"{survey.source} has {n}{hint}:{items}")
 
 
 def _replace(config: image_records.FolderConfig, folder: pathlib.Path) -> None:
