@@ -13,15 +13,6 @@ def taught(dataset: Dataset, splits: Splits) -> np.ndarray:
     return np.bincount(dataset.label[splits.train], minlength=len(dataset.classes)) > 0
 
 
-def shared_target(dataset: Dataset, splits: Splits) -> np.ndarray:
-    """Returns the target's images whose class the sources teach: int64, ascending.
-
-    All of `splits.target` where every class is taught; accuracy on these alone is what
-    a model can be right about.
-    """
-    return splits.target[taught(dataset, splits)[dataset.label[splits.target]]]
-
-
 def untaught_note(dataset: Dataset, splits: Splits) -> str:
     """Returns, for the user, which classes only the target has; `""` if there are none.
 
