@@ -5,10 +5,9 @@ r"""Can the puzzle be solved, and does solving it help? One table of all variant
         --only erm puzzle styled_puzzle --config.data.target=cartoon
 
 Each variant is a preset with some fields changed; flags that are not this script's go
-to every run. Runs are trained one after the other;
-the same command goes on where it was stopped, and ends with the table of what is
-finished. `--only` names variants, `--table` trains nothing. On two idle CPU cores a run
-of `puzzle` takes about three minutes.
+to every run. Runs are trained one after the other; the same command goes on where it
+was stopped, and ends with the table of what is finished. `--only` names variants,
+`--table` trains nothing.
 """
 
 import argparse

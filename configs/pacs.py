@@ -11,7 +11,7 @@ DeepAll (our `erm`) 79.05 %, JiGen 80.51 %, DDEC (Asadi et al., arXiv 1909.08245
 
 Measured with this file and the flags below, accuracy on `sketch` at the last step:
 
-- 2 CPU cores, 84 px, 3 epochs, 4.5 minutes a run, two seeds (2026-11-26):
+- 2 CPU cores, 84 px, 3 epochs, 4 to 6.5 minutes a run, two seeds (2026-11-26):
   `erm` 62.7 +- 0.1 %, `jigen` 63.0 +- 1.1 %, `shape` 65.0 +- 0.4 %.
 
       --config.model.encoder=efficientnet_lite0 \
