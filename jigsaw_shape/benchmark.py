@@ -135,7 +135,7 @@ def _seeds(text: str) -> list[int]:
 
 
 def _count(runs: Sequence) -> str:
-    return f"{len(runs)} run{'s' * (len(runs) != 1)}"
+    return command_line.counted(len(runs), "run")
 
 
 def _summary(tally: Mapping[str, Mapping[str, str]]) -> str:

@@ -84,7 +84,7 @@ def main(argv: list[str]) -> int:
             return command_line.interrupted(_COMMAND, f" after {n_written} images")
     mixes = cue_conflict.plan(dataset, recipe)
     console.print(cue_conflict.made_by(recipe, mixes))
-    console.print(f"{n_written} images written to {out.value}")
+    console.print(f"{command_line.counted(n_written, 'image')} written to {out.value}")
     return command_line.OK
 
 

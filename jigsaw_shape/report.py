@@ -69,7 +69,8 @@ def main(argv: Sequence[str]) -> int:
                 strangers=[r for r in found if not r.preset],
             )
         if args.format == "terminal":
-            console.print(f"wrote {written[0]} and {len(written) - 1} files beside it")
+            n_more = command_line.counted(len(written) - 1, "file")
+            console.print(f"wrote {written[0]} and {n_more} beside it")
         if fonts.note():
             print(f"note: {fonts.note()}", file=sys.stderr)
     return command_line.OK

@@ -90,12 +90,12 @@ def _report(outcome, time_s: float, out_dir: str, console: Console) -> int:
         console.print(note)
     for path, reason in sorted(outcome.failed.items()):
         console.print(f"failed: {command_line.printable(path)}: {reason}")
-    parts = [f"{outcome.n_written} images written to {out_dir}"]
+    parts = [f"{command_line.counted(outcome.n_written, 'image')} written to {out_dir}"]
     if outcome.n_changed:
         parts.append(f"{outcome.n_changed} of these again: their files changed")
     if outcome.n_before:
         parts.append(f"{outcome.n_before} were there already")
-    parts.append(f"{len(outcome.failed)} files failed")
+    parts.append(f"{command_line.counted(len(outcome.failed), 'file')} failed")
     parts.append(f"{time_s:.1f} s, {outcome.n_written / time_s:.1f} images/s")
     console.print(", ".join(parts))
     return SOME_FAILED if outcome.failed else command_line.OK

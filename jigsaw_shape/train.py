@@ -87,7 +87,8 @@ def main(argv: list[str]) -> int:
             soft_wrap=True,
         )
         if len(splits.unlabelled):
-            console.print(f"{len(splits.unlabelled)} images train without labels")
+            n = command_line.counted(len(splits.unlabelled), "image")
+            console.print(f"without labels: {n}")
         note = shared_classes.untaught_note(dataset, splits)
         if note:
             console.print(f"{note}; target/shared_accuracy leaves them out")

@@ -457,7 +457,7 @@ def test_what_was_passed_over_is_said_once(own, tmp_path, caplog):
     draw(0).save(own / "day" / "boat" / "p0.png")
     load("own", tmp_path, source_dir=own)
     assert [record.getMessage() for record in caplog.records] == [
-        "own: passed over 1 files that are no images by their suffix, such as "
+        "own: passed over 1 file that is no image by its suffix, such as "
         "night/tree/a.raw",
         "own: night: no images of boat",
     ]

@@ -21,7 +21,7 @@ def test_images_are_sorted_folder_by_folder_and_others_are_told(tmp_path):
     assert found.images == ["a.webp", "b/1.jpg", "b/2.PNG"]
     assert found.others == ["notes.txt"]
     assert found.notes() == [
-        "left out 1 files that are no images by their suffix, such as notes.txt"
+        "left out 1 file that is no image by its suffix, such as notes.txt"
     ]
 
 
@@ -94,7 +94,7 @@ def test_names_that_are_not_utf_8_are_found(tmp_path):
 def test_files_that_a_package_would_read_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr(image_folders, "SUFFIXES", frozenset({".png"}))
     touch(tmp_path / "a.HEIC", tmp_path / "b.heic")
-    note = "2 .heic files are read once pillow-heif is installed"
+    note = "2 .heic files can be read once pillow-heif is installed"
     with pytest.raises(ValueError, match=rf"holds no image, at any depth; {note}"):
         image_folders.find_images(tmp_path)
     touch(tmp_path / "c.png")

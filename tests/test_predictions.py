@@ -154,7 +154,7 @@ def _faults(tmp_path):
         ),
         "nan": (
             lambda: _npz(tmp_path, images=NAMES, logits=nan, classes=["cat", "dog"]),
-            r"1 images have scores that are not finite.*dog1-cat1",
+            r"1 image with scores that are not finite.*dog1-cat1",
         ),
         "arrays": (lambda: _npz(tmp_path, names=NAMES), "holds names: expected images"),
         "length": (

@@ -77,7 +77,7 @@ def test_a_file_changed_in_place_is_noticed(own, run, tmp_path, kind):
         shutil.make_archive(tmp_path / "packed", "zip", own)
     code, _, error = run("own", "--from", source)
     assert code == 2
-    assert f"1 images of {source} have changed since own was prepared" in error
+    assert f"1 image of {source} changed since own was prepared" in error
     assert "day/car/1.bmp" in error
     assert "--overwrite" in error
     assert run("own", "--from", source, "--overwrite")[0] == 0
@@ -122,7 +122,7 @@ def test_copies_between_domains_are_counted_and_one_named(own, run):
     shutil.copy(own / "day" / "car" / "0.bmp", own / "day" / "car" / "same.bmp")
     _, lines, _ = run("own", "--from", own)
     (note,) = [line for line in lines if "byte for byte" in line]
-    assert note.startswith("note: 1 images are in several domains, byte for byte")
+    assert note.startswith("note: in several domains, byte for byte: 1 image,")
     assert "night/car/copy.bmp" in note
 
 
@@ -246,7 +246,7 @@ def test_a_table_is_a_data_set(own, run, tmp_path):
     assert dataset.read(3)[0, 0].tolist() == [1, 0, 0]
     assert "was prepared before" in run("own", "--from", table)[1][-1]
     (own / "day" / "car" / "0.bmp").unlink()
-    with pytest.raises(ValueError, match=r"names 1 files that are not there, such as"):
+    with pytest.raises(ValueError, match=r"names 1 missing file, such as"):
         surveys.survey(OWN, table)
 
 
@@ -287,6 +287,6 @@ def test_a_domain_of_unread_formats_is_said_to_vanish(own, tmp_path, monkeypatch
     found = surveys.survey(OWN, own)
     assert found.domains == ("day",)
     assert (
-        "night: the whole domain is passed over: 4 .heic files are read once "
+        "night: the whole domain is passed over: 4 .heic files can be read once "
         "pillow-heif is installed (pip install pillow-heif)"
     ) in found.warnings

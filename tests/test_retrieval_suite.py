@@ -319,7 +319,7 @@ def test_predictions_may_be_features_alone(tmp_path, folder, capsys):
     np.savez(path, images=names, features=features)
     code, printed = _run(capsys, "--predictions", path, *common)
     assert code == 2
-    assert "1 images have features that are not finite numbers" in printed.err
+    assert "1 image with features that are not finite numbers" in printed.err
     csv = tmp_path / "only.csv"
     csv.write_text("image,decision\n" + "".join(f"{n},cat\n" for n in names))
     code, printed = _run(capsys, "--predictions", csv, *common)

@@ -245,7 +245,7 @@ def test_every_format_is_read_and_what_fails_is_listed(inputs, tmp_path, capsys)
         "cut.png": "",
     }.items():
         assert f"failed: {tmp_path / 'odd' / name}: {reason}" in printed
-    assert "left out 1 files that are no images by their suffix" in printed
+    assert "left out 1 file that is no image by its suffix" in printed
     assert "6 images written" in printed
     assert "4 files failed" in printed
 

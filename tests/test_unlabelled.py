@@ -167,7 +167,7 @@ def test_a_run_with_them_continues_exactly_and_says_so(folder, tmp_path):
     }
     whole, half = tmp_path / "whole", tmp_path / "half"
     printed = finish(start(*arguments(whole, "selfsup", **fields)))
-    assert f"{N_FOLDER + 48} images train without labels" in printed
+    assert f"without labels: {N_FOLDER + 48} images" in printed
     result = next(row for row in rows.read(whole) if row["kind"] == "result")
     assert result["setting"] == "adaptation"
     assert result["dataset"] == "shapes (adaptation)"

@@ -17,6 +17,7 @@ import numpy as np
 from jigsaw_shape.data.decisions import COLUMNS, NO_ANSWER, Decisions, read_csv
 from jigsaw_shape.data.stimuli import Stimuli
 from jigsaw_shape.measures import imagenet16
+from jigsaw_shape.system.command_line import counted
 
 _EXPECTED = (
     "an npz with images and logits or decisions, or a CSV with the columns "
@@ -230,8 +231,8 @@ def _refuse_non_finite(path, images, matrix, what) -> None:
     bad = np.flatnonzero(~np.isfinite(matrix).all(1))
     if len(bad):
         raise ValueError(
-            f"{path}: {len(bad)} images have {what} that are not finite numbers, such "
-            f"as {images[bad[0]]}"
+            f"{path}: {counted(len(bad), 'image')} with {what} that are not finite "
+            f"numbers, such as {images[bad[0]]}"
         )
 
 

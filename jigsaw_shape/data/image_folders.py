@@ -15,7 +15,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from jigsaw_shape.data.decoding import PLUGINS
-from jigsaw_shape.system.command_line import printable
+from jigsaw_shape.system.command_line import counted, printable
 
 JUNK = frozenset(
     {
@@ -32,6 +32,16 @@ _FORMATS = {
 SUFFIXES = frozenset(
     suffix for suffix, kind in Image.registered_extensions().items() if kind in _FORMATS
 ) - {".pfm"}  # floats
+
+# What is left out, one and several of it.
+NO_IMAGES = (
+    "file that is no image by its suffix",
+    "files that are no images by their suffix",
+)
+REPEATED = (
+    "link to what is found by another name anyway",
+    "links to what is found by another name anyway",
+)
 
 
 class File(NamedTuple):
@@ -78,12 +88,12 @@ class Found(NamedTuple):
     def notes(self) -> list[str]:
         """Returns what was left out, a sentence each, with an example."""
         left_out = (
-            ("files that are no images by their suffix", self.others),
-            ("links to what is found by another name anyway", self.repeated),
+            (*NO_IMAGES, self.others),
+            (*REPEATED, self.repeated),
         )
         return [
-            f"left out {len(names)} {what}, such as {printable(names[0])}"
-            for what, names in left_out
+            f"left out {counted(len(names), one, many)}, such as {printable(names[0])}"
+            for one, many, names in left_out
             if names
         ] + unread_notes(self.others)
 
@@ -154,8 +164,8 @@ def unread_notes(names: Iterable[str]) -> list[str]:
     """Returns which packages would read some of these files, a sentence each."""
     kinds = collections.Counter(os.path.splitext(name)[1].lower() for name in names)
     return [
-        f"{kinds[suffix]} {suffix} files are read once {package} is installed "
-        f"(pip install {package})"
+        f"{counted(kinds[suffix], f'{suffix} file')} can be read once {package} is "
+        f"installed (pip install {package})"
         for suffix, (package, _) in PLUGINS.items()
         if kinds[suffix] and suffix not in SUFFIXES
     ]

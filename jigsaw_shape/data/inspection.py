@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from jigsaw_shape.data import decoding
 from jigsaw_shape.data.surveys import Survey
-from jigsaw_shape.system.command_line import track
+from jigsaw_shape.system.command_line import counted, track
 
 _N_THREADS = min(8, os.cpu_count() or 2)
 
@@ -82,7 +82,7 @@ def _copies(shared: list) -> str:
         return ""
     first = {image.domain: image.name for image in shared[0]}
     return (
-        f"{len(shared)} images are in several domains, byte for byte, such as "
+        f"in several domains, byte for byte: {counted(len(shared), 'image')}, such as "
         f"{' and '.join(first.values())}: where one of these domains is the target, "
         "its images leak into training"
     )

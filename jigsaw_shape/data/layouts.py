@@ -18,6 +18,7 @@ from jigsaw_shape.data import archives, image_folders, split_lists
 from jigsaw_shape.data.image_folders import File
 from jigsaw_shape.data.known_sets import KnownSet
 from jigsaw_shape.data.names import plain, printable
+from jigsaw_shape.system.command_line import counted
 
 # Folders between domain and class, and the official split that they stand for. `full`,
 # in copies of VLCS, repeats the others.
@@ -95,10 +96,15 @@ def of_files(
         if not spec.domains and folder.lower() in BETWEEN
     ]
     others = list(itertools.chain.from_iterable(no_image.values()))
+    outside = (
+        "image outside of {domain}/{class}/",
+        "images outside of {domain}/{class}/",
+    )
+    beside = "folder beside the domains", "folders beside the domains"
     for what, names in (
-        ("images that are not in {domain}/{class}/", misplaced),
-        ("files that are no images by their suffix", others),
-        ("folders beside the domains", sorted(strangers[above])),
+        (outside, misplaced),
+        (image_folders.NO_IMAGES, others),
+        (beside, sorted(strangers[above])),
     ):
         warnings += [passed(what, names)] if names else []
     with_images = {spec.domain(entry.place.domain) for entry in entries}
@@ -110,9 +116,10 @@ def of_files(
     return entries, warnings
 
 
-def passed(what: str, names: Sequence[str]) -> str:
-    """Returns the warning that files were passed over."""
-    return f"passed over {len(names)} {what}, such as {printable(names[0])}"
+def passed(what: tuple[str, str], names: Sequence[str]) -> str:
+    """Returns the warning that files were passed over; `what`: one, and several."""
+    n = counted(len(names), *what)
+    return f"passed over {n}, such as {printable(names[0])}"
 
 
 def _place(file: File, homes: Container = ()) -> Place | None:
@@ -155,8 +162,8 @@ def _choose(spec: KnownSet, source: pathlib.Path, found: dict) -> tuple[str, ...
         where = source.joinpath(*largest)
         name_it = f", or name {where}" if largest else ""
         raise ValueError(
-            f"{source}: {len(found[largest])} images are laid out as "
-            f"{where}/{{domain}}/{{class}}/*, but not all ({len(odd)} others), such as "
+            f"{source}: {counted(len(found[largest]), 'image')} laid out as "
+            f"{where}/{{domain}}/{{class}}/*, {len(odd)} elsewhere, such as "
             f"{printable(odd[0])}: move what is elsewhere{name_it}"
         )
     folders = ", ".join(str(source.joinpath(*above)) for above in sorted(best))
@@ -222,7 +229,7 @@ def of_table(table: pathlib.Path) -> list[Entry]:
         )
     if missing:
         raise ValueError(
-            f"{table} names {len(missing)} files that are not there, such as "
+            f"{table} names {counted(len(missing), 'missing file')}, such as "
             f"{table.parent / missing[0]}"
         )
     return entries

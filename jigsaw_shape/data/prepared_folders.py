@@ -30,6 +30,7 @@ from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.decoding import decode
 from jigsaw_shape.data.known_sets import KnownSet
 from jigsaw_shape.data.names import plain, printable
+from jigsaw_shape.system.command_line import counted
 from jigsaw_shape.system.lock import lock
 
 _REPLACED = "incomplete.replaced"  # a prepared data set while another is written
@@ -194,8 +195,8 @@ def notes(builder: tfds.core.DatasetBuilder, *, all_of_them: bool = True) -> lis
     known = builder.info.metadata
     found = [f"incomplete: {note}" for note in known["incomplete"]]
     if skipped := known.get("skipped"):
-        files = "file" if len(skipped) == 1 else "files"
-        found.append(f"skipped {len(skipped)} broken {files}, such as {skipped[0]}")
+        n = counted(len(skipped), "broken file")
+        found.append(f"skipped {n}, such as {skipped[0]}")
     found += [known["copies"]] if known.get("copies") else []
     if not all_of_them:
         return found
@@ -270,7 +271,7 @@ def _refuse_faults(
     if problems:
         items = "".join(f"\n  {problem}" for problem in problems)
         hint = f" ({'; '.join(hints)})" if hints else ""
-        n = "1 fault" if len(problems) == 1 else f"{len(problems)} faults"
+        n = counted(len(problems), "fault")
         raise ValueError(f"{survey.source} has {n}{hint}:{items}")
 
 

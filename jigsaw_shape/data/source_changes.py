@@ -11,6 +11,7 @@ from jigsaw_shape.data import archives, image_records, inspection, known_sets
 from jigsaw_shape.data.names import printable
 from jigsaw_shape.data.surveys import Survey, survey
 from jigsaw_shape.system import whole_files
+from jigsaw_shape.system.command_line import counted
 
 
 def difference(builder: tfds.core.DatasetBuilder, source_dir: str | os.PathLike) -> str:
@@ -72,8 +73,9 @@ def refuse_changed(
     ]
     if changed:
         raise ValueError(
-            f"{len(changed)} images of {source} have changed since {known['name']} was "
-            f"prepared in {builder.data_path}, such as {changed[0]}."
+            f"{counted(len(changed), 'image')} of {source} changed since "
+            f"{known['name']} was prepared in {builder.data_path}, such as "
+            f"{changed[0]}."
             f"{ways_out(builder, source_dir)}"
         )
     times = {i.name: i.mtime_ns for i in found.images if i.name in stored}

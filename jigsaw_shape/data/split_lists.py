@@ -14,6 +14,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from jigsaw_shape.system.command_line import counted
+
 _TEXT = (
     r"(?P<domain>.+)_(?P<split>train|val|valid|crossval|test)(?P<kfold>_kfold)?\.txt"
 )
@@ -96,8 +98,8 @@ def read_splits(
     validated = {image[0] for image, split in named.items() if official(split) == "val"}
     found = {image: official(s, image[0] in validated) for image, s in named.items()}
     notes = [
-        f"the split files put {len(twice)} images into both train and val, such as "
-        f"{name}: they stay in val"
+        f"the split files put {counted(len(twice), 'image')} into both train and val, "
+        f"where val counts, such as {name}"
         for name in sorted(twice)[:1]
     ]
     return {image: split for image, split in found.items() if split}, notes

@@ -13,6 +13,7 @@ from jigsaw_shape.data.known_sets import KnownSet
 from jigsaw_shape.data.layouts import BETWEEN
 from jigsaw_shape.data.names import plain, printable, squashed
 from jigsaw_shape.data.shared_classes import some
+from jigsaw_shape.system.command_line import counted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,9 +105,7 @@ def survey(
         for (domain, label, file), split in official.items()
     }
     if repeated:
-        warnings.append(
-            layouts.passed("links to what is found by another name", repeated)
-        )
+        warnings.append(layouts.passed(image_folders.REPEATED, repeated))
     return _assemble(spec, source, found, official, notes + warnings)
 
 
@@ -154,11 +153,11 @@ def _assemble(spec, source, entries, official, warnings) -> Survey:
     if unnamed := official.keys() - named:
         example = "/".join(min(unnamed))
         warnings.append(
-            f"the split files name {len(unnamed)} images that are not there, such as "
+            f"the split files name {counted(len(unnamed), 'missing image')}, such as "
             f"{example}"
         )
     problems = [
-        f"{domain}: unknown class folder {folder!r} with {n} images"
+        f"{domain}: unknown class folder {folder!r} with {counted(n, 'image')}"
         for (domain, folder), n in sorted(unknown.items())
     ]
     missing = _missing(spec, domains, classes, images)

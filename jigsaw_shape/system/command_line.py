@@ -215,6 +215,17 @@ def printable(name: str) -> str:
     return name.encode(errors="backslashreplace").decode()
 
 
+def counted(n: int, one: str, several: str = "") -> str:
+    """Returns a number with its noun: `1 file`, `2 files`.
+
+    Args:
+      n: The number.
+      one: What one is called.
+      several: What several are called; "" for `one` with an s.
+    """
+    return f"{n} {one if n == 1 else several or one + 's'}"
+
+
 def define_flags(argv: Sequence[str]) -> flags.FlagValues:
     """Returns a fresh set of flags with `--config`, for a command to add its own.
 
