@@ -6,10 +6,10 @@ r"""Writes features of images; finds the images that are nearest to others.
     python -m jigsaw_shape.embed --model runs/mine --out features.npz --query sketch.png
 
 IMAGES are files in any format that Pillow reads, and folders, searched at any depth.
-OUT has a row an image: path, norm, vector. --query prints the images of OUT that are
-nearest by cosine similarity and draws them beside the query; without IMAGES it searches
-an OUT that exists. --index adds an approximate index for millions of images (needs the
-extra [index]), which --query then uses.
+OUT has a row an image: path, norm, vector. --query prints the images of
+OUT that are nearest by cosine similarity and draws them beside the query; without
+IMAGES it searches an OUT that exists. --index adds an approximate index for millions of
+images (needs the extra [index]), which --query then uses.
 
 Exit codes: 0 done; 1 done, but for the files listed, which could not be used; 2
 refused; 130 interrupted, nothing written.
@@ -20,25 +20,25 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-import numpy as np
-
 from jigsaw_shape.classifiers import flags
 from jigsaw_shape.classifiers.answer_files import (
-    Answers,
     answer_files,
     answer_with_bar,
     print_failed,
 )
 from jigsaw_shape.data import image_folders
-from jigsaw_shape.embedding import features_file, nearest, queries
+from jigsaw_shape.embedding import (
+    features_file,
+    nearest,
+    queries,
+    search,
+)
 from jigsaw_shape.embedding.features_file import Features
 from jigsaw_shape.reports import contact_sheet, figures
 from jigsaw_shape.system import command_line, whole_files
 
 SOME_FAILED = 1  # the rest is done
-_HEADS = ["features"]
 _SHEET = ".sheet.png"  # in place of the suffix of that file
-_INDEX = ".faiss"  # added to the name of the file of features
 
 
 def main(argv: Sequence[str]) -> int:
@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
     args = _parser().parse_args(argv[1:])
     console = command_line.make_console(soft_wrap=True)
     out = pathlib.Path(args.out)
-    index = out.with_name(out.name + _INDEX)
+    index = out.with_name(out.name + search.INDEX)
     sheet = pathlib.Path(args.sheet) if args.sheet else out.with_suffix(_SHEET)
     with command_line.refusals("embed"):
         features_file.check(out)
@@ -54,20 +54,11 @@ def main(argv: Sequence[str]) -> int:
         wanted = image_folders.find_named(args.query).images
         _check(args, out, index, wanted)
         opened = flags.open_named(args)
-        if not opened.has_features:
-            raise ValueError(f"--model is {args.model}, which gives no features")
-        background = args.background or opened.background
-        facts = {
-            "model": args.model,
-            "encoder": opened.about.get("encoder", ""),
-            "digest": opened.digest,
-            "input_px": opened.input_px,
-            "image_size": opened.about["image_size"],
-            "background": background,
-        }
+        facts = search.facts_of(opened, args.model, args.background)
+        background = facts["background"]
         if not found.images:
             stored = features_file.read(out)
-            _refuse_other(out, stored.facts, facts)
+            search.refuse_other(out, stored.facts, facts)
         if wanted:
             images = found.images or stored.paths
             contact_sheet.refuse_replacing(sheet, [*wanted, *images])
@@ -77,9 +68,10 @@ def main(argv: Sequence[str]) -> int:
     failed = {}
     if found.images:
         answers = answer_with_bar(
-            opened, found, background, heads=_HEADS, console=console
+            opened, found, background, head=search.HEAD, console=console
         )
-        failed, stored = answers.failed, _features(answers, facts)
+        failed = answers.failed
+        stored = Features(answers.paths, answers.outputs, facts)
         if not stored.paths:
             command_line.refuse(
                 "embed", "none of the images can be read: nothing was written"
@@ -89,26 +81,21 @@ def main(argv: Sequence[str]) -> int:
             features_file.write(out, stored.paths, stored.vectors, facts)
             if args.index:
                 nearest.write_index(index, stored.vectors)
-        console.print(f"features: {out}")
+            console.print(f"features: {out}")
     if wanted:
-        answers = answer_files(opened, wanted, background, heads=_HEADS)
+        answers = answer_files(opened, wanted, background, head=search.HEAD)
         print_failed(answers, console)
         failed |= answers.failed
     if wanted and answers.paths:
         with command_line.refusals("embed"):
-            used = index if index.is_file() else None
-            pairs = queries.find(_features(answers, facts), stored, args.top, used)
+            shown = Features(answers.paths, answers.outputs, facts)
+            pairs = queries.find(shown, stored, args.top, search.index_of(out))
             for one in pairs:
                 console.print(one.table())
             rows = [contact_sheet.Row(*one.row()) for one in pairs]
             figures.save(contact_sheet.draw(rows, background), sheet)
         console.print(f"contact sheet: {sheet}")
     return SOME_FAILED if failed else command_line.OK
-
-
-def _features(answers: Answers, facts: dict) -> Features:
-    vectors = answers.outputs.get("features", np.zeros((0, 0), np.float32))
-    return Features(answers.paths, vectors, facts)
 
 
 def _check(args: argparse.Namespace, out, index, wanted: list[str]) -> None:
@@ -122,17 +109,6 @@ def _check(args: argparse.Namespace, out, index, wanted: list[str]) -> None:
         raise ValueError("--index is made with the features: name IMAGES to embed")
     if args.index or (wanted and not args.images and index.is_file()):
         nearest.refuse_missing()
-
-
-def _refuse_other(out: pathlib.Path, stored: dict, facts: dict) -> None:
-    """Refuses features of another model, which cannot be compared."""
-    for name in ("digest", "input_px", "image_size", "background"):
-        if stored.get(name, facts[name]) != facts[name]:
-            raise ValueError(
-                f"{out} has features of {stored.get('model')} with {name} "
-                f"{stored[name]}, but {facts['model']} has {facts[name]}: embed the "
-                "images again, or name that model"
-            )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -158,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--index",
         action="store_true",
-        help=f"write an approximate index, OUT{_INDEX}, which queries then use",
+        help=f"write an approximate index, OUT{search.INDEX}, which queries then use",
     )
     flags.add_score_flags(parser)
     flags.add_image_flags(parser)

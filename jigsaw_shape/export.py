@@ -58,6 +58,7 @@ def main(argv: Sequence[str]) -> int:
             )
         about, make_card = dict(opened.about), card.make_card
         about["weights"] = card.public_name(about["weights"])
+        about["background"] = opened.background
         if opened.config is not None:
             about, make_card = _of_run(pathlib.Path(args.model), opened)
         try:

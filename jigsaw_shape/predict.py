@@ -58,13 +58,13 @@ def main(argv: Sequence[str]) -> int:
             whole_files.make_folder(sheet.parent)
     background = args.background or opened.background
     answers = answer_with_bar(
-        opened, found, background, heads=["classification"], console=console
+        opened, found, background, head="classification", console=console
     )
     if not answers.paths:
         command_line.refuse(
             "predict", "none of the images can be read: nothing was written"
         )
-    scores = answers.outputs["classification"]
+    scores = answers.outputs
     bad = np.flatnonzero(~np.isfinite(scores).all(1))
     if len(bad):
         command_line.refuse(

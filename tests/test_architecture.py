@@ -41,7 +41,7 @@ ROOMS = {
         *("benchmarking", "runs", "data", "config", "checks", "presets", "system"),
     },
     "exporting": {"exporting", "data", "runs", "models", "pixels", "system"},
-    "embedding": {"embedding", "measures", "system"},
+    "embedding": {"embedding", "classifiers", "data", "measures", "system"},
 }
 WITHOUT_JAX = (
     "config",

@@ -68,7 +68,7 @@ def test_every_readable_image_gets_its_best_classes(
     assert code == command.SOME_FAILED
     printed = capsys.readouterr().out
     assert f"failed: {folder}/a/broken.jpg: not an image" in printed
-    assert "6 images done, 1 files failed" in printed
+    assert "6 images done, 1 file failed" in printed
     assert "notes.txt" in printed
     with out.open(newline="") as file:
         rows = list(csv.DictReader(file))

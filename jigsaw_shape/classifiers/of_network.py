@@ -5,9 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jigsaw_shape.classifiers.classifier import Classifier, in_batches
+from jigsaw_shape.models import ENCODERS
 from jigsaw_shape.models.network import Network
 from jigsaw_shape.pixels import augment, shortcuts
 from jigsaw_shape.system import devices
@@ -48,6 +50,29 @@ def of_network(
             )
         return network.module.apply(variables, images, train=False)
 
+    @functools.cache
+    def stages_of(names):
+        @devices.over_devices
+        def compute(variables, images):
+            images = augment.resize(images, network.size_px)
+            _, state = network.module.apply(
+                variables, images, train=False, mutable=["intermediates"]
+            )
+            left = state["intermediates"]["encoder"]
+            return {name: left[name][0].astype(jnp.float32) for name in names}
+
+        return in_batches(functools.partial(compute, variables), batch_size)
+
+    def predict_stages(images, names=None):
+        known = ENCODERS[network.encoder].stages
+        unknown = [stage for stage in names or () if stage not in known]
+        if unknown:
+            raise ValueError(
+                f"there is no stage {unknown[0]!r}: {name} has {', '.join(known)}"
+            )
+        outputs = stages_of(tuple(known if names is None else names))(images)
+        return {stage: outputs[stage] for stage in known if stage in outputs}
+
     return Classifier(
         name=name,
         size_px=network.size_px,
@@ -57,6 +82,7 @@ def of_network(
         permutations=permutations,
         grid=grid,
         has_features=True,
+        predict_stages=predict_stages,
         digest=network.digest(),
         network=network,
         **{"classes": network.classes, **fields},

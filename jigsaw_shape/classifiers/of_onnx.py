@@ -10,6 +10,7 @@ import numpy as np
 from jigsaw_shape.classifiers.classifier import Classifier
 from jigsaw_shape.classifiers.imagenet_labels import in_categories, wordnet_ids
 from jigsaw_shape.classifiers.of_program import as_pixels, file_digest
+from jigsaw_shape.exporting.format import background_of
 from jigsaw_shape.measures import imagenet16
 from jigsaw_shape.system import onnx_session
 
@@ -115,7 +116,7 @@ def open_onnx(
         batch_size=batch_size,
         predict=predict,
         has_features=_FEATURES in names,
-        background=facts.get("background", "white"),
+        background=background_of(facts),
         digest=file_digest(path),
         about={"weights": path.name, "image_size": entry.size_px, **entry.about()},
     )
@@ -239,9 +240,10 @@ def _normalizes_inside(session, facts) -> bool:
 
 
 def _metadata(path, session) -> dict:
-    facts = {}
-    for key, text in session.get_modelmeta().custom_metadata_map.items():
-        if key in _KEYS:
+    facts, stated = {}, session.get_modelmeta().custom_metadata_map
+    keys = (*_KEYS, *(("dataset",) if _OUR_OWN in stated else ()))
+    for key, text in stated.items():
+        if key in keys:
             try:
                 facts[key] = json.loads(text)
             except ValueError as error:

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jigsaw_shape.classifiers.classifier import Classifier, in_batches
-from jigsaw_shape.exporting.format import FACTS, Program
+from jigsaw_shape.exporting.format import FACTS, Program, background_of
 from jigsaw_shape.pixels import augment
 
 _OURS = {"logits": "classification"}
@@ -51,7 +51,7 @@ def of_program(
         batch_size=batch_size,
         predict=predict,
         has_features=True,
-        background=facts.get("background", "white"),
+        background=background_of(facts),
         digest=file_digest(path),
         about={
             "weights": path.name,

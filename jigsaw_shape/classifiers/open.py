@@ -11,9 +11,10 @@ from jigsaw_shape.classifiers.imagenet_labels import in_categories
 from jigsaw_shape.classifiers.of_network import of_network
 from jigsaw_shape.classifiers.of_onnx import AS_STATED, Pixels
 from jigsaw_shape.classifiers.of_program import of_program
-from jigsaw_shape.exporting.format import FACTS, Format, Options
+from jigsaw_shape.exporting.format import FACTS, Format, Options, background_of
 from jigsaw_shape.exporting.formats import FORMATS
 from jigsaw_shape.measures import imagenet16
+from jigsaw_shape.models.weights.locate import shipped
 from jigsaw_shape.models.weights.weight_files import read_weight_file
 from jigsaw_shape.runs import directory
 from jigsaw_shape.runs.file_names import CONFIG
@@ -36,7 +37,8 @@ def open_classifier(
 
     Args:
       what: A training run's directory; a folder of `python -m jigsaw_shape.export`, or
-        one of its files; an ONNX file of any framework; or published weights, such as
+        one of its files; an ONNX file of any framework; an encoder that comes with this
+        package (`locate.shipped`), before a file of its name; or published weights, as
         `pretrained:efficientnet_lite0`, `torchvision:resnet50.IMAGENET1K_V1`,
         `timm:tf_efficientnet_lite0.in1k`, `hub:OWNER/REPOSITORY`, a file of weights.
       selection: Which of a run's checkpoints, a rule of `rows.RULES`.
@@ -63,11 +65,13 @@ def open_classifier(
     what, path = str(what), pathlib.Path(what)
     is_run = (path / "checkpoints").is_dir()
     is_export = any((folder / FACTS).is_file() for folder in (path, path.parent))
-    if not path.exists() or (encoder and not is_run and not is_export):
-        if not encoder and ":" not in what:
+    known = shipped()
+    if what in known or not path.exists() or (encoder and not is_run and not is_export):
+        if not encoder and ":" not in what and what not in known:
+            names = ", ".join([*known, "pretrained:efficientnet_lite0"])
             raise ValueError(
                 f"{flag} is {what!r}: no such run, export or file, and no published "
-                "weights such as pretrained:efficientnet_lite0"
+                f"weights such as {names}"
             )
         return of_published.open_published(
             what,
@@ -118,7 +122,7 @@ def open_classifier(
         "image_size": held.size_px,
         **{key: facts[key] for key in directory.KNOWLEDGE if key in facts},
     }
-    background = facts.get("background", "white")
+    background = background_of(facts)
     opened = of_network(held, about=about, background=background, **named)
     is_imagenet = len(held.classes) == imagenet16.N_CLASSES
     return in_categories(opened) if is_imagenet and categories else opened

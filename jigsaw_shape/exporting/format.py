@@ -116,6 +116,15 @@ class Format:
     refuse_missing: Callable[[str], None] = lambda flag: None
 
 
+def background_of(facts: Mapping[str, Any]) -> str:
+    """Returns on what background the network of an export was shown its images.
+
+    Exports of runs from before `config.data.background` do not say it; those runs saw
+    what files store.
+    """
+    return facts.get("background", "stored" if "dataset" in facts else "white")
+
+
 def exportable(network: Network, input_px: int = 0) -> Network:
     """Returns encoder and class head alone, computed in float32.
 

@@ -12,7 +12,7 @@ import numpy as np
 from flax import traverse_util
 
 from jigsaw_shape.models import ENCODERS, EncoderSpec, Triple, encoder_spec
-from jigsaw_shape.models.weights.locate import CONFIG, Flags, locate
+from jigsaw_shape.models.weights.locate import CONFIG, Flags, locate, shipped
 from jigsaw_shape.models.weights.rename_tables import CAFFE_MEAN, KERAS
 from jigsaw_shape.models.weights.renames import Path, Renamed, from_foreign
 from jigsaw_shape.models.weights.weight_files import WeightFile, read_weight_file
@@ -101,14 +101,16 @@ def encoder_of(name: str, flags: Flags = CONFIG) -> str:
     """Returns the encoder that published weights are of.
 
     Args:
-      name: Such as `torchvision:resnet50.IMAGENET1K_V2`; with timm's name of an
-        architecture, `timm:vit_small_patch16_224.augreg_in1k`; or `hub:OWNER/NAME`,
-        whose description is fetched.
+      name: One of `locate.shipped`; such as `torchvision:resnet50.IMAGENET1K_V2`; with
+        timm's name of an architecture, `timm:vit_small_patch16_224.augreg_in1k`; or
+        `hub:OWNER/NAME`, whose description is fetched.
       flags: The user's flags, for messages.
 
     Returns:
       A name in `ENCODERS`, or what the name says where that is none.
     """
+    if name in shipped():
+        return read_weight_file(shipped()[name]).facts["encoder"]
     kind, _, named = name.partition(":")
     named = named.split(".")[0]
     if kind == "hub":

@@ -54,6 +54,19 @@ _HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 _HUB_CONFIG = "config.json"
 
 
+_SHIPPED = Path(__file__).parents[2] / "assets" / "encoders"
+
+
+def shipped() -> dict[str, Path]:
+    """Returns the encoders that come with this package, by name.
+
+    Each is `model.safetensors` of an export, whose metadata say what it is, under
+    `assets/encoders/NAME.safetensors`. Every command, and `config.model.init`, takes
+    its name as it takes those of published weights.
+    """
+    return {path.stem: path for path in sorted(_SHIPPED.glob("*.safetensors"))}
+
+
 @dataclasses.dataclass(frozen=True)
 class Flags:
     """The flags or fields by which a user names weights, for messages.
@@ -81,9 +94,10 @@ def locate(init: str, encoder: str, flags: Flags = CONFIG) -> Located:
     """Returns the file that `init` names, and a hub's facts; fetches it the first time.
 
     Args:
-      init: `torchvision:` and one of its names; `pretrained:` and an encoder of which a
-        Python package has weights; `timm:NAME`, or `hub:OWNER/REPOSITORY[@REVISION]`,
-        through `huggingface_hub`; else a file, or a folder that has a hub's files.
+      init: A name in `shipped`; `torchvision:` and one of its names; `pretrained:` and
+        an encoder of which a Python package has weights; `timm:NAME`, or
+        `hub:OWNER/REPOSITORY[@REVISION]`, through `huggingface_hub`; else a file, or a
+        folder that has a hub's files.
       encoder: A name in `ENCODERS`.
       flags: The user's flags, for messages.
 
@@ -97,6 +111,8 @@ def locate(init: str, encoder: str, flags: Flags = CONFIG) -> Located:
         raise ValueError(
             f"{named} is not of {flags.encoder}={encoder!r}: change one of them"
         )
+    if init in shipped():
+        return shipped()[init], {}
     if init in URLS:
         return _downloaded(named, URLS[init]), {}
     if kind == "pretrained" and name in _PACKAGES:
@@ -109,10 +125,10 @@ def locate(init: str, encoder: str, flags: Flags = CONFIG) -> Located:
         return _from_folder(named, Path(init))
     if Path(init).is_file():
         return Path(init), {}
-    names = [f"pretrained:{name}" for name in _PACKAGES] + list(URLS)
+    names = [*(f"pretrained:{name}" for name in _PACKAGES), *URLS]
     fitting = [n for n in names if n.partition(":")[2].split(".")[0] == encoder]
     allowed = [RANDOM] if flags == CONFIG else []
-    allowed += [*fitting, "timm:NAME", "hub:OWNER/REPOSITORY[@REVISION]"]
+    allowed += [*shipped(), *fitting, "timm:NAME", "hub:OWNER/REPOSITORY[@REVISION]"]
     raise ValueError(
         f"{named}: no such file; allowed are {', '.join(allowed)}, a file of weights, "
         "a run's directory"
