@@ -101,13 +101,20 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="FILE",
-        help="scores or decisions of any model on the one --data, npz or CSV",
+        help="scores or decisions of any model on the one --data, npz or CSV; or "
+        "features, as `embed` writes them",
     )
     add(
         "--selection",
         choices=rows.RULES,
         default="val",
         help="which checkpoint of a run",
+    )
+    add(
+        "--untrained",
+        action="store_true",
+        help="measure the same networks with random weights (--seed) too: the zero of "
+        "each scale",
     )
     flags.add_score_flags(models)
     add(
@@ -137,7 +144,8 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=1280,
         metavar="N",
-        help="distort, shuffle and filter at most this many labelled images; 0: all",
+        help="distort, shuffle and filter at most this many labelled images, and probe "
+        "at most this many of a domain; 0: all",
     )
     add("--seed", type=int, default=0, help="decides every random choice")
     return parser

@@ -8,8 +8,8 @@ import numpy as np
 
 from jigsaw_shape.classifiers.classifier import Classifier
 from jigsaw_shape.data.stimuli import Stimuli
+from jigsaw_shape.suites import SUITES, plan
 from jigsaw_shape.suites import classes as classes_lib
-from jigsaw_shape.suites import plan
 from jigsaw_shape.suites.evaluator import Evaluator
 from jigsaw_shape.suites.opened import Opened
 from jigsaw_shape.suites.results import Results
@@ -53,10 +53,12 @@ def evaluate(
     suites, models, stimuli, *, n_images=0, predicted=(), features=None, explicit=True
 ) -> Results:
     """Returns what suites find of models on the images that are given."""
-    opened = Opened(tuple(models), (stimuli,), predicted, features or {})
+    opened = Opened(
+        tuple(models), (stimuli,), predicted, features or {}, n_images=n_images
+    )
     jobs, notes = plan.plan(opened, suites, explicit=explicit)
     evaluator = Evaluator(opened, 0, n_images, _no_bar)
-    evaluator.keep_features = "retrieval" in suites
+    evaluator.keep_features = any(SUITES[name].by_features for name in suites)
     evaluator.results.notes += notes
     for job in jobs:
         evaluator.run(job)

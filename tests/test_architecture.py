@@ -34,7 +34,7 @@ ROOMS = {
     },
     "suites": {
         *("suites", "classifiers", "measures", "data", "pixels", "training"),
-        *("reports", "system"),
+        *("embedding", "reports", "system"),
     },
     "reports": {"reports", "runs", "data", "presets"},
     "benchmarking": {

@@ -7,7 +7,8 @@ import pytest
 from small_stimuli import evaluate, make_stimuli
 
 from jigsaw_shape.classifiers.classifier import Classifier
-from jigsaw_shape.suites.evaluator import NonFiniteError, choice
+from jigsaw_shape.suites.evaluator import NonFiniteError
+from jigsaw_shape.suites.labelled_images import choice
 from jigsaw_shape.suites.page_parts import make_report
 
 CLASSES = ("cat", "dog", "emu")

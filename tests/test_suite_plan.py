@@ -16,6 +16,7 @@ from jigsaw_shape.suites import (
     experiments,
     labelled_images,
     plan,
+    probe,
     retrieval,
     shape_bias,
 )
@@ -64,6 +65,7 @@ def _stand_ins(monkeypatch):
     monkeypatch.setattr(labelled_images, "own_target", lambda config: OWN)
     monkeypatch.setattr(shape_bias, "own_conflict", lambda config: None)
     monkeypatch.setattr(retrieval, "own_images", lambda config: OWN_DOMAINS)
+    monkeypatch.setattr(probe, "own_images", lambda config: None)
     monkeypatch.setattr(experiments, "skimage", lambda: None)
 
 
@@ -122,7 +124,7 @@ def test_a_suite_by_name_needs_images():
         with pytest.raises(ValueError, match=f"{suite} has no images: give --data"):
             _plan(models=(LITE,), suites=(suite,), explicit=True)
     _, notes = _plan(EDGES)
-    assert len(notes) == 5  # all but experiments
+    assert len(notes) == len(SUITES) - 1  # all but experiments
 
 
 def test_a_file_of_predictions_cannot_be_asked_again():
@@ -176,8 +178,8 @@ def test_without_scikit_image_all_goes_on_and_experiments_do_not(monkeypatch):
 
 def test_domains_are_searched_and_nothing_else_is_made_of_them():
     jobs, notes = _plan(DOMAINS, models=(LITE,))  # whose classes are others
-    assert jobs == [("many", ("retrieval",), ["lite"])]
-    assert sum("has no images" in note for note in notes) == len(SUITES) - 1
+    assert jobs == [("many", ("retrieval", "probe"), ["lite"])]
+    assert sum("has no images" in note for note in notes) == len(SUITES) - 2
     jobs, _ = _plan(DOMAINS, models=(RUN,), suites=("retrieval",), explicit=True)
     assert jobs == [("many", ("retrieval",), ["run"])]
 
@@ -192,7 +194,7 @@ def test_what_has_no_features_is_refused_by_name_and_left_out_of_all():
     with pytest.raises(ValueError, match="m gives no features to compare: an ONNX"):
         _plan(DOMAINS, models=(MODEL, LITE), suites=("retrieval",), explicit=True)
     jobs, notes = _plan(DOMAINS, models=(MODEL, LITE))
-    assert jobs == [("many", ("retrieval",), ["lite"])]
+    assert jobs == [("many", ("retrieval", "probe"), ["lite"])]
     assert any("retrieval: m gives no features" in n for n in notes)
     jobs, notes = _plan(DOMAINS)
     assert jobs == []

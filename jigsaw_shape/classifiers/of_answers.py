@@ -11,6 +11,7 @@ import collections
 import csv
 import pathlib
 import zipfile
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -88,8 +89,32 @@ def read_features(path: pathlib.Path, stimuli: Stimuli) -> np.ndarray | None:
         raise ValueError(f"{path} holds {', '.join(arrays)}: expected images too")
     images = [str(image) for image in arrays["images"].ravel()]
     matrix = _matrix(path, images, arrays, "features")
-    _refuse_non_finite(path, images, matrix, "features")
-    return matrix[_matched(path, images, stimuli)].astype(np.float32)
+    return in_order(path, images, matrix, stimuli, others=False)
+
+
+def in_order(
+    path: pathlib.Path,
+    images: Sequence[str],
+    features: np.ndarray,
+    stimuli: Stimuli,
+    *,
+    others: bool = True,
+) -> np.ndarray:
+    """Returns features float32 [n, F] of a folder's images, in the folder's order.
+
+    Args:
+      path: Their file, for messages.
+      images: N names, matched as those of `read_predictions` are.
+      features: float [N, F].
+      stimuli: The images, each of which has to be among them.
+      others: Whether there may be other images, such as copies of these.
+
+    Raises:
+      ValueError: As for `read_predictions`; a feature is not a finite number.
+    """
+    _refuse_non_finite(path, images, features, "features")
+    rows = _matched(path, images, stimuli, others=others)
+    return features[rows].astype(np.float32)
 
 
 def holds_answers(path: pathlib.Path) -> bool:
@@ -236,11 +261,14 @@ def _refuse_non_finite(path, images, matrix, what) -> None:
         )
 
 
-def _matched(path, images, stimuli: Stimuli) -> np.ndarray:
+def _matched(path, images, stimuli: Stimuli, *, others=False) -> np.ndarray:
     """Returns the row of the file that answers each of the folder's images."""
     known = {image: image for image in stimuli.images}
     n_called = collections.Counter(file.name for file in stimuli.paths)
+    is_path = others and any("/" in image for image in stimuli.images)
     for image, file in zip(stimuli.images, stimuli.paths, strict=True):
+        if is_path:  # the path below the folder alone tells an image from others
+            continue
         known.setdefault(f"{file.parent.name}/{file.name}", image)
         if n_called[file.name] == 1:
             known.setdefault(file.name, image)
@@ -252,6 +280,8 @@ def _matched(path, images, stimuli: Stimuli) -> np.ndarray:
         ends = ("_".join(image.split("_")[n:]) for n in range(1, image.count("_") + 1))
         names = (image, *tails, *ends)
         key = next((name for name in names if name in known), None)
+        if key is None and others:
+            continue
         if key is None:
             raise ValueError(
                 f"{path}: the image {image!r} is not in {stimuli.name}, which has "

@@ -58,6 +58,7 @@ class Stimuli:
       digest: Of the files' contents.
       domain: str [n], the domain that each is of; None where there are none.
       held_out: What they were made of, where this project made them.
+      trained: bool [n], which ones a run was trained on; None where none was.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Stimuli:
     digest: str
     domain: np.ndarray | None = None
     held_out: HeldOut | None = None
+    trained: np.ndarray | None = None
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -91,6 +93,7 @@ class Stimuli:
             texture=None if self.texture is None else self.texture[indices],
             read=lambda i, *how: self.read(int(indices[i]), *how),
             domain=None if self.domain is None else self.domain[indices],
+            trained=None if self.trained is None else self.trained[indices],
         )
 
     def dataset(self, stored_px: int, background: str = "white") -> Dataset:

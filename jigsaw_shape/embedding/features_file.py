@@ -46,6 +46,17 @@ def check(path: Path) -> None:
         )
 
 
+def is_one(path: Path) -> bool:
+    """Returns whether a file is Parquet, or an npz with paths and vectors."""
+    if path.suffix == ".parquet":
+        return True
+    try:
+        with np.load(path) as file:
+            return {"path", "vector"} <= set(file)
+    except (OSError, ValueError, AttributeError, TypeError, zipfile.BadZipFile):
+        return False  # of another kind
+
+
 def write(
     path: Path, paths: Sequence[str], vectors: np.ndarray, facts: Mapping[str, Any]
 ) -> None:

@@ -3,6 +3,7 @@
 from jigsaw_shape.suites import (
     distortions,
     experiments,
+    probe,
     puzzle,
     retrieval,
     shape_bias,
@@ -17,4 +18,5 @@ SUITES: dict[str, Suite] = {
     "distortions": distortions.SUITE,
     "puzzle": puzzle.SUITE,
     "retrieval": retrieval.SUITE,
+    "probe": probe.SUITE,
 }

@@ -9,6 +9,7 @@ import numpy as np
 from jigsaw_shape.classifiers.classifier import Classifier
 from jigsaw_shape.data.stimuli import Stimuli
 from jigsaw_shape.suites import SUITES, one_pass
+from jigsaw_shape.suites.labelled_images import choice
 from jigsaw_shape.suites.observers import on_these
 from jigsaw_shape.suites.opened import Opened
 from jigsaw_shape.suites.results import Results
@@ -89,7 +90,7 @@ class Evaluator:
         answers = Answers(stimuli, job.models, outputs, job.matches, seed=self.seed)
         given = self.opened.is_given(stimuli)  # files answer no other images
         if by_features:
-            features = self.opened.features if given else {}
+            features = self.opened.features_of(stimuli) if given else {}
             return dataclasses.replace(answers, features=features)
         predicted = self.opened.predicted if given else ()
         observers, left_out = on_these(self.opened.observers, stimuli)
@@ -176,21 +177,6 @@ class Evaluator:
                     f"{model.name} answers {stimuli.paths[bad[0]]} with {what} that "
                     "are not finite numbers: check its weights and normalization"
                 )
-
-
-def choice(stimuli: Stimuli, n_images: int, seed: int) -> Stimuli:
-    """Returns at most `n_images` of the images, each class in proportion; 0: all."""
-    n = len(stimuli.images)
-    if not 0 < n_images < n:
-        return stimuli
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(n)
-    # Rank / size within each class: the first images have each class in proportion.
-    rank = np.empty(n)
-    for name in stimuli.categories:
-        members = order[stimuli.category[order] == name]
-        rank[members] = (np.arange(len(members)) + rng.random()) / len(members)
-    return stimuli.subset(np.sort(np.argsort(rank, kind="stable")[:n_images]))
 
 
 def _groups(models: Sequence[Classifier]) -> list[list[Classifier]]:

@@ -6,6 +6,8 @@ Target, distortions, puzzle and experiments share the images and the passes over
 import dataclasses
 from collections.abc import Sequence
 
+import numpy as np
+
 from jigsaw_shape.data import domain_folders
 from jigsaw_shape.data.stimuli import Stimuli, of_dataset
 from jigsaw_shape.suites.opened import Opened
@@ -69,3 +71,18 @@ def own_target(config) -> Stimuli:
         name=f"{dataset.name}/{config.data.target}",
         side_px=config.data.stored_px,
     )
+
+
+def choice(stimuli: Stimuli, n_images: int, seed: int) -> Stimuli:
+    """Returns at most `n_images` of the images, each class in proportion; 0: all."""
+    n = len(stimuli.images)
+    if not 0 < n_images < n:
+        return stimuli
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(n)
+    # Rank / size within each class: the first images have each class in proportion.
+    rank = np.empty(n)
+    for name in stimuli.categories:
+        members = order[stimuli.category[order] == name]
+        rank[members] = (np.arange(len(members)) + rng.random()) / len(members)
+    return stimuli.subset(np.sort(np.argsort(rank, kind="stable")[:n_images]))

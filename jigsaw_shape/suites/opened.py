@@ -12,12 +12,14 @@ from ml_collections import ConfigDict
 from jigsaw_shape.classifiers import flags, of_answers, of_onnx
 from jigsaw_shape.classifiers.classifier import Classifier
 from jigsaw_shape.classifiers.open import open_classifier
+from jigsaw_shape.classifiers.untrained import untrained_beside
 from jigsaw_shape.data import decisions as decisions_lib
 from jigsaw_shape.data import domain_folders
 from jigsaw_shape.data.decisions import EXPERIMENTS, Decisions
 from jigsaw_shape.data.names import plain
 from jigsaw_shape.data.shared_classes import some
 from jigsaw_shape.data.stimuli import Stimuli, read_folder
+from jigsaw_shape.embedding import features_file
 from jigsaw_shape.suites import classes as classes_lib
 from jigsaw_shape.suites.classes import Match
 from jigsaw_shape.suites.observers import HUMANS
@@ -38,6 +40,8 @@ class Opened:
       observers: Published decisions.
       mapping: Category by the plain name of a class, for models of other classes.
       notes: What a reader should know of the images.
+      n_images: The most images to make probes of, or of one domain to fit on; 0: all.
+      seed: Of the choice.
     """
 
     models: tuple[Classifier, ...] = ()
@@ -47,6 +51,8 @@ class Opened:
     observers: tuple[Decisions, ...] = ()
     mapping: dict[str, str] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    n_images: int = 0
+    seed: int = 0
     _own: dict = dataclasses.field(default_factory=dict, repr=False)
 
     @property
@@ -63,6 +69,14 @@ class Opened:
     def is_given(self, stimuli: Stimuli) -> bool:
         """Returns whether these images are a set of `data` or a part of one."""
         return stimuli.digest in {one.digest for one in self.data}
+
+    def features_of(self, stimuli: Stimuli) -> dict[str, np.ndarray]:
+        """Returns features from files of the images of `data` or a part of them."""
+        if not self.features:
+            return {}
+        row_of = {image: row for row, image in enumerate(self.data[0].images)}
+        rows = [row_of[image] for image in stimuli.images]
+        return {name: vectors[rows] for name, vectors in self.features.items()}
 
     def of_runs(
         self, own: Callable[[ConfigDict], Stimuli | None]
@@ -147,7 +161,12 @@ def open_all(args: argparse.Namespace, n_devices: int) -> Opened:
         for one in observers
     )
     return dataclasses.replace(
-        opened, observers=observers, mapping=mapping, notes=tuple(notes)
+        opened,
+        observers=observers,
+        mapping=mapping,
+        notes=tuple(notes),
+        n_images=args.n_images,
+        seed=args.seed,
     )
 
 
@@ -171,6 +190,8 @@ def _open_models(args: argparse.Namespace) -> list[Classifier]:
         if model.config is not None:  # a run that was moved keeps its images beside it
             model.config.workdir = what
         found.append(model)
+    if args.untrained:
+        found += untrained_beside(found, args.seed)
     if args.mean or args.std or args.pixels:
         stated = [model.about.get("normalization") for model in found]
         if not any(stated):
@@ -199,6 +220,12 @@ def _read_predicted(
         name = label or path.stem
         if name in features:
             raise ValueError(f"two models are called {name}: name one with LABEL=FILE")
+        if features_file.is_one(path):  # of `embed`, which may have embedded more
+            stored = features_file.read(path)
+            features[name] = of_answers.in_order(
+                path, stored.paths, stored.vectors, data[0]
+            )
+            continue
         vectors = of_answers.read_features(path, data[0])
         if vectors is not None:
             features[name] = vectors

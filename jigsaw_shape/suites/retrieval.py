@@ -17,7 +17,7 @@ from jigsaw_shape.reports import look as look_lib
 from jigsaw_shape.reports.look import number
 from jigsaw_shape.reports.page import Section, Tile
 from jigsaw_shape.reports.table import NONE, Table, interval, percent
-from jigsaw_shape.suites import differences, figure_parts, row_tables
+from jigsaw_shape.suites import differences, figure_parts, row_tables, with_features
 from jigsaw_shape.suites.opened import Opened
 from jigsaw_shape.suites.suite import PLAIN, Answers, Fact, Found, Job, Suite
 from jigsaw_shape.training import learner
@@ -32,28 +32,13 @@ def find(opened: Opened, suites: Sequence[str]) -> Found:
     These are the given images; without any, each run's own, for other models too.
     """
     del suites
-    able, left_out = [], []
-    for model in opened.models:
-        if model.has_features:
-            able.append(model)
-        else:
-            left_out.append(
-                f"retrieval: {model.name} gives no features to compare: an ONNX file "
-                "needs an output called features, [B, F], as `python -m "
-                "jigsaw_shape.export` writes it"
-            )
+    able, left_out = with_features.models(opened, "retrieval")
     given = [s for s in opened.data if s.experiment == domain_folders.EXPERIMENT]
-    for one in opened.predicted if given else ():
-        if one.observer not in opened.features:
-            left_out.append(
-                f"retrieval: the predictions {one.observer} hold no features to "
-                "compare: an npz needs an array called features, [images, F]"
-            )
-    found = [(s, able) for s in given if able or opened.features]
-    if not given:
-        others = [model for model in able if model.config is None]
-        own = opened.of_runs(own_images)
-        found = [(s, [*(m for m in runs if m in able), *others]) for s, runs in own]
+    if given:
+        left_out += with_features.refused_files(opened, "retrieval")
+        found = [(s, able) for s in given if able or opened.features]
+    else:
+        found = with_features.with_others(opened.of_runs(own_images), able)
     jobs, notes = [], []
     for stimuli, models in found:
         try:
