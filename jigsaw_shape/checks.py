@@ -19,6 +19,7 @@ _CHOICES = {
     "data.cache": ("auto", "device", "host", "none"),
     "jigsaw.view": ("instead", "beside"),
     "jigsaw.head": ("pooled", "spatial"),
+    "jigsaw.encode": ("image", "tiles"),
     "jigsaw.answer": ("order", "positions"),
     "mixstyle.mix": ("random", "crossdomain"),
     "dann.domains": ("source", "style"),
@@ -45,7 +46,10 @@ _RANGES = {
     "data.stored_px": _LEAST_1,
     "jigsaw.grid": (2, 4),
     "jigsaw.bias_whole_image": _SHARE,
+    "jigsaw.shuffled": _SHARE,
+    "jigsaw.orders": _SHARE,
     "jigsaw.hidden": _LEAST_0,
+    "jigsaw.orders_per_image": _LEAST_1,
     "jigsaw.gap": (0, 0.75),  # a quarter of a tile's side is left
     "augment.flip": _SHARE,
     "augment.tile_grayscale": _SHARE,
@@ -85,6 +89,8 @@ _COUNTS = {
     "model.std": (0, 3),
     # One number stays; of two the field moves from the first to the second.
     "jigsaw.gap": (1, 2),
+    "jigsaw.shuffled": (1, 2),
+    "jigsaw.orders": (1, 2),
     "diversify.p_ordered": (1, 2),
     "diversify.p_shuffled": (1, 2),
     "diversify.per_tile": (1, 2),
@@ -213,6 +219,26 @@ def _check_jigsaw(config: ConfigDict, n_devices: int) -> None:
             jigsaw.bias_whole_image,
             "with --config.jigsaw.view=beside it leaves no puzzle in a device's part "
             "of a batch: lower it, such as to 0",
+        )
+    if jigsaw.encode == "tiles" and jigsaw.view != "beside":
+        _refuse(
+            "jigsaw.encode",
+            "tiles",
+            "tiles that are encoded apart make no image to classify: set "
+            "--config.jigsaw.view=beside too",
+        )
+    if jigsaw.orders_per_image > 1 and jigsaw.encode != "tiles":
+        _refuse(
+            "jigsaw.orders_per_image",
+            jigsaw.orders_per_image,
+            "a picture that is encoded whole has one order: set "
+            "--config.jigsaw.encode=tiles too",
+        )
+    if jigsaw.all_permutations and tuple(jigsaw.orders) != (1.0,):
+        _refuse(
+            "jigsaw.orders",
+            jigsaw.orders,
+            "with --config.jigsaw.all_permutations there is no set: use '(1.0,)'",
         )
     if jigsaw.all_permutations and jigsaw.answer != "positions":
         _refuse(

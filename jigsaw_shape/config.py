@@ -61,11 +61,18 @@ def default_config() -> ConfigDict:
     config.jigsaw.n_permutations = 30  # K; the head has K + 1 classes, 0 = unshuffled
     config.jigsaw.seed = 0  # of the permutation set
     config.jigsaw.bias_whole_image = 1.0  # probability that an image stays whole
+    # A curriculum: one number, or two, at the first step and at the last.
+    config.jigsaw.shuffled = (1.0,)  # share that is shuffled of what the field above
+    #   does not keep whole
+    config.jigsaw.orders = (1.0,)  # share of the K that is drawn, those farthest apart
     config.jigsaw.classify_shuffled = True  # shuffled images count in the class loss
     config.jigsaw.view = "instead"  # instead: an image is whole or a puzzle | beside:
     #   every image is whole, and a share 1 - bias_whole_image also comes as a puzzle
     config.jigsaw.head = "pooled"  # reads the pooled features | spatial: the last map
     config.jigsaw.hidden = 256  # width of the spatial head's hidden layer; 0: none
+    config.jigsaw.encode = "image"  # the shuffled picture in one pass | tiles: each by
+    #   itself, their features put in order afterwards; needs view=beside
+    config.jigsaw.orders_per_image = 1  # puzzles made of the tiles of one image
     config.jigsaw.answer = "order"  # names one of K + 1 | positions: says which tile
     #   stands at each place
     config.jigsaw.all_permutations = False  # train on every permutation, not on the K

@@ -15,7 +15,7 @@ from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.image_store import ImageStore
 from jigsaw_shape.diversify.edges import draw_edges
 from jigsaw_shape.diversify.schedule import Styling
-from jigsaw_shape.models import assignment
+from jigsaw_shape.models import assignment, multitask
 from jigsaw_shape.models.encoder import Encoder
 from jigsaw_shape.models.layers import Conv
 from jigsaw_shape.models.multitask import Multitask, jigsaw_head
@@ -223,14 +223,118 @@ class TinyEncoder(Encoder):
         return x.mean((1, 2))
 
 
+def _asked(config, n=B):
+    """Returns what is seen of n images whose puzzles are of tiles encoded apart."""
+    config.jigsaw.encode = "tiles"
+    return _see(config, n)
+
+
+def test_tiles_that_are_encoded_apart_are_asked_about_in_several_orders():
+    config = _config(jigsaw__orders_per_image=5)
+    seen = _asked(config)
+    assert seen.images.shape[0] == B  # whole, and no puzzle among them
+    assert (seen.orders == 0).all()
+    assert seen.tiles.shape == (B, 9, SIZE // 3, SIZE // 3, 3)
+    np.testing.assert_array_equal(puzzle.join_tiles(seen.tiles), seen.images)
+    assert seen.tile_permutations.shape == (B, 5, 9)
+    orders = np.asarray(seen.asked["puzzle_order"])
+    np.testing.assert_array_equal(
+        np.asarray(seen.tile_permutations).reshape(-1, 9), PERMUTATIONS[orders]
+    )
+    assert len(np.unique(orders[:5])) > 1
+
+
 @pytest.mark.parametrize("answer", ["order", "positions"])
-def test_four_devices_solve_puzzles_beside_images_like_one(answer):
-    n, lr = 16, 0.05
-    config = _config(jigsaw__answer=answer, jigsaw__bias_whole_image=0.5)
+def test_permuted_features_of_tiles_are_features_of_permuted_tiles(answer):
+    config = _config(jigsaw__encode="tiles", jigsaw__answer=answer)
+    head = jigsaw_head(config.jigsaw, PERMUTATIONS)
+    model = Multitask(TinyEncoder(), {"jigsaw": head}, (0.5,) * 3, (0.2,) * 3)
+    variables = multitask.init_variables(model, jax.random.key(0), SIZE)
+    tiles = jnp.asarray(RNG.uniform(size=(3, 9, 6, 6, 3)), jnp.float32)
+    rows = jnp.asarray(PERMUTATIONS[[4, 7, 9, 1, 2, 0]]).reshape(3, 2, 9)
+    asked, _ = multitask.solve_tiles(model, variables, tiles, rows)
+    moved = puzzle.permute_tiles(jnp.repeat(tiles, 2, 0), rows.reshape(6, 9))
+    first = jnp.tile(jnp.arange(9), (6, 1, 1))
+    again, _ = multitask.solve_tiles(model, variables, moved, first)
+    assert asked["jigsaw"].shape == (6, 31)
+    for name in asked:
+        np.testing.assert_allclose(asked[name], again[name], atol=1e-5)
+    assert np.ptp(np.asarray(asked["jigsaw"]), 0).max() > 1e-3
+
+
+class NormEncoder(Encoder):
+    """A convolution and a BatchNorm."""
+
+    @nn.compact
+    def __call__(self, images, train=False, edit=None):
+        """Maps images [B, H, W, 3] to features [B, 8]."""
+        x = self.norm()(name="bn")(Conv(8, 3, 2)(images), train)
+        return self.leave("map", jnp.tanh(x), edit).mean((1, 2))
+
+
+def test_tiles_have_statistics_of_their_own():
+    config = _config(jigsaw__encode="tiles")
+    heads = make_heads(config, Sizes(3, PERMUTATIONS, 1))
+    model = Multitask(NormEncoder(), heads, (0.5,) * 3, (0.2,) * 3)
+    variables = multitask.init_variables(model, jax.random.key(0), SIZE)
+    images = jnp.asarray(RNG.uniform(size=(4, SIZE, SIZE, 3)), jnp.float32)
+    tiles = puzzle.cut_tiles(images, 3)
+    rows = jnp.zeros((4, 1, 9), jnp.int32) + jnp.arange(9)
+    _, after = multitask.solve_tiles(model, variables, tiles, rows, train=True)
+    _, changed = model.apply(variables, images, True, mutable="batch_stats")
+    before, whole = variables["batch_stats"], changed["batch_stats"]
+    differs = lambda a, b: np.abs(a["bn"]["mean"] - b["bn"]["mean"]).max() > 1e-4  # noqa: E731
+    assert differs(after["tiles"], before["tiles"])
+    assert not differs(after["encoder"], before["encoder"])
+    assert differs(whole["encoder"], before["encoder"])
+    assert not differs(whole["tiles"], before["tiles"])
+    # The answer to a shuffled image is that to its tiles in that order.
+    asked = shortcuts.as_puzzles(images, 3, jnp.arange(4), PERMUTATIONS)
+    solved, _ = multitask.solve_tiles(
+        model, variables, tiles, jnp.asarray(PERMUTATIONS[:4])[:, None]
+    )
+    outputs = multitask.answer(model, variables, *asked)
+    np.testing.assert_allclose(outputs["jigsaw"], solved["jigsaw"], atol=1e-6)
+    plain = model.apply(variables, asked.images, False)
+    np.testing.assert_array_equal(outputs["classification"], plain["classification"])
+
+
+def test_a_curriculum_opens_orders_and_puzzles():
+    config = _config(jigsaw__orders=(0.1, 1.0), jigsaw__shuffled=(0.25, 1.0))
+    n = 400
+    images = np.zeros((n, STORED, STORED, 3), np.uint8)
+
+    def see(view, progress):
+        config.jigsaw.view = view
+        return jax.jit(make_view(config, PERMUTATIONS))(
+            jax.random.key(3), progress, jnp.arange(n), images, np.zeros(n), Styling()
+        )
+
+    first, last = see("beside", 0.0), see("beside", 1.0)
+    assert set(np.unique(first.orders[n:])) == {0, 1, 2, 3}
+    assert len(np.unique(last.orders[n:])) == 31
+    assert float(first.for_puzzle[n:].mean()) == pytest.approx(0.25, abs=0.07)
+    assert (last.for_puzzle[n:] == 1).all()
+    shuffled = [float((see("instead", p).orders > 0).mean()) for p in (0.0, 1.0)]
+    assert shuffled == pytest.approx([0.25 * 3 / 4, 30 / 31], abs=0.07)
+
+
+@pytest.mark.parametrize(
+    ("answer", "encode"),
+    [("order", "image"), ("positions", "image"), ("positions", "tiles")],
+)
+def test_four_devices_solve_puzzles_beside_images_like_one(answer, encode):
+    n, lr, n_each = 16, 0.05, 3 if encode == "tiles" else 1
+    config = _config(
+        jigsaw__answer=answer,
+        jigsaw__encode=encode,
+        jigsaw__bias_whole_image=0.5,
+        jigsaw__orders_per_image=n_each,
+    )
     heads = make_heads(config, Sizes(3, PERMUTATIONS, 1))
     model = Multitask(TinyEncoder(), heads, (0.5,) * 3, (0.2,) * 3)
     view = make_view(config, PERMUTATIONS)
-    first = jax.device_get(step_lib.init_variables(model, jax.random.key(1), SIZE))
+    first = jax.device_get(multitask.init_variables(model, jax.random.key(1), SIZE))
     optimizer = optax.sgd(lr)
     state = step_lib.init_state(first, optimizer, learner.step_rng(config), False)
     update = step_lib.make_update(model, optimizer, make_losses(config), view, 11)
@@ -248,17 +352,24 @@ def test_four_devices_solve_puzzles_beside_images_like_one(answer):
         batch["domain"],
         Styling(),
     )
-    assert seen.images.shape[0] == n + n // 2
+    assert seen.images.shape[0] == (n if encode == "tiles" else n + n // 2)
     cross_entropy = optax.softmax_cross_entropy_with_integer_labels
 
     def loss_fn(params):
         outputs = model.apply({"params": params}, seen.images, True)
         classes = cross_entropy(outputs["classification"][:n], batch["label"]).mean()
+        asked, first = seen.asked, n
+        if encode == "tiles":
+            outputs, _ = multitask.solve_tiles(
+                model, {"params": params}, seen.tiles, seen.tile_permutations
+            )
+            first = 0
         if answer == "order":
-            solved = cross_entropy(outputs["jigsaw"], seen.orders)[n:].mean()
+            orders = asked["puzzle_order"]
+            solved = cross_entropy(outputs["jigsaw"], orders)[first:].mean()
         else:
-            log_p = outputs["jigsaw_positions"][n:]
-            truth = np.asarray(seen.permutations)[n:, :, None]
+            log_p = outputs["jigsaw_positions"][first:]
+            truth = np.asarray(asked["puzzle_permutation"])[first:, :, None]
             solved = -jnp.take_along_axis(log_p, truth, -1).mean()
         return classes + config.losses.jigsaw * solved, (classes, solved)
 
@@ -271,7 +382,7 @@ def test_four_devices_solve_puzzles_beside_images_like_one(answer):
     )
     assert means["accuracy/classification"].count == n
     asked = [means[f"accuracy/jigsaw_{kind}"].count for kind in ("ordered", "shuffled")]
-    assert sum(asked) == n // 2
+    assert sum(asked) == n // 2 * n_each
     expected = jax.tree.map(lambda p, g: p - lr * g, first["params"], grads)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, atol=2e-6),

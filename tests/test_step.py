@@ -12,6 +12,7 @@ from flax import linen as nn
 from jigsaw_shape import config as config_lib
 from jigsaw_shape.diversify import mixstyle
 from jigsaw_shape.diversify.schedule import Styling
+from jigsaw_shape.models import multitask
 from jigsaw_shape.models.encoder import Encoder
 from jigsaw_shape.models.layers import BatchNorm, Conv
 from jigsaw_shape.models.multitask import Multitask
@@ -74,7 +75,7 @@ def _start(config, ema_decay=0.0, make_edit=None):
     view = make_view(config, permutations)
     model = _model(devices.AXIS)
     optimizer = optax.sgd(LR)
-    variables = step_lib.init_variables(model, jax.random.key(1), SIZE)
+    variables = multitask.init_variables(model, jax.random.key(1), SIZE)
     state = step_lib.init_state(
         variables, optimizer, learner.step_rng(config), ema_decay > 0
     )
@@ -215,7 +216,7 @@ def test_pairs_and_a_reversed_head_are_the_same_on_four_devices(domains):
     optimizer = optax.sgd(LR)
     # In host memory: the update donates what it is given.
     first = jax.device_get(
-        step_lib.init_variables(model(devices.AXIS), jax.random.key(1), SIZE)
+        multitask.init_variables(model(devices.AXIS), jax.random.key(1), SIZE)
     )
     state = step_lib.init_state(first, optimizer, learner.step_rng(config), False)
     update = step_lib.make_update(
@@ -326,7 +327,7 @@ def test_steps_differ_and_repeat_from_the_same_state():
 def test_predictions_are_those_of_the_model_for_any_number_of_images(n):
     permutations = puzzle.permutation_set(3, 30, 0)
     model = _model(devices.AXIS)
-    variables = step_lib.init_variables(model, jax.random.key(1), SIZE)
+    variables = multitask.init_variables(model, jax.random.key(1), SIZE)
     predict = step_lib.make_predict(model, SIZE, 3, permutations)
     predict_fn = predict_lib.make_predict_fn(
         predict, devices.shard, devices.replicate(variables), batch_size=8

@@ -16,6 +16,7 @@ from test_checks import load_config
 from jigsaw_shape import train
 from jigsaw_shape.data import sources, unlabelled
 from jigsaw_shape.diversify.schedule import Styling
+from jigsaw_shape.models import multitask
 from jigsaw_shape.models.multitask import Head, Multitask
 from jigsaw_shape.runs import directory, rows
 from jigsaw_shape.system import devices
@@ -114,7 +115,7 @@ def _update(config, label):
     model = Multitask(TinyEncoder(), heads, (0.5,) * 3, (0.2,) * 3)
     permutations = learner.make_learner(config, 8).permutations
     view = make_view(config, permutations)
-    first = step_lib.init_variables(model, jax.random.key(1), 24)
+    first = multitask.init_variables(model, jax.random.key(1), 24)
     optimizer = optax.sgd(0.1)
     state = step_lib.init_state(first, optimizer, jax.random.key(0), False)
     update = step_lib.make_update(model, optimizer, make_losses(config), view, 5)

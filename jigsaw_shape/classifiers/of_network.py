@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jigsaw_shape.classifiers.classifier import Classifier, in_batches
-from jigsaw_shape.models import ENCODERS
+from jigsaw_shape.models import ENCODERS, multitask
 from jigsaw_shape.models.network import Network
 from jigsaw_shape.pixels import augment, shortcuts
 from jigsaw_shape.system import devices
@@ -43,12 +43,12 @@ def of_network(
 
     @devices.over_devices
     def answer(variables, images, orders=None):
-        images = augment.resize(images, network.size_px)
+        asked = (augment.resize(images, network.size_px),)
         if orders is not None:
-            images = shortcuts.as_puzzles(
-                images, grid, orders, permutations, close_shortcuts
+            asked = shortcuts.as_puzzles(
+                *asked, grid, orders, permutations, close_shortcuts
             )
-        return network.module.apply(variables, images, train=False)
+        return multitask.answer(network.module, variables, *asked)
 
     @functools.cache
     def stages_of(names):

@@ -3,13 +3,12 @@
 import pathlib
 
 import jax
-import jax.numpy as jnp
 
 from jigsaw_shape.classifiers.classifier import Classifier
 from jigsaw_shape.classifiers.of_network import of_network
 from jigsaw_shape.data.decoding import background_of
 from jigsaw_shape.models.build import build_model, stored_heads
-from jigsaw_shape.models.multitask import jigsaw_head
+from jigsaw_shape.models.multitask import init_variables, jigsaw_head
 from jigsaw_shape.models.network import Network
 from jigsaw_shape.pixels import puzzle, shortcuts
 from jigsaw_shape.runs import directory as directory_lib
@@ -85,9 +84,8 @@ def open_run(
 
 def _refuse_misfits(directory: pathlib.Path, network: Network) -> None:
     """Refuses a checkpoint of other shapes than the configuration's network."""
-    images = jnp.zeros((1, network.size_px, network.size_px, 3))
     shapes = jax.eval_shape(
-        lambda: network.module.init(jax.random.key(0), images, train=False)
+        lambda: init_variables(network.module, jax.random.key(0), network.size_px)
     )
     wanted, found = (
         {

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +26,8 @@ class Head:
       detached: Whether the encoder gets no gradient from it.
       grid: Above 0, it reads the encoder's last map, averaged to `grid` x `grid` cells
         that are concatenated, instead of the pooled features.
+      tiles: It reads the features of `grid` x `grid` tiles that the encoder saw one by
+        one, concatenated in the order asked about.
       permutations: If any, the head's T * T scores say which tile stands at each of T
         places, and these K + 1 permutations are scored from them.
     """
@@ -34,6 +37,7 @@ class Head:
     reverse: bool = False
     detached: bool = False
     grid: int = 0
+    tiles: bool = False
     permutations: tuple[tuple[int, ...], ...] = ()
 
 
@@ -41,19 +45,25 @@ def jigsaw_head(jigsaw: ConfigDict, permutations: np.ndarray) -> Head:
     """Returns the head that solves the puzzle.
 
     Pooled and linear it is JiGen's (Carlucci et al., CVPR 2019). Spatial it keeps where
-    things are: the last map's cells stand for the places of the tiles.
+    things are: the last map's cells stand for the places of the tiles. Of tiles that
+    are encoded apart it is Noroozi & Favaro's (ECCV 2016, section 3.2).
 
     Args:
       jigsaw: `config.jigsaw`.
       permutations: int32 [K + 1, T].
     """
-    spatial = jigsaw.head == "spatial"
-    hidden = (jigsaw.hidden,) if spatial and jigsaw.hidden else ()
-    grid = jigsaw.grid if spatial else 0
+    tiles = jigsaw.encode == "tiles"
+    placed = tiles or jigsaw.head == "spatial"
+    head = Head(
+        len(permutations),
+        hidden=(jigsaw.hidden,) if placed and jigsaw.hidden else (),
+        grid=jigsaw.grid if placed else 0,
+        tiles=tiles,
+    )
     if jigsaw.answer == "order":
-        return Head(len(permutations), hidden, grid=grid)
+        return head
     rows = tuple(tuple(map(int, row)) for row in permutations)
-    return Head(len(rows[0]) ** 2, hidden, grid=grid, permutations=rows)
+    return dataclasses.replace(head, n_classes=len(rows[0]) ** 2, permutations=rows)
 
 
 class Multitask(nn.Module):
@@ -79,18 +89,24 @@ class Multitask(nn.Module):
         train: bool,
         edit: Edit | None = None,
         reversal: jax.Array | float = 0.0,
+        permutations: jax.Array | None = None,
     ) -> dict[str, jax.Array]:
         """Returns `features` [B, F] and each head's logits [B, n], all float32.
 
         A head `NAME` that places tiles also returns `NAME_positions`, float32
         [B, T, T]: the log probability that place t shows the original tile u.
 
+        With `permutations` the images are tiles, and only the heads that read tiles
+        answer, about every image in each of O orders: [B * O, n] and [B * O, T, T].
+        See `solve_tiles`.
+
         Args:
-          images: float32 [B, H, W, 3], RGB in [0, 1].
+          images: float32 [B, H, W, 3], RGB in [0, 1]; or tiles [B, T, h, w, 3].
           train: Whether BatchNorm uses and updates the batch's statistics.
           edit: Changes a stage's features, used in training, such as MixStyle's:
             `edit(stage, features)` for each of the encoder's stages (`Encoder.leave`).
           reversal: float32 [], see `reverse_gradient`, for the heads that do.
+          permutations: int32 [B, O, T], the original tile at each place.
         """
         normalized = (images - jnp.asarray(self.mean)) / jnp.asarray(self.std)
         last_map = None
@@ -102,18 +118,26 @@ class Multitask(nn.Module):
                 last_map = x.astype(jnp.float32)
             return x
 
+        of_tiles = permutations is not None
         heads = {
             name: head if isinstance(head, Head) else Head(head)
             for name, head in self.heads.items()
         }
-        if any(head.grid for head in heads.values()):
+        heads = {name: head for name, head in heads.items() if head.tiles == of_tiles}
+        if of_tiles:
+            b, n_tiles = normalized.shape[:2]
+            tiles = normalized.reshape(b * n_tiles, *normalized.shape[2:])
+            features = self.encoder(tiles, train, edit).reshape(b, 1, n_tiles, -1)
+            features = jnp.take_along_axis(features, permutations[..., None], axis=2)
+            features = features.reshape(b * permutations.shape[1], -1)
+        elif any(head.grid for head in heads.values()):
             features = self.encoder(normalized, train, keep_map)
         else:
             features = self.encoder(normalized, train, edit)
-        outputs = {"features": features}
+        outputs = {} if of_tiles else {"features": features}
         for name, head in heads.items():
             x = features
-            if head.grid:
+            if head.grid and not of_tiles:
                 x = average_to(last_map, head.grid).reshape(len(images), -1)
             if head.detached:
                 x = jax.lax.stop_gradient(x)
@@ -123,12 +147,104 @@ class Multitask(nn.Module):
                 x = nn.relu(nn.Dense(width, name=f"head_{name}_hidden{i}")(x))
             outputs[name] = nn.Dense(head.n_classes, name=f"head_{name}")(x)
             if head.permutations:
-                n_tiles = len(head.permutations[0])
-                scores = outputs[name].reshape(-1, n_tiles, n_tiles)
+                side = len(head.permutations[0])
+                scores = outputs[name].reshape(-1, side, side)
                 positions = assignment.sinkhorn(scores)
                 outputs[f"{name}_positions"] = positions
                 outputs[name] = assignment.order_scores(positions, head.permutations)
         return outputs
+
+
+def reads_tiles(model: Multitask) -> bool:
+    """Returns whether a head reads the features of tiles that are encoded apart."""
+    return any(isinstance(h, Head) and h.tiles for h in model.heads.values())
+
+
+def init_variables(model: Multitask, rng: jax.Array, size_px: int) -> dict[str, Any]:
+    """Returns `params` and `batch_stats` for images [B, size_px, size_px, 3].
+
+    Where a head reads tiles, `batch_stats` has two parts: the encoder's statistics of
+    whole images, `encoder`, and of tiles, `tiles`, which differ.
+    """
+
+    def init(rng):
+        images = jnp.zeros((1, size_px, size_px, 3))
+        variables = {"batch_stats": {}, **model.init(rng, images, train=False)}
+        if not reads_tiles(model):
+            return variables
+        grid = next(h.grid for h in model.heads.values() if getattr(h, "tiles", 0))
+        side = size_px // grid
+        tiles = jnp.zeros((1, grid**2, side, side, 3))
+        first = jnp.arange(grid**2)[None, None]
+        more = model.init(rng, tiles, train=False, permutations=first)
+        return {
+            "params": {**more["params"], **variables["params"]},
+            "batch_stats": variables["batch_stats"]
+            and {**variables["batch_stats"], "tiles": more["batch_stats"]["encoder"]},
+        }
+
+    return jax.jit(init)(rng)
+
+
+def solve_tiles(
+    model: Multitask,
+    variables: Mapping[str, Any],
+    tiles: jax.Array,
+    permutations: jax.Array,
+    **options: Any,
+) -> tuple[dict[str, jax.Array], Any]:
+    """Returns the answers of the heads that read tiles, and the changed `batch_stats`.
+
+    Every tile goes through the encoder once; what the head reads is the features in the
+    order asked about, which is the same as the features of tiles in that order. So many
+    orders cost little more than one.
+
+    Args:
+      model: With such a head.
+      variables: Its `params` and `batch_stats`.
+      tiles: float32 [B, T, h, w, 3], RGB in [0, 1], in their original order.
+      permutations: int32 [B, O, T], the original tile at each place.
+      **options: `train`, and `rngs` as `apply` takes them.
+    """
+    statistics = variables.get("batch_stats")
+    own = {"params": variables["params"]}
+    if statistics:
+        own["batch_stats"] = {"encoder": statistics["tiles"]}
+    train = options.pop("train", False)
+    outputs, changed = model.apply(
+        own,
+        tiles,
+        train,
+        permutations=permutations,
+        mutable=["batch_stats"] if train else [],
+        **options,
+    )
+    if train and statistics:
+        statistics = {**statistics, "tiles": changed["batch_stats"]["encoder"]}
+    return outputs, statistics
+
+
+def answer(
+    model: Multitask,
+    variables: Mapping[str, Any],
+    images: jax.Array,
+    tiles: jax.Array | None = None,
+    permutations: jax.Array | None = None,
+) -> dict[str, jax.Array]:
+    """Returns what a trained network answers; arguments as in `Multitask`.
+
+    Args:
+      model: Encoder and heads.
+      variables: `params` and `batch_stats`.
+      images: float32 [B, H, W, 3], perhaps shuffled.
+      tiles: float32 [B, T, h, w, 3], where they are asked about: in their own order.
+      permutations: int32 [B, T], how `images` are shuffled.
+    """
+    outputs = model.apply(variables, images, train=False)
+    if tiles is not None and reads_tiles(model):
+        solved, _ = solve_tiles(model, variables, tiles, permutations[:, None])
+        outputs |= solved
+    return outputs
 
 
 @jax.custom_vjp

@@ -6,6 +6,7 @@ statistics such as the colour that neighbouring tiles share.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -78,14 +79,28 @@ def at_evaluation(jigsaw: ConfigDict) -> Callable[[jax.Array], jax.Array] | None
     return close
 
 
+class Puzzles(NamedTuple):
+    """Puzzles of B images.
+
+    Attributes:
+      images: float32 [B, S, S, 3], shuffled.
+      tiles: float32 [B, T, h, w, 3], their tiles in the original order.
+      permutations: int32 [B, T], the original tile at each place.
+    """
+
+    images: jax.Array
+    tiles: jax.Array
+    permutations: jax.Array
+
+
 def as_puzzles(
     images: jax.Array,
     grid: int,
     orders: jax.Array,
     permutations: jax.Array,
     close: Callable[[jax.Array], jax.Array] | None = None,
-) -> jax.Array:
-    """Returns images cut, shuffled and joined: float32 [B, S, S, 3].
+) -> Puzzles:
+    """Returns images cut, shuffled and joined.
 
     Args:
       images: float32 [B, S, S, 3].
@@ -98,4 +113,6 @@ def as_puzzles(
     if close is not None:
         shuffled = orders[:, None, None, None, None] > 0
         tiles = jnp.where(shuffled, close(tiles), tiles)
-    return puzzle.join_tiles(puzzle.shuffle_tiles(tiles, orders, permutations))
+    chosen = jnp.asarray(permutations)[orders]
+    joined = puzzle.join_tiles(puzzle.permute_tiles(tiles, chosen))
+    return Puzzles(joined, tiles, chosen)

@@ -23,7 +23,7 @@ from jigsaw_shape.diversify import (
     with_styles,
 )
 from jigsaw_shape.diversify.schedule import Styling
-from jigsaw_shape.models import ENCODERS, EncoderSpec
+from jigsaw_shape.models import ENCODERS, EncoderSpec, multitask
 from jigsaw_shape.models.build import build_model
 from jigsaw_shape.models.multitask import Multitask, reversal_at
 from jigsaw_shape.models.weights.loading import Pretrained
@@ -304,15 +304,18 @@ def init_variables(
         What they lack, and the heads, are random.
     """
     init_rng = jax.random.fold_in(jax.random.key(config.seed), 0)
-    variables = step_lib.init_variables(model, init_rng, config.data.image_size)
+    variables = multitask.init_variables(model, init_rng, config.data.image_size)
     if pretrained is None:
         return variables
     encoder = {kind: tree.get("encoder", {}) for kind, tree in variables.items()}
     merged = pretrained.merged(encoder)
-    return {
-        kind: {**tree, "encoder": merged[kind]} if encoder[kind] else tree
-        for kind, tree in variables.items()
-    }
+
+    def begun(kind, tree):
+        # Statistics of tiles begin as those of images; what is donated is not shared.
+        parts = [part for part in ("encoder", "tiles") if tree.get(part)]
+        return tree | {part: jax.tree.map(np.array, merged[kind]) for part in parts}
+
+    return {kind: begun(kind, tree) for kind, tree in variables.items()}
 
 
 def step_rng(config: ConfigDict) -> jax.Array:

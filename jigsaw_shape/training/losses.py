@@ -5,8 +5,9 @@ A loss maps the model's outputs and the batch to values and a mask, float32 of o
 that the value of a term is the mean over what counts, wherever it is. The batch holds
 `label`, `domain` and `order`, int32 [V], `permutation`, int32 [V, T], `styled`, bool
 [V], and `for_class` and `for_puzzle`, float32 [V], for the V images that
-`training.view` makes of it; and `twin`, int32 [B], where the first B of them have a
-natural twin, the next B.
+`training.view` makes of it; `puzzle_order`, `puzzle_permutation` and `puzzle_counts` of
+what the jigsaw head is asked (`view.Seen.asked`); and `twin`, int32 [B], where the
+first B of them have a natural twin, the next B.
 """
 
 import dataclasses
@@ -59,14 +60,15 @@ def jigsaw(config: ConfigDict) -> LossFn:
 
     def order_term(outputs, batch):
         values = optax.softmax_cross_entropy_with_integer_labels(
-            outputs["jigsaw"], batch["order"]
+            outputs["jigsaw"], batch["puzzle_order"]
         )
-        return values, batch["for_puzzle"]
+        return values, batch["puzzle_counts"]
 
     def positions_term(outputs, batch):
         log_p = outputs["jigsaw_positions"]
-        right = jnp.take_along_axis(log_p, batch["permutation"][..., None], -1)
-        return -right[..., 0].mean(-1), batch["for_puzzle"]
+        truth = batch["puzzle_permutation"][..., None]
+        right = jnp.take_along_axis(log_p, truth, -1)
+        return -right[..., 0].mean(-1), batch["puzzle_counts"]
 
     return positions_term if config.jigsaw.answer == "positions" else order_term
 
@@ -78,8 +80,8 @@ def jigsaw_hits(config: ConfigDict, outputs: Outputs, batch: Batch) -> jax.Array
     """
     if config.jigsaw.answer == "positions":
         placed = outputs["jigsaw_positions"].argmax(-1)
-        return (placed == batch["permutation"]).all(-1)
-    return outputs["jigsaw"].argmax(-1) == batch["order"]
+        return (placed == batch["puzzle_permutation"]).all(-1)
+    return outputs["jigsaw"].argmax(-1) == batch["puzzle_order"]
 
 
 def domain(config: ConfigDict) -> LossFn:

@@ -48,7 +48,7 @@ def solved_puzzles(
         orders,
         permutations,
         shortcuts.at_evaluation(config.jigsaw),
-    )
+    ).images
     tiles = puzzle.cut_tiles(shuffled, config.jigsaw.grid)
     restored = puzzle.permute_tiles(tiles, jnp.asarray(np.argsort(answered, -1)))
     titles = ["solved" if n == n_tiles else f"{n} of {n_tiles}" for n in n_right]

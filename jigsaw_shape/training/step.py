@@ -15,6 +15,7 @@ import optax
 from clu import metrics
 from flax import struct
 
+from jigsaw_shape.models import multitask
 from jigsaw_shape.models.multitask import Multitask
 from jigsaw_shape.pixels import augment, shortcuts
 from jigsaw_shape.system.devices import AXIS, replicate
@@ -53,13 +54,6 @@ class TrainState(struct.PyTreeNode):
     def variables(self) -> dict[str, Any]:
         """The variables to evaluate: the moving average where there is one."""
         return self.ema or {"params": self.params, "batch_stats": self.batch_stats}
-
-
-def init_variables(model: Multitask, rng: jax.Array, size_px: int) -> dict[str, Any]:
-    """Returns `params` and `batch_stats` for images [B, size_px, size_px, 3]."""
-    images = jnp.zeros((1, size_px, size_px, 3))
-    variables = jax.jit(lambda rng: model.init(rng, images, train=False))(rng)
-    return {"batch_stats": {}, **variables}
 
 
 def init_state(
@@ -141,6 +135,7 @@ def make_update(
             "styled": seen.styled,
             "for_class": seen.for_class * known[seen.stored],
             "for_puzzle": seen.for_puzzle,
+            **seen.asked,
             "twin": n_local + jnp.arange(n_local),
         }
         dropout_rng = jax.random.fold_in(step_rng, _DROPOUT)
@@ -161,6 +156,17 @@ def make_update(
                 rngs=rngs,
                 mutable=["batch_stats"],
             )
+            if seen.tiles is not None:
+                solved, statistics = multitask.solve_tiles(
+                    model,
+                    {"params": params, **changed},
+                    seen.tiles,
+                    seen.tile_permutations,
+                    train=True,
+                    rngs=rngs,
+                )
+                outputs |= solved
+                changed = {"batch_stats": statistics or {}}
             total, sums = 0.0, {}
             for name, term in losses.items():
                 values, mask = term.loss(outputs, batch)
@@ -210,7 +216,7 @@ def _stored_images(bank, batch: Batch) -> jax.Array:
 
 def _accuracies(losses, outputs, batch) -> dict[str, tuple[jax.Array, jax.Array]]:
     """Returns (hits, examples) of each head, perhaps by kind of image."""
-    ordered = (batch["order"] == 0).astype(jnp.float32)
+    ordered = (batch["puzzle_order"] == 0).astype(jnp.float32)
     sums = {}
     for name, term in losses.items():
         if term.hits is None:
@@ -218,7 +224,7 @@ def _accuracies(losses, outputs, batch) -> dict[str, tuple[jax.Array, jax.Array]
         hits = term.hits(outputs, batch).astype(jnp.float32)
         kinds = {"": batch["for_class"]}
         if term.by_order:
-            asked = batch["for_puzzle"]
+            asked = batch["puzzle_counts"]
             kinds = {"_ordered": ordered * asked, "_shuffled": (1 - ordered) * asked}
         for kind, mask in kinds.items():
             sums[f"accuracy/{name}{kind}"] = ((hits * mask).sum(), mask.sum())
@@ -243,12 +249,12 @@ def make_predict(
     """
 
     def predict(variables, bank, batch):
-        images = augment.resize(_stored_images(bank, batch), size_px)
+        asked = (augment.resize(_stored_images(bank, batch), size_px),)
         if "order" in batch:
-            images = shortcuts.as_puzzles(
-                images, grid, batch["order"], permutations, close_shortcuts
+            asked = shortcuts.as_puzzles(
+                *asked, grid, batch["order"], permutations, close_shortcuts
             )
-        outputs = model.apply(variables, images, train=False)
+        outputs = multitask.answer(model, variables, *asked)
         return jax.lax.all_gather(outputs, AXIS, tiled=True)
 
     return jax.pmap(predict, AXIS, in_axes=(None, None, 0), out_axes=None)

@@ -1,6 +1,6 @@
 """What the network sees of a stored image in training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
@@ -29,6 +29,12 @@ class Seen(NamedTuple):
       stored: int32 [V], which of the B stored images it is.
       for_class: float32 [V], 0 for puzzles that come beside the images, else 1.
       for_puzzle: float32 [V], 1 for all, or for the puzzles that come beside.
+      tiles: float32 [P, T, h, w, 3], in their original order, of the P puzzles whose
+        tiles are encoded apart; then no image is shuffled. None without.
+      tile_permutations: int32 [P, O, T], the O orders that each is asked about.
+      asked: What the jigsaw head is asked: `puzzle_order`, int32 [Q],
+        `puzzle_permutation`, int32 [Q, T], and `puzzle_counts`, float32 [Q]. Q is V, or
+        P * O.
     """
 
     images: jax.Array
@@ -38,6 +44,9 @@ class Seen(NamedTuple):
     stored: jax.Array
     for_class: jax.Array
     for_puzzle: jax.Array
+    tiles: jax.Array | None = None
+    tile_permutations: jax.Array | None = None
+    asked: Mapping[str, jax.Array] = {}
 
 
 # (step_rng, progress, slots int32 [B], uint8 [B, H, W, 3], domain int32 [B], styling)
@@ -73,9 +82,11 @@ def make_view(
     style_images = _make_styler(config, bias)
     style_puzzles = _make_styler(config, 0.0) if beside else None
 
-    def as_tiles(images, orders, rngs, progress):
-        """Returns images cut, perhaps shuffled, and joined; and the permutations."""
-        grey_rngs, permutation_rngs, gap_rngs = rngs
+    n_orders, n_tiles = len(permutations), jigsaw.grid**2
+
+    def cut(images, orders, rngs, progress):
+        """Returns the tiles of images, closed where they are to be shuffled."""
+        grey_rngs, _, gap_rngs = rngs
         tiles = puzzle.cut_tiles(images, jigsaw.grid)
         tiles = augment.random_grayscale(
             grey_rngs, tiles, config.augment.tile_grayscale
@@ -87,11 +98,26 @@ def make_view(
             closed = shortcuts.normalize_tiles(closed)
         if closed is not tiles:
             tiles = jnp.where(orders[:, None, None, None, None] > 0, closed, tiles)
-        chosen = jnp.asarray(permutations)[orders]
+        return tiles
+
+    def chosen(orders, rngs):
+        """Returns the permutation of each image: int32 [B, T]."""
+        rows = jnp.asarray(permutations)[orders]
         if jigsaw.all_permutations:
-            drawn = puzzle.sample_permutations(permutation_rngs, jigsaw.grid**2)
-            chosen = jnp.where(orders[:, None] > 0, drawn, chosen)
-        return puzzle.join_tiles(puzzle.permute_tiles(tiles, chosen)), chosen
+            drawn = puzzle.sample_permutations(rngs, n_tiles)
+            rows = jnp.where(orders[:, None] > 0, drawn, rows)
+        return rows
+
+    def draw(rngs, progress, bias):
+        """Returns orders, of as many as are open by now: int32 [B]."""
+        n = n_orders
+        if tuple(jigsaw.orders) != (1.0,):
+            share = moved(jigsaw.orders, progress) * (n_orders - 1)
+            n = 1 + jnp.maximum(jnp.round(share), 1).astype(jnp.int32)
+        return puzzle.sample_orders(rngs, n, bias)
+
+    def shuffled_share(progress):
+        return moved(jigsaw.shuffled, progress)
 
     def view(step_rng, progress, slots, images, domain, styling):
         image_rng, batch_rng, style_rng = jax.random.split(step_rng, 3)
@@ -121,13 +147,18 @@ def make_view(
         n = len(natural)
 
         def see(images, orders, styled, tile_rngs, stored, is_beside):
-            shown, chosen = as_tiles(images, orders, tile_rngs, progress)
+            tiles = cut(images, orders, tile_rngs, progress)
+            rows = chosen(orders, tile_rngs[1])
+            shown = puzzle.join_tiles(puzzle.permute_tiles(tiles, rows))
             ones = jnp.ones(len(shown))
             for_class = 1 - ones if is_beside else ones
             for_puzzle = ones if is_beside or not beside else 1 - ones
-            return Seen(shown, orders, styled, chosen, stored, for_class, for_puzzle)
+            return Seen(shown, orders, styled, rows, stored, for_class, for_puzzle)
 
-        orders = puzzle.sample_orders(order_rngs, len(permutations), bias)
+        whole_bias = bias
+        if tuple(jigsaw.shuffled) != (1.0,):
+            whole_bias = 1 - (1 - bias) * shuffled_share(progress)
+        orders = draw(order_rngs, progress, whole_bias)
         images, styled = style_images(
             progress, shard_rng, style_rngs, natural, orders, domain, styling
         )
@@ -140,7 +171,7 @@ def make_view(
             share = 1 - jigsaw.bias_whole_image
             stored = jnp.asarray(np.arange(round(share * n)) / share, jnp.int32)
             order_rngs = more(order_rngs, 3)[stored]
-            orders = puzzle.sample_orders(order_rngs, len(permutations), 0.0)
+            orders = draw(order_rngs, progress, 0.0)
             images, styled = style_puzzles(
                 progress,
                 jax.random.fold_in(shard_rng, 1),
@@ -151,7 +182,40 @@ def make_view(
                 styling,
             )
             tile_rngs = [more(rngs, 4)[stored] for rngs in tile_rngs]
-            seen.append(see(images, orders, styled, tile_rngs, stored, True))
+            counts = jnp.ones(len(stored))
+            if tuple(jigsaw.shuffled) != (1.0,):
+                draws = jax.vmap(jax.random.uniform)(more(order_rngs, 2))
+                counts = jnp.float32(draws < shuffled_share(progress))
+            if jigsaw.encode == "tiles":
+                tiles = cut(images, jnp.ones_like(orders), tile_rngs, progress)
+                return ask_often(joined(seen), tiles, order_rngs, counts, progress)
+            puzzles = see(images, orders, styled, tile_rngs, stored, True)
+            seen.append(puzzles._replace(for_puzzle=counts))
+        seen = joined(seen)
+        asked = {
+            "puzzle_order": seen.orders,
+            "puzzle_permutation": seen.permutations,
+            "puzzle_counts": seen.for_puzzle,
+        }
+        return seen._replace(asked=asked)
+
+    def ask_often(seen, tiles, rngs, counts, progress):
+        """Returns `seen` with tiles, each image's asked about in several orders."""
+        n_each = jigsaw.orders_per_image
+        rngs = jax.vmap(lambda rng: jax.random.split(rng, n_each))(rngs).reshape(-1)
+        orders = draw(rngs, progress, 0.0)
+        rows = chosen(orders, jax.vmap(jax.random.fold_in, (0, None))(rngs, 1))
+        return seen._replace(
+            tiles=tiles,
+            tile_permutations=rows.reshape(len(tiles), n_each, n_tiles),
+            asked={
+                "puzzle_order": orders,
+                "puzzle_permutation": rows,
+                "puzzle_counts": jnp.repeat(counts, n_each),
+            },
+        )
+
+    def joined(seen):
         if len(seen) == 1:
             return seen[0]
         return jax.tree.map(lambda *parts: jnp.concatenate(parts), *seen)
