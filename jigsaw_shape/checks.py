@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from jigsaw_shape import config as config_lib
 from jigsaw_shape.data.decoding import background_of, parse_background
+from jigsaw_shape.data.unlabelled import DOMAIN as UNLABELLED
 
 # What each field takes: one of these words, or numbers from the least to the most.
 _CHOICES = {
@@ -71,7 +72,6 @@ _RANGES = {
     "dann.gamma": _LEAST_0,
     "dann.strongest": _LEAST_0,
     "model.std": _ABOVE_0,
-    "losses.classification": _ABOVE_0,  # every evaluation asks the class head
     "classification.label_smoothing": _BELOW_1,
     "optim.lr": _ABOVE_0,
     "optim.momentum": _BELOW_1,
@@ -250,17 +250,49 @@ def _check_jigsaw(config: ConfigDict, n_devices: int) -> None:
 
 
 def _check_unlabelled(config: ConfigDict) -> None:
-    others = [n for n, w in config.losses.items() if n != "classification" and w > 0]
-    if others:
-        return
+    data, losses = config.data, config.losses
+    classless = losses.classification == 0
+    if data.name == UNLABELLED:
+        if not data.unlabelled:
+            _refuse("data.unlabelled", "", "name the folders: DIR, or DIR,DIR")
+        if not classless:
+            _refuse(
+                "losses.classification",
+                losses.classification,
+                "images without labels teach no class: set it to 0, or use the preset "
+                "selfsup",
+            )
+        if data.target:
+            _refuse(
+                "data.target",
+                data.target,
+                "images without labels hold out no domain: leave it empty",
+            )
+    elif not data.target:
+        _refuse("data.target", "", "name the domain to hold out")
     needs = "set --config.losses.jigsaw above 0, or use a preset such as puzzle"
-    if config.data.unlabelled:
+    if classless and losses.jigsaw == 0:
+        _refuse(
+            "losses.classification",
+            losses.classification,
+            f"without classes a run is selected by the puzzles that it solves: {needs}",
+        )
+    if classless and losses.consistency > 0:
+        _refuse(
+            "losses.consistency",
+            losses.consistency,
+            "it compares answers of the class head: set --config.losses.classification "
+            "above 0, or this to 0",
+        )
+    if any(w > 0 for name, w in losses.items() if name != "classification"):
+        return
+    if data.unlabelled:
         _refuse(
             "data.unlabelled",
-            config.data.unlabelled,
+            data.unlabelled,
             f"no loss learns without labels: {needs}",
         )
-    if config.data.setting == "adaptation":
+    if data.setting == "adaptation":
         _refuse("data.setting", "adaptation", f"no loss learns without labels: {needs}")
     if config.classification.detached:
         _refuse("classification.detached", True, f"nothing trains the encoder: {needs}")

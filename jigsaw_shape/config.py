@@ -24,10 +24,11 @@ def default_config() -> ConfigDict:
     config.steps = 0  # exactly one of epochs and steps is above 0
 
     config.data = ConfigDict()
-    config.data.name = "pacs"  # shapes | pacs | vlcs | ... | a name of your own
+    config.data.name = "pacs"  # shapes | pacs | vlcs | ... | a name of your own |
+    #   unlabelled: the images of data.unlabelled alone
     config.data.source_dir = ""  # the folder as downloaded; "": $PACS_DIR and the like
     config.data.data_dir = ""  # the prepared data; "": $TFDS_DATA_DIR or TFDS's default
-    config.data.target = "sketch"  # the held-out domain
+    config.data.target = "sketch"  # the held-out domain; "" of unlabelled images
     config.data.sources = ""  # "photo,cartoon"; "": every domain but the target
     config.data.classes = ""  # "dog,horse": these alone, with labels in this order; or
     #   a .txt file, a class a line; "": all
@@ -126,7 +127,7 @@ def default_config() -> ConfigDict:
     config.model.dtype = "float32"  # of the computation: float32 | bfloat16
 
     config.losses = ConfigDict()  # the weight of each; at 0 it is not computed
-    config.losses.classification = 1.0
+    config.losses.classification = 1.0  # 0: no labels, see data.unlabelled
     config.losses.jigsaw = 0.0
     config.losses.domain = 0.0  # of the domain classifier behind a reversed gradient
     config.losses.consistency = 0.0  # of the answers to an image before and after its
@@ -163,7 +164,8 @@ def default_config() -> ConfigDict:
 
 def workdir(config: ConfigDict) -> pathlib.Path:
     """Returns `config.workdir`, or the name that a run has without one."""
-    name = f"{config.data.name}-{config.preset}-{config.data.target}-s{config.seed}"
+    parts = [config.data.name, config.preset, config.data.target, f"s{config.seed}"]
+    name = "-".join(part for part in parts if part)
     return pathlib.Path(config.workdir or pathlib.Path("runs") / name)
 
 

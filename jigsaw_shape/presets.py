@@ -152,13 +152,13 @@ def styled_puzzle(config: ConfigDict) -> None:
 
 
 def selfsup(config: ConfigDict) -> None:
-    """Trains the encoder on `puzzle`'s puzzles alone; no label changes it.
+    """Trains on `puzzle`'s puzzles alone, without a class head or a label.
 
-    The class head is a linear probe: it reads the features and gives no gradient back,
-    so that accuracies, and the selection by them, say what the features are worth.
+    The rule `val` selects by the validation puzzles that are solved. What the features
+    are worth is what `evaluate --suite probe,retrieval` says.
     """
     puzzle(config)
-    config.classification.detached = True
+    config.losses.classification = 0.0
 
 
 def style_only(config: ConfigDict) -> None:

@@ -60,8 +60,11 @@ def preview_figure(
     rng = np.random.default_rng(config.seed)
     indices = [rng.choice(pools[i % len(pools)]) for i in range(_N_COLUMNS)]
     stored = np.stack([dataset.read(i) for i in indices])
-    held_out = rng.choice(splits.target, _N_COLUMNS)
-    tested = np.stack([dataset.read(i) for i in held_out])
+    target = []
+    if len(splits.target):
+        held_out = rng.choice(splits.target, _N_COLUMNS)
+        tested = np.stack([dataset.read(i) for i in held_out])
+        target = [("held out", tested / 255, held_out)]
     domain = jnp.asarray(dataset.domain[indices])
 
     def view(**changes):
@@ -100,7 +103,7 @@ def preview_figure(
             ("augmented", augmented, untitled),
             *((name, images, untitled) for name, images in styled.items()),
             *puzzles,
-            ("held out", tested / 255, names(held_out)),
+            *((name, images, names(indices)) for name, images, indices in target),
         ]
     )
 

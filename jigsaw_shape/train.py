@@ -80,16 +80,16 @@ def main(argv: list[str]) -> int:
             )
         console = command_line.make_console(quiet=jax.process_index() > 0)
         console.print(f"{directory}: {config.preset} on {dataset.name}", soft_wrap=True)
+        held_out = f"; {len(splits.target)} of {config.data.target}, held out"
         console.print(
             f"{len(splits.train)} images of {', '.join(splits.sources)}; "
-            f"{len(splits.val)} for validation; "
-            f"{len(splits.target)} of {config.data.target}, held out",
+            f"{len(splits.val)} for validation{held_out if config.data.target else ''}",
             soft_wrap=True,
         )
         if len(splits.unlabelled):
             n = command_line.counted(len(splits.unlabelled), "image")
             console.print(f"without labels: {n}")
-        note = shared_classes.untaught_note(dataset, splits)
+        note = dataset.classes and shared_classes.untaught_note(dataset, splits)
         if note:
             console.print(f"{note}; target/shared_accuracy leaves them out")
         with command_line.refusals("train"):  # an image may be damaged
@@ -168,7 +168,7 @@ def finish(config, digest, directory, dataset, splits, console) -> None:
     ) as book:
         for row in results:
             book.write("result", row["step"], row)
-    for row in results:
+    for row in results if config.losses.classification else ():
         figures.save(
             figures.confusion_figure(row, dataset.classes),
             directory / f"confusion_{row['selection']}.png",

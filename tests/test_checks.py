@@ -9,7 +9,8 @@ from jigsaw_shape import checks
 from jigsaw_shape import config as config_lib
 from jigsaw_shape.presets import PRESETS, apply_preset
 
-CONFIGS = sorted((REPOSITORY / "configs").glob("*.py"))
+UNLABELLED = REPOSITORY / "configs" / "unlabelled.py"
+CONFIGS = sorted(set((REPOSITORY / "configs").glob("*.py")) - {UNLABELLED})
 
 
 def load_config(path, preset="erm"):
@@ -25,6 +26,31 @@ def test_every_config_passes_its_own_check_with_every_preset(path, preset):
     config = load_config(path, preset)
     checks.check(config, n_devices=4)
     assert config.preset == preset
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, "name the folders"),
+        ({"data.unlabelled": "d", "losses.classification": 1.0}, "teach no class"),
+        ({"data.unlabelled": "d", "data.target": "sketch"}, "leave it empty"),
+        ({"data.unlabelled": "d", "losses.jigsaw": 0.0}, "selected by the puzzles"),
+        ({"data.name": "mine"}, "name the domain to hold out"),
+        (
+            {
+                "data.unlabelled": "d",
+                "diversify.name": "edges",
+                "losses.consistency": 1.0,
+            },
+            "answers of the class head",
+        ),
+    ],
+)
+def test_images_without_labels_ask_for_puzzles_alone(fields, words):
+    config = load_config(UNLABELLED, "selfsup")
+    config.update_from_flattened_dict(fields)
+    with pytest.raises(ValueError, match=words):
+        checks.check(config, n_devices=1)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from PIL import Image
 from small_runs import arguments, finish, saved_state, start
 from test_checks import load_config
 
-from jigsaw_shape import train
+from jigsaw_shape import export, train
+from jigsaw_shape.classifiers.open import open_classifier
 from jigsaw_shape.data import sources, unlabelled
 from jigsaw_shape.diversify.schedule import Styling
 from jigsaw_shape.models import multitask
@@ -169,9 +170,13 @@ def test_a_run_with_them_continues_exactly_and_says_so(folder, tmp_path):
     whole, half = tmp_path / "whole", tmp_path / "half"
     printed = finish(start(*arguments(whole, "selfsup", **fields)))
     assert f"without labels: {N_FOLDER + 48} images" in printed
-    result = next(row for row in rows.read(whole) if row["kind"] == "result")
-    assert result["setting"] == "adaptation"
-    assert result["dataset"] == "shapes (adaptation)"
+    results = [row for row in rows.read(whole) if row["kind"] == "result"]
+    assert [row["selection"] for row in results] == list(rows.RULES)
+    for row in results:
+        assert row["setting"] == "adaptation"
+        assert row["dataset"] == "shapes (adaptation)"
+        assert {"puzzle/shuffled_accuracy", "puzzle/target_accuracy"} <= row.keys()
+        assert "val/accuracy" not in row
 
     process = start(*arguments(half, "selfsup", **fields))
     saved = half / "checkpoints" / "2" / "state"
@@ -204,3 +209,33 @@ def test_hidden_labels_keep_names_of_images():
     dataset = sources.load_dataset(_config().data)
     hidden = unlabelled.with_hidden_labels(dataset, np.asarray([3, 5]))
     assert len(hidden.names) == len(hidden) == len(dataset) + 2
+
+
+def test_a_folder_alone_trains_an_encoder_that_embeds_and_exports(folder, tmp_path):
+    run, out = tmp_path / "run", tmp_path / "export"
+    changed = {
+        "data.unlabelled": folder,
+        "data.stored_px": 32,
+        "data.image_size": 24,
+        "data.batch_size": 4,
+        "epochs": 2,
+        "model.encoder": "convnet",
+        "model.init": "random",
+        "log.tensorboard": False,
+    }
+    config = REPOSITORY / "configs" / "unlabelled.py"
+    flags = [f"--config.{name}={value}" for name, value in changed.items()]
+    train.main(["train", f"--config={config}", f"--workdir={run}", *flags])
+    results = [row for row in rows.read(run) if row["kind"] == "result"]
+    assert [row["selection"] for row in results] == list(rows.RULES)
+    assert (run / "preview.png").exists()
+    assert (run / "puzzle.png").exists()
+    opened = open_classifier(str(run))
+    assert opened.classes == ()
+    images = np.zeros((2, 32, 32, 3), np.uint8)
+    assert opened.predict(images)["features"].shape[0] == 2
+    export.main(["export", "--model", str(run), "--out", str(out)])
+    card = (out / "README.md").read_text()
+    assert "jigsaw accuracy on shuffled images" in card
+    assert "without an image of the domain" not in card
+    assert open_classifier(str(out)).has_features

@@ -151,8 +151,17 @@ def _accuracies(directory: pathlib.Path) -> str:
         for row in rows.read(directory)
         if row["kind"] == "result" and row["selection"] == "val"
     ]
-    target, val = (chosen[0][name] for name in ("target/accuracy", "val/accuracy"))
-    return f"target {100 * target:.1f}, source val {100 * val:.1f}"
+    labels = {
+        "target/accuracy": "target",
+        "val/accuracy": "source val",
+        "puzzle/shuffled_accuracy": "solved",
+    }
+    shown = [
+        f"{label} {100 * chosen[0][name]:.1f}"
+        for name, label in labels.items()
+        if name in chosen[0]
+    ]
+    return ", ".join(shown)
 
 
 class _Stop:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from ml_collections import ConfigDict
 
-from jigsaw_shape.data import imagenet, known_sets, prepared_folders
+from jigsaw_shape.data import imagenet, known_sets, prepared_folders, unlabelled
 from jigsaw_shape.data.dataset import Dataset, with_classes
 from jigsaw_shape.data.decoding import background_of
 from jigsaw_shape.data.embedded import shapes
@@ -53,16 +53,25 @@ def _imagenet(data: ConfigDict) -> Dataset:
     )
 
 
+def _unlabelled(data: ConfigDict) -> Dataset:
+    folders = [f.strip() for f in data.unlabelled.split(",") if f.strip()]
+    return unlabelled.load(
+        folders, size_px=data.stored_px, background=background_of(data)
+    )
+
+
 # Any other name is a folder of images, `{domain}/{class}/*`, known or the user's own.
 SOURCES: dict[str, Callable[[ConfigDict], Dataset]] = {
     "shapes": _shapes,
     "imagenet": _imagenet,
+    unlabelled.DOMAIN: _unlabelled,
 }
 
 # Their domains, known without looking at an image.
 DOMAINS: dict[str, tuple[str, ...]] = {
     "shapes": shapes.DOMAINS,
     "imagenet": tuple(imagenet.DOMAINS),
+    unlabelled.DOMAIN: (unlabelled.DOMAIN,),
 }
 
 # Images whose shape and texture disagree, with both labels.

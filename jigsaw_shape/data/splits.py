@@ -61,7 +61,7 @@ def split(
 
     Args:
       dataset: Whose domains and, for `official`, own split are used.
-      target: The domain that is held out, all of its images.
+      target: The domain that is held out, all of its images; "" for none.
       sources: Domains to learn from; none: every one but the target.
       method: `"jigen"`: 10 % of each source are held out, `"domainbed"`: 20 %,
         `"official"`: the data set's own; images that it puts in neither are left out.
@@ -75,7 +75,8 @@ def split(
         raise ValueError(
             f"config.data.split is {method!r}: {' | '.join(METHODS)} allowed"
         )
-    dataset.domain_index(target)
+    if target:
+        dataset.domain_index(target)
     named = set(sources) or set(dataset.domains) - {target}
     for name in sorted(named):
         dataset.domain_index(name)
@@ -98,7 +99,7 @@ def split(
     return Splits(
         train=np.sort(np.concatenate([train for train, _ in parts])),
         val=np.sort(np.concatenate([val for _, val in parts])),
-        target=_members(dataset, target),
+        target=_members(dataset, target) if target else np.zeros(0, np.int64),
         sources=chosen,
         method=method,
     )

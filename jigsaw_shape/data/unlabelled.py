@@ -1,4 +1,4 @@
-"""Images without labels beside a data set's own: more of them to train on."""
+"""Images without labels, by themselves or beside a data set's own."""
 
 import dataclasses
 import hashlib
@@ -16,15 +16,12 @@ UNKNOWN = -1  # their label
 _HEAD_BYTES = 2**16  # of a file, that its digest reads
 
 
-def with_folders(
-    dataset: Dataset, folders: Sequence[str], *, size_px: int, background: str
-) -> Dataset:
-    """Returns the data set with the images of folders after its own.
+def load(folders: Sequence[str], *, size_px: int, background: str) -> Dataset:
+    """Returns the images of folders as a data set without classes.
 
-    They have no label (-1) and a domain of their own, `unlabelled`.
+    They have no label (-1) and one domain, `unlabelled`.
 
     Args:
-      dataset: The labelled images.
       folders: Of images, at any depth.
       size_px: The side of the squares that they are resized to.
       background: What shows where one is transparent, as `decode` takes it.
@@ -41,15 +38,29 @@ def with_folders(
         with path.open("rb") as file:
             digest.update(str(path.stat().st_size).encode())
             digest.update(file.read(_HEAD_BYTES))
+    return Dataset(
+        name=DOMAIN,
+        classes=(),
+        domains=(DOMAIN,),
+        label=np.full(len(paths), UNKNOWN, np.int32),
+        domain=np.zeros(len(paths), np.int32),
+        read=lambda i: decode(paths[i], background, size_px=size_px),
+        names=tuple(str(path) for path in paths),
+        version=digest.hexdigest()[:16],
+    )
+
+
+def with_images(dataset: Dataset, more: Dataset) -> Dataset:
+    """Returns the data set with images without labels (`load`) after its own."""
     return _extended(
         dataclasses.replace(
             dataset,
             domains=(*dataset.domains, DOMAIN),
-            version=f"{dataset.version} {digest.hexdigest()[:16]}",
+            version=f"{dataset.version} {more.version}",
         ),
-        lambda i: decode(paths[i], background, size_px=size_px),
-        [str(path) for path in paths],
-        np.full(len(paths), len(dataset.domains)),
+        more.read,
+        more.names,
+        np.full(len(more), len(dataset.domains)),
     )
 
 

@@ -6,6 +6,8 @@ The shipped pack is a folder like any other, `assets/styles` of the package.
 import dataclasses
 import hashlib
 import importlib.resources
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.decoding import DecodeError, decode, fault
 from jigsaw_shape.data.image_folders import find_images
 from jigsaw_shape.data.resizing import cover
+from jigsaw_shape.system.command_line import track
 
 PACK = "pack"
 _THUMBNAIL_PX = 16
@@ -85,6 +88,19 @@ def load(
         images.append(cover(image, size_px, size_px))
         thumbnails.append(thumbnail(image))
     return Pool(name, names, np.stack(images), np.stack(thumbnails))
+
+
+def thumbnails(dataset: Dataset, name: str) -> Pool:
+    """Returns images as `refuse_target` compares them: thumbnails alone, in parallel.
+
+    Args:
+      dataset: The images, each read once.
+      name: For messages.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = pool.map(lambda i: thumbnail(dataset.read(i)), range(len(dataset)))
+        rows = list(track(found, f"comparing {name} with the target", len(dataset)))
+    return Pool(name, dataset.names, np.empty(0), np.stack(rows))
 
 
 def refuse_target(

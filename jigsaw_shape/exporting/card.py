@@ -113,14 +113,15 @@ def make_card(
         )
     data, init = config["data"], config["model"]["init"]
     encoder, preset = facts["encoder"], config["preset"]
-    title = f"{encoder}, {preset} on {data['name']} without {data['target']}"
+    title = f"{encoder}, {preset} on {data['name']}"
+    title += f" without {data['target']}" if data["target"] else ""
     chosen = rows.select(evaluations, facts["selection"])
     shown = public(config)
     return _render(
         **shared,
         run=shown,
         title=title,
-        index=_model_index(title, facts, data, chosen),
+        index=_model_index(title, facts, data, chosen) if facts["classes"] else None,
         measures=_measures(evaluations, chosen),
         has_bias="cue_conflict/shape_bias" in chosen,
         data_terms=known_sets.terms(data["name"]),
@@ -184,6 +185,7 @@ def _measures(evaluations, chosen) -> list[tuple[str, list[str]]]:
         "cue_conflict/shape_accuracy": "cue-conflict images named by shape, S / n",
         "cue_conflict/texture_accuracy": "cue-conflict images named by texture, T / n",
         "puzzle/shuffled_accuracy": "jigsaw accuracy on shuffled images",
+        "puzzle/target_accuracy": "jigsaw accuracy, held-out domain",
     }
     for key in chosen:
         if key.startswith("val/") and key.count("/") == 2:

@@ -9,8 +9,9 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from jigsaw_shape.presets import PRESETS
-from jigsaw_shape.reports.comparison import VAL, Cells
+from jigsaw_shape.reports.comparison import Cells
 from jigsaw_shape.runs.records import FINISHED, Record
+from jigsaw_shape.runs.rows import judged
 
 _SPLIT = ("split", "split_seed", "images")
 # Beginnings of fields that are not part of a method, and a field that is.
@@ -252,7 +253,7 @@ def protocol_notes(
 def select_trial(records: Sequence[Record]) -> Record | None:
     """Returns the run that stands for a cell; of a search, one trial.
 
-    The trial with the best accuracy on the sources' validation images, at the step that
+    The trial that is best on the sources' validation images, at the step that
     is best by the same measure; the first of equals. The target has no say in it, not
     even for the row of `oracle`. None where no run is finished.
 
@@ -267,6 +268,6 @@ def select_trial(records: Sequence[Record]) -> Record | None:
             )
     return max(
         finished,
-        key=lambda r: (r.results["val"][VAL], -(r.trial or 0)),
+        key=lambda r: (judged(r.results["val"], "val"), -(r.trial or 0)),
         default=None,
     )

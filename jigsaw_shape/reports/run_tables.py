@@ -42,18 +42,17 @@ def run_tables(results: Sequence[Mapping], classes: Sequence[str]) -> list[Table
     by_class = [
         (row["selection"], *(percent(row[f"target/class/{name}"]) for name in classes))
         for row in results
+        if ACCURACY in row
     ]
     notes = [f"{rule}: {meaning}." for rule, meaning in rows.RULES.items()]
     notes += [text for column, text in _LEGEND.items() if column in columns]
-    return [
-        Table(
-            f"{first['preset']} on {first['target']}, accuracies in %",
-            ("selection", "epoch", *columns),
-            body,
-            notes=notes,
-        ),
-        Table(f"{first['target']} by class, in %", ("selection", *classes), by_class),
-    ]
+    title = f"{first['preset']} on {first['target'] or first['dataset']}"
+    header = ("selection", "epoch", *columns)
+    tables = [Table(f"{title}, accuracies in %", header, body, notes=notes)]
+    if by_class:
+        title = f"{first['target']} by class, in %"
+        tables.append(Table(title, ("selection", *classes), by_class))
+    return tables
 
 
 def runs_table(benchmark: Benchmark, selection: str) -> Table:

@@ -18,8 +18,16 @@ RULES = {
     "val": "best on the sources' validation images",
     "oracle": "best on the target itself, an upper bound",
 }
-# Rule -> the measure whose best value it picks.
-SELECTED_BY = {"val": "val/accuracy", "oracle": "target/accuracy"}
+# Rule -> the measure whose best value it picks: the first of these that a run has. One
+# without a class head is judged by the puzzles that it solves.
+SELECTED_BY = {
+    "val": ("val/accuracy", "puzzle/shuffled_accuracy"),
+    "oracle": (
+        "target/accuracy",
+        "puzzle/target_accuracy",
+        "puzzle/shuffled_accuracy",  # without a target
+    ),
+}
 
 
 def read(run: pathlib.Path) -> list[dict]:
@@ -57,8 +65,12 @@ def select(evaluations: Sequence[Mapping], rule: str) -> Mapping:
     """
     if rule == "last":
         return evaluations[-1]
-    measure = SELECTED_BY[rule]
-    return max(evaluations, key=lambda row: (row[measure], -row["step"]))
+    return max(evaluations, key=lambda row: (judged(row, rule), -row["step"]))
+
+
+def judged(measures: Mapping, rule: str) -> float:
+    """Returns the measure by which a rule of `SELECTED_BY` compares evaluations."""
+    return next(measures[name] for name in SELECTED_BY[rule] if name in measures)
 
 
 def results(identity: Mapping, rows: Sequence[Mapping]) -> list[dict]:

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
-from jigsaw_shape.runs.rows import SELECTED_BY
+from jigsaw_shape.runs.rows import SELECTED_BY, judged
 from jigsaw_shape.system.devices import replicate
 from jigsaw_shape.training.step import TrainState
 
@@ -28,15 +28,15 @@ class Checkpoints:
     def __init__(self, directory: pathlib.Path):
         """Opens `directory`, created if absent; clears what a killed save left."""
 
-        def rank(name):
+        def rank(rule):
             # Equal measures: the earliest step, as the result table has it.
-            return lambda metrics: (metrics[name], -metrics["step"])
+            return lambda metrics: (judged(metrics, rule), -metrics["step"])
 
         best = [
             _policies.BestN(
-                n=1, get_metric_fn=rank(name), keep_checkpoints_without_metrics=False
+                n=1, get_metric_fn=rank(rule), keep_checkpoints_without_metrics=False
             )
-            for name in SELECTED_BY.values()
+            for rule in SELECTED_BY
         ]
         self._directory = directory
         self._checkpointer = ocp.training.Checkpointer(
@@ -70,7 +70,8 @@ class Checkpoints:
         step = int(state.step)
         metrics = None
         if measures is not None:
-            metrics = {name: measures[name] for name in SELECTED_BY.values()}
+            names = {name for several in SELECTED_BY.values() for name in several}
+            metrics = {name: measures[name] for name in names & measures.keys()}
             metrics["step"] = step
         # A copy in host memory: the next step donates the buffers, and Orbax cannot
         # save an array that every process holds.

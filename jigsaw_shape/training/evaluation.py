@@ -34,7 +34,9 @@ def evaluate_run(
     head on the validation images, ordered and shuffled *apart*, since a head that
     always answers "ordered" is right on most of a mixed stream; `placed_tiles` is the
     share of shuffled tiles that the answer puts back rightly. `cue_conflict/...` is the
-    shape bias, where the data set has conflicting images.
+    shape bias, where the data set has conflicting images. Of a model without a class
+    head there is `puzzle/...` alone, with `target_accuracy`, the share of the target's
+    images that are solved.
 
     Args:
       predict_fn: See `predict.make_predict_fn`.
@@ -54,20 +56,33 @@ def evaluate_run(
             predict_fn, store, indices, batch_size=batch_size, orders=ordered
         )
 
-    val = answers(store, splits.val)
-    decisions = val["classification"].argmax(-1)
-    yield from _by_domain(dataset, splits.val, decisions)
-    if permutations is not None:
+    def in_fixed_orders(indices):
         # Each image gets one fixed order, the same at every evaluation of every run.
         orders = np.random.default_rng(0).integers(
-            1, len(permutations), len(splits.val), np.int32
+            1, len(permutations), len(indices), np.int32
         )
-        shuffled = predict.predict_all(
-            predict_fn, store, splits.val, batch_size=batch_size, orders=orders
+        return orders, predict.predict_all(
+            predict_fn, store, indices, batch_size=batch_size, orders=orders
         )
-        right = shuffled["classification"].argmax(-1) == dataset.label[splits.val]
+
+    val = answers(store, splits.val)
+    classifies = "classification" in val
+    if classifies:
+        decisions = val["classification"].argmax(-1)
+        yield from _by_domain(dataset, splits.val, decisions)
+    if permutations is not None:
+        orders, shuffled = in_fixed_orders(splits.val)
         yield from _puzzle(val, shuffled, permutations, orders, jigsaw)
-        yield "puzzle/shuffled_class_accuracy", float(right.mean())
+        if classifies:
+            right = shuffled["classification"].argmax(-1) == dataset.label[splits.val]
+            yield "puzzle/shuffled_class_accuracy", float(right.mean())
+    if not classifies:  # what is left to select by
+        if len(splits.target):
+            orders, shuffled = in_fixed_orders(splits.target)
+            answered = answered_permutations(shuffled, permutations, jigsaw)
+            right = (answered == permutations[orders]).all(-1)
+            yield "puzzle/target_accuracy", float(right.mean())
+        return
 
     target = answers(store, splits.target)
     confusion = predict.confusion_matrix(

@@ -128,27 +128,25 @@ def add_unlabelled(
       OSError: An image cannot be read.
     """
     n, folders = len(dataset), config_lib.listed(config.data.unlabelled)
+    if config.data.name == unlabelled.DOMAIN:  # they are the data set
+        return dataset, splits
     if folders:
-        dataset = unlabelled.with_folders(
-            dataset,
+        more = unlabelled.load(
             folders,
             size_px=config.data.stored_px,
             background=background_of(config.data),
         )
-    more = np.arange(n, len(dataset))
+        dataset = unlabelled.with_images(dataset, more)
     if config.data.setting == "adaptation":
         dataset = unlabelled.with_hidden_labels(dataset, splits.target)
-        more = np.arange(n, len(dataset))
     elif folders:
-        pool = style_images.Pool(
-            config.data.unlabelled,
-            [dataset.names[i] for i in more],
-            np.empty(0),
-            np.stack([style_images.thumbnail(dataset.read(i)) for i in more]),
+        style_images.refuse_target(
+            style_images.thumbnails(more, config.data.unlabelled),
+            dataset,
+            splits.target,
+            "config.data.unlabelled",
         )
-        field = "config.data.unlabelled"
-        style_images.refuse_target(pool, dataset, splits.target, field)
-    return dataset, dataclasses.replace(splits, unlabelled=more)
+    return dataset, dataclasses.replace(splits, unlabelled=np.arange(n, len(dataset)))
 
 
 def _refuse_one_source(config: ConfigDict, source: str) -> None:
