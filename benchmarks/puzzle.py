@@ -20,6 +20,7 @@ from jigsaw_shape.runs import rows
 
 # Variant -> preset, and the fields that it changes.
 _POSITIONS = {"jigsaw.answer": "positions"}
+_APART = {"jigsaw.encode": "tiles", "jigsaw.orders_per_image": 8}
 _TILES = {"diversify.p_shuffled": "(1.0,)", "diversify.per_tile": "(1.0,)"}
 _FOURIER = {"diversify.name": "fourier", "diversify.p_shuffled": "(1.0,)"}
 VARIANTS: dict[str, tuple[str, dict[str, object]]] = {
@@ -34,6 +35,13 @@ VARIANTS: dict[str, tuple[str, dict[str, object]]] = {
     "puzzle-heavy": ("puzzle", {"losses.jigsaw": 1.0}),
     "puzzle-positions": ("puzzle", _POSITIONS),
     "puzzle-all": ("puzzle", {**_POSITIONS, "jigsaw.all_permutations": True}),
+    "puzzle-apart": ("puzzle", _APART),
+    "puzzle-apart-positions": ("puzzle", {**_APART, **_POSITIONS}),
+    "puzzle-curriculum": (
+        "puzzle",
+        {"jigsaw.orders": "(0.1, 1.0)", "jigsaw.gap": "(0.0, 0.25)"},
+    ),
+    "puzzle-half": ("puzzle", {"jigsaw.bias_whole_image": 0.5}),
     "puzzle-100": ("puzzle", {"jigsaw.n_permutations": 100}),
     "puzzle-1000": ("puzzle", {"jigsaw.n_permutations": 1000}),
     "puzzle-4x4": ("puzzle", {"jigsaw.grid": 4, **_POSITIONS}),
@@ -47,6 +55,13 @@ VARIANTS: dict[str, tuple[str, dict[str, object]]] = {
         {**_TILES, "diversify.name": "fourier,edges", "diversify.mix_tiles": True},
     ),
     "styled_puzzle": ("styled_puzzle", {}),
+    "styled_puzzle-apart": ("styled_puzzle", _APART),
+    "adaptation": (
+        "jigen",
+        {"data.setting": "adaptation", "jigsaw.head": "spatial"},
+    ),
+    "selfsup": ("selfsup", {}),
+    "selfsup-apart": ("selfsup", _APART),
 }
 _COLUMNS = {
     "solved": "puzzle/shuffled_accuracy",
