@@ -71,6 +71,7 @@ _COLUMNS = {
     "shape bias": "cue_conflict/shape_bias",
     "S/n": "cue_conflict/shape_accuracy",
     "T/n": "cue_conflict/texture_accuracy",
+    "named when shuffled": "puzzle/shuffled_class_accuracy",
 }
 
 

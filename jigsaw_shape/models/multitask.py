@@ -176,7 +176,12 @@ def init_variables(model: Multitask, rng: jax.Array, size_px: int) -> dict[str, 
         side = size_px // grid
         tiles = jnp.zeros((1, grid**2, side, side, 3))
         first = jnp.arange(grid**2)[None, None]
-        more = model.init(rng, tiles, train=False, permutations=first)
+        try:
+            more = model.init(rng, tiles, train=False, permutations=first)
+        except ValueError as error:
+            raise ValueError(
+                f"config.jigsaw.encode=tiles, each tile of {side} px: {error}"
+            ) from error
         return {
             "params": {**more["params"], **variables["params"]},
             "batch_stats": variables["batch_stats"]

@@ -171,7 +171,9 @@ def make_view(
             share = 1 - jigsaw.bias_whole_image
             stored = jnp.asarray(np.arange(round(share * n)) / share, jnp.int32)
             order_rngs = more(order_rngs, 3)[stored]
-            orders = draw(order_rngs, progress, 0.0)
+            orders = jnp.ones(len(stored), jnp.int32)  # shuffled, whichever it will be
+            if jigsaw.encode == "image":
+                orders = draw(order_rngs, progress, 0.0)
             images, styled = style_puzzles(
                 progress,
                 jax.random.fold_in(shard_rng, 1),
@@ -187,7 +189,7 @@ def make_view(
                 draws = jax.vmap(jax.random.uniform)(more(order_rngs, 2))
                 counts = jnp.float32(draws < shuffled_share(progress))
             if jigsaw.encode == "tiles":
-                tiles = cut(images, jnp.ones_like(orders), tile_rngs, progress)
+                tiles = cut(images, orders, tile_rngs, progress)
                 return ask_often(joined(seen), tiles, order_rngs, counts, progress)
             puzzles = see(images, orders, styled, tile_rngs, stored, True)
             seen.append(puzzles._replace(for_puzzle=counts))
