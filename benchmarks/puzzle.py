@@ -56,10 +56,8 @@ VARIANTS: dict[str, tuple[str, dict[str, object]]] = {
     ),
     "styled_puzzle": ("styled_puzzle", {}),
     "styled_puzzle-apart": ("styled_puzzle", _APART),
-    "adaptation": (
-        "jigen",
-        {"data.setting": "adaptation", "jigsaw.head": "spatial"},
-    ),
+    "jigen-adaptation": ("jigen", {"data.setting": "adaptation"}),
+    "puzzle-adaptation": ("puzzle", {"data.setting": "adaptation"}),
     "selfsup": ("selfsup", {}),
     "selfsup-apart": ("selfsup", _APART),
 }
