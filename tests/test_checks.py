@@ -112,7 +112,7 @@ def test_images_without_labels_ask_for_puzzles_alone(fields, words):
         ("mixstyle.p", 1.5, "0 to 1"),
         ("mixstyle.alpha", 0.0, "above 0"),
         ("mixstyle.mix", "shuffle", "crossdomain"),
-        ("losses.classification", 0.0, "=0.0: must be above 0"),
+        ("losses.classification", 0.0, "selected by the puzzles that it solves"),
         ("losses.consistency", 1.0, "set --config.diversify.name"),
         ("classification.label_smoothing", 1.0, "below 1"),
         ("dann.domains", "target", "source | style"),
