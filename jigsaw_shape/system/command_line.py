@@ -13,6 +13,8 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 from rich.console import Console
 
+from jigsaw_shape.system import programs
+
 OK = 0
 REFUSED = 2  # the request cannot be carried out as it stands
 NON_FINITE = 3  # a loss stopped being a number
@@ -62,7 +64,9 @@ def run(main: Callable[[list[str]], int], argv: list[str]) -> NoReturn:
 
     Ctrl-C and a closed stdout end it without a traceback, and a character that the
     console cannot encode, in the name of a file for example, is printed as its code.
+    Commands that compute keep what they compile (`system.programs`).
     """
+    programs.keep()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")
     try:

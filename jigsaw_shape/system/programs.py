@@ -1,0 +1,48 @@
+"""Compiled programs, kept on disk from one process to the next."""
+
+import hashlib
+import os
+import pathlib
+import platform
+import sys
+
+VARIABLE = "JAX_COMPILATION_CACHE_DIR"  # JAX's own: a folder, or empty for none
+_MOST_BYTES = 2 * 2**30  # the least recently used programs are deleted beyond it
+_LEAST_S = 1.0  # of compiling: what takes less is not kept
+
+
+def keep() -> None:
+    """Keeps what takes long to compile in the user's cache directory.
+
+    `$XDG_CACHE_HOME/jigsaw_shape` or `~/.cache/jigsaw_shape`, a folder for each kind of
+    processor, since programs for one may not run on another. Several processes may
+    share it. Where `JAX_COMPILATION_CACHE_DIR` is set JAX follows that instead; empty,
+    nothing is kept. Without a place to write to, or in a command that does not use JAX,
+    nothing is kept either.
+    """
+    jax = sys.modules.get("jax")
+    if jax is None or VARIABLE in os.environ:
+        return
+    folder = _cache_home() / "jigsaw_shape" / f"programs-{_processor()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_compilation_cache_max_size", _MOST_BYTES)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", _LEAST_S)
+
+
+def _cache_home() -> pathlib.Path:
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    return pathlib.Path(named) if named else pathlib.Path.home() / ".cache"
+
+
+def _processor() -> str:
+    """Returns a digest of what the processor can do, as far as the system tells."""
+    about = " ".join((platform.machine(), platform.processor()))
+    info = pathlib.Path("/proc/cpuinfo")  # Linux only
+    if info.exists():
+        lines = info.read_text(errors="replace").splitlines()
+        about += next((line for line in lines if line.startswith("flags")), "")
+    return hashlib.sha256(about.encode()).hexdigest()[:8]
