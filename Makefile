@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 LOCK := requirements/lock.txt
-EXTRAS := pretrained evaluate onnx hub index test
+EXTRAS := pretrained evaluate emoji onnx hub index test
 BIN := $(VENV)/bin
 TRAIN := $(BIN)/python -m jigsaw_shape.train --config configs/shapes.py
 BRIEF := --config.epochs=10

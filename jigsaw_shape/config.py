@@ -31,7 +31,8 @@ def default_config() -> ConfigDict:
     config.data.target = "sketch"  # the held-out domain; "" of unlabelled images
     config.data.sources = ""  # "photo,cartoon"; "": every domain but the target
     config.data.classes = ""  # "dog,horse": these alone, with labels in this order; or
-    #   a .txt file, a class a line; "": all
+    #   a .txt file, a class a line; "learned" | "held_out": of the names of emoji, see
+    #   docs/flat.md; "": all
     config.data.unlabelled = ""  # "DIR,DIR": folders of images without labels, for the
     #   losses that need none
     config.data.setting = "generalization"  # the target is never trained on |

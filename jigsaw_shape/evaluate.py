@@ -14,8 +14,10 @@ share every pass over the images. LABEL=MODEL sets a model's name in rows and fi
 --data DIR holds a folder for each category. The name of DIR says which experiment it is
 (cue-conflict, silhouettes, edges, greyscale, original, texture), or write
 EXPERIMENT=DIR. A folder of such folders stands for all of them. Any other folder is
-labelled images. domains=DIR holds DOMAIN/CLASS/IMAGE, for retrieval. Without --data a
-run is evaluated on the domain that it held out.
+labelled images. domains=DIR holds DOMAIN/CLASS/IMAGE, for retrieval; held_out=DIR and
+held_out_unrelated=DIR are those of the names that emoji holds out (docs/flat.md), and
+held_out=emoji_small needs no folder. Without --data a run is evaluated on the domain
+that it held out.
 
 docs/evaluating.md says what each measure means.
 

@@ -2,12 +2,15 @@
 
     python -m jigsaw_shape.prepare pacs --from ~/data/PACS
     python -m jigsaw_shape.prepare mydata --from photos.zip
+    python -m jigsaw_shape.prepare emoji
 
 The folder, or the zip or tar archive, holds `{domain}/{class}/*` at any depth, perhaps
 with a folder `images`, `train` or `val` between domain and class. A CSV or JSON Lines
 file with the columns path, class, domain and split names the images of a set instead.
-Known sets (pacs, vlcs, office_home, digits_dg) must be complete. `config.data.name`
-then takes the name. The same command again compares the folder with what is stored.
+Known sets (pacs, vlcs, office_home, digits_dg, emoji) must be complete.
+`config.data.name` then takes the name. The same command again compares the folder with
+what is stored.
+`emoji` is drawn from npm packages, which npm fetches or --from holds (docs/flat.md).
 Exit codes: 0 done; 2 refused, with what is wrong, item by item, or no room to store it,
 which leaves what there was.
 """
@@ -18,10 +21,12 @@ from collections.abc import Sequence
 import numpy as np
 from rich.table import Table
 
-from jigsaw_shape.data import prepared_folders, sources
+from jigsaw_shape.data import emoji, emoji_drawings, prepared_folders, sources
 from jigsaw_shape.data.known_sets import KNOWN_SETS
 from jigsaw_shape.data.names import plain
 from jigsaw_shape.system import command_line
+
+_MOST_CLASSES = 100  # in the table; of more only the total is shown
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,15 +34,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     name = plain(args.name or args.set)
     if name in sources.SOURCES:
-        needs_none = "is read from TFDS" if name == "imagenet" else "is drawn"
+        needs_none = {"imagenet": "is read from TFDS", "shapes": "is drawn"}.get(
+            name, "comes with the package"
+        )
         command_line.refuse(
             "prepare", f"{name} {needs_none}, see configs/: choose another name"
         )
     with command_line.refusals("prepare"):
+        drawn = _draw(args)
         builder, is_new = prepared_folders.prepare(
             args.name or args.set,
             spec_name=args.set if args.name else "",
-            source_dir=args.source_dir,
+            source_dir=drawn.folder if drawn else args.source_dir,
             data_dir=args.data_dir,
             strict=not args.allow_partial,
             skip_broken=args.skip_broken,
@@ -48,11 +56,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     console.print(_table(known))
     for broken in known.get("skipped", ()):
         console.print(f"skipped: {broken}")
-    for note in prepared_folders.notes(builder):
+    for note in (*prepared_folders.notes(builder), *(drawn.notes if drawn else ())):
         console.print(f"note: {note}")
+    if drawn:
+        console.print(f"drawings: {drawn.folder}")
     how = "prepared in" if is_new else "was prepared before, and is unchanged, in"
     console.print(f"{known['name']} {how} {builder.data_path}")
     return command_line.OK
+
+
+def _draw(args) -> emoji_drawings.Drawings | None:
+    """Returns the drawings of a data set that is drawn from packages."""
+    if plain(args.set) != emoji.NAME:
+        if args.size is not None:
+            raise ValueError(f"--size is for {emoji.NAME} alone: leave it out")
+        return None
+    return emoji_drawings.draw(
+        args.source_dir,
+        args.data_dir,
+        size_px=emoji_drawings.SIZE_PX if args.size is None else args.size,
+        strict=not args.allow_partial,
+        skip_broken=args.skip_broken,
+    )
 
 
 def _parser():
@@ -75,6 +100,12 @@ def _parser():
     )
     parser.add_argument("--name", default="", help="store SET under this name instead")
     parser.add_argument(
+        "--size",
+        type=int,
+        metavar="PX",
+        help=f"emoji: the side of the drawings (default {emoji_drawings.SIZE_PX})",
+    )
+    parser.add_argument(
         "--allow-partial",
         action="store_true",
         help="accept a known set with images missing; what is missing is recorded",
@@ -92,7 +123,7 @@ def _parser():
 
 
 def _table(known) -> Table:
-    """Returns the number of images by class and domain."""
+    """Returns the number of images by class, where these are few, and domain."""
     n_classes = len(known["classes"])
     counts = [
         np.bincount(labels, minlength=n_classes) for labels in known["labels"].values()
@@ -101,7 +132,8 @@ def _table(known) -> Table:
     table = Table("class", title=known["name"])
     for column in (*known["labels"], "total"):
         table.add_column(column, justify="right")
-    for name, row in zip(known["classes"], counts, strict=True):
+    few = known["classes"] if n_classes <= _MOST_CLASSES else ()
+    for name, row in zip(few, counts, strict=False):
         table.add_row(name, *map(str, row))
     table.add_section()
     table.add_row("total", *map(str, counts.sum(axis=0)))

@@ -20,6 +20,8 @@ PHOTOGRAPHS = ("photo", "photos", "photograph", "photographs", "real_world", "re
 UNKNOWN_TERMS = "not recorded; look where they come from"
 _OTHER_TERMS = {
     "shapes": "drawn by jigsaw_shape; no terms of others apply",
+    "emoji_small": "fluent-emoji-* MIT; noto, fxemoji Apache-2.0; twemoji, emojione, "
+    "emojione-monotone CC BY 4.0; authors in assets/emoji/SOURCES.csv",
     "imagenet": "ImageNet (Russakovsky et al., IJCV 2015): offered for "
     "non-commercial research",
 }
@@ -55,7 +57,8 @@ class KnownSet:
     Attributes:
       name: What `config.data.name` calls it.
       domains: Names and the images that each has when complete.
-      classes: Names, in label order.
+      classes: Names, in label order; none: those found, which need not be in every
+        domain.
       aliases: Other names of domain folders, `names.squashed`, to ours. Case, spaces
         and underscores never matter.
       photographs: The domain of photographs; `""`: as its name says, if one does.
@@ -172,12 +175,32 @@ DIGITS_DG = KnownSet(  # Zhou et al., AAAI 2020 (DDAIG): 600 a digit and domain
     mirrors=(_DRIVE + "15V7EsHfCcfbKgsDmzQKj_DfXt_XYp_P7",),
     origin="https://github.com/KaiyangZhou/Dassl.pytorch",
 )
+EMOJI = KnownSet(  # drawn from npm packages, see data/emoji.py
+    name="emoji",
+    domains={
+        "noto": 1108,
+        "noto_v1": 826,
+        "twemoji": 1108,
+        "openmoji": 1105,
+        "fluent_emoji": 1100,
+        "fluent_emoji_flat": 1100,
+        "fluent_emoji_high_contrast": 1100,
+        "emojione": 814,
+        "emojione_v1": 694,
+        "emojione_monotone": 814,
+        "fxemoji": 452,
+    },
+    terms="fluent-emoji* MIT; noto*, fxemoji Apache-2.0; twemoji, emojione, "
+    "emojione-monotone CC BY 4.0; openmoji, emojione-v1 CC BY-SA 4.0",
+    origin="the npm packages @iconify-json/noto and others (docs/flat.md)",
+)
 
 KNOWN_SETS: dict[str, KnownSet] = {
     "pacs": PACS,
     "vlcs": VLCS,
     "office_home": OFFICE_HOME,
     "digits_dg": DIGITS_DG,
+    "emoji": EMOJI,
 }
 
 

@@ -5,10 +5,16 @@ from collections.abc import Callable
 
 from ml_collections import ConfigDict
 
-from jigsaw_shape.data import imagenet, known_sets, prepared_folders, unlabelled
+from jigsaw_shape.data import (
+    emoji,
+    imagenet,
+    known_sets,
+    prepared_folders,
+    unlabelled,
+)
 from jigsaw_shape.data.dataset import Dataset, with_classes
 from jigsaw_shape.data.decoding import background_of
-from jigsaw_shape.data.embedded import shapes
+from jigsaw_shape.data.embedded import emoji_small, shapes
 from jigsaw_shape.data.names import plain
 
 
@@ -63,6 +69,7 @@ def _unlabelled(data: ConfigDict) -> Dataset:
 # Any other name is a folder of images, `{domain}/{class}/*`, known or the user's own.
 SOURCES: dict[str, Callable[[ConfigDict], Dataset]] = {
     "shapes": _shapes,
+    "emoji_small": lambda data: emoji_small.load(size_px=data.stored_px),
     "imagenet": _imagenet,
     unlabelled.DOMAIN: _unlabelled,
 }
@@ -70,6 +77,7 @@ SOURCES: dict[str, Callable[[ConfigDict], Dataset]] = {
 # Their domains, known without looking at an image.
 DOMAINS: dict[str, tuple[str, ...]] = {
     "shapes": shapes.DOMAINS,
+    "emoji_small": emoji_small.DOMAINS,
     "imagenet": tuple(imagenet.DOMAINS),
     unlabelled.DOMAIN: (unlabelled.DOMAIN,),
 }
@@ -92,17 +100,24 @@ def load_dataset(data: ConfigDict, images: str = "") -> Dataset:
     Raises:
       ValueError: It cannot be loaded; the message says what to do.
     """
-    chosen = class_names(data)
     if data.name in SOURCES:
-        return with_classes(SOURCES[data.name](data), chosen)
+        return _with_chosen(SOURCES[data.name](data), data)
     dataset = prepared_folders.load(
         data.name,
         source_dir=data.source_dir,
         data_dir=data.data_dir,
         stored_px=data.stored_px,
         background=background_of(data),
-        is_expected=lambda found: with_classes(found, chosen).digest() == images,
+        is_expected=lambda found: _with_chosen(found, data).digest() == images,
     )
+    return _with_chosen(dataset, data)
+
+
+def _with_chosen(dataset: Dataset, data: ConfigDict) -> Dataset:
+    """Returns the images of the classes that `config.data.classes` names."""
+    chosen = class_names(data)
+    if chosen[:1] and chosen[0] in emoji.PARTS and chosen[0] not in dataset.classes:
+        chosen = emoji.names_of(chosen[0], dataset.classes)
     return with_classes(dataset, chosen)
 
 

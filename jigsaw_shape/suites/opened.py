@@ -14,17 +14,20 @@ from jigsaw_shape.classifiers.classifier import Classifier
 from jigsaw_shape.classifiers.open import open_classifier
 from jigsaw_shape.classifiers.untrained import untrained_beside
 from jigsaw_shape.data import decisions as decisions_lib
-from jigsaw_shape.data import domain_folders
+from jigsaw_shape.data import domain_folders, emoji
 from jigsaw_shape.data.decisions import EXPERIMENTS, Decisions
+from jigsaw_shape.data.embedded import emoji_small
 from jigsaw_shape.data.names import plain
 from jigsaw_shape.data.shared_classes import some
-from jigsaw_shape.data.stimuli import Stimuli, read_folder
+from jigsaw_shape.data.stimuli import Stimuli, of_dataset, read_folder
 from jigsaw_shape.embedding import features_file
 from jigsaw_shape.suites import classes as classes_lib
 from jigsaw_shape.suites.classes import Match
 from jigsaw_shape.suites.observers import HUMANS
 
-_LABELS = (*EXPERIMENTS, "images", domain_folders.EXPERIMENT)  # of --data LABEL=DIR
+_PARTS = (emoji.HELD_OUT, emoji.UNRELATED)  # of the classes of domains=DIR
+_LABELS = (*EXPERIMENTS, "images", domain_folders.EXPERIMENT, *_PARTS)
+_SHIPPED = "emoji_small"  # in place of a folder of domains
 _PUBLISHED = "pretrained:"
 
 
@@ -255,12 +258,14 @@ def _read_data(named: str, notes: list[str]) -> list[Stimuli]:
     if label and label not in _LABELS:
         known = ", ".join(_LABELS)
         raise ValueError(f"--data {named}: {label} is no experiment; use {known}")
+    if path == _SHIPPED and label and not folder.is_dir():
+        return [_part(_shipped(), label, named)]
     if not folder.is_dir():
         raise ValueError(f"--data {folder} is not a folder")
-    if label == domain_folders.EXPERIMENT:
+    if label == domain_folders.EXPERIMENT or label in _PARTS:
         stimuli, left_out = domain_folders.read_folder(folder)
         notes += left_out
-        return [stimuli]
+        return [_part(stimuli, label, named)]
     if not label and decisions_lib.experiment_of(folder.resolve().name) is None:
         below = [
             entry
@@ -272,3 +277,31 @@ def _read_data(named: str, notes: list[str]) -> list[Stimuli]:
         if below:
             return [read_folder(entry) for entry in below]
     return [read_folder(folder, label)]
+
+
+def _shipped() -> Stimuli:
+    """Returns the drawings that come with the package."""
+    dataset = emoji_small.load()
+    stimuli = of_dataset(
+        dataset,
+        np.arange(len(dataset)),
+        name=dataset.name,
+        side_px=emoji_small.SIZE_PX,
+    )
+    return dataclasses.replace(
+        stimuli,
+        experiment=domain_folders.EXPERIMENT,
+        read=lambda i, px, *how: emoji_small.load(size_px=px).read(i),
+    )
+
+
+def _part(stimuli: Stimuli, label: str, named: str) -> Stimuli:
+    """Returns the images of the classes that a label stands for."""
+    if label not in _PARTS:
+        return stimuli
+    kept = emoji.names_of(label, stimuli.categories)
+    indices = np.flatnonzero(np.isin(stimuli.category, kept))
+    if not len(indices):
+        raise ValueError(f"--data {named}: none of its classes is held out")
+    name = f"{stimuli.name} ({label}, {len(kept)} classes)"
+    return dataclasses.replace(stimuli.subset(indices), name=name)
