@@ -8,6 +8,7 @@ from jigsaw_shape.suites import (
     retrieval,
     shape_bias,
     target,
+    triplets,
 )
 from jigsaw_shape.suites.suite import Suite
 
@@ -19,4 +20,5 @@ SUITES: dict[str, Suite] = {
     "puzzle": puzzle.SUITE,
     "retrieval": retrieval.SUITE,
     "probe": probe.SUITE,
+    "triplets": triplets.SUITE,
 }
