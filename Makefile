@@ -5,16 +5,17 @@ LOCK := requirements/lock.txt
 EXTRAS := pretrained evaluate emoji onnx hub index test
 BIN := $(VENV)/bin
 TRAIN := $(BIN)/python -m jigsaw_shape.train --config configs/shapes.py
-BRIEF := --config.epochs=10
+BRIEF := --config.epochs=10 --config.eval.every_epochs=2
 
 .PHONY: demo test lint setup lock clean
 
-demo: setup  ## train erm, jigen and shape on the embedded data set, print one table
+demo: setup  ## train erm, puzzle and shape on the embedded data set, print one table
 	$(TRAIN):erm --workdir runs/demo/erm $(BRIEF)
-	$(TRAIN):jigen --workdir runs/demo/jigen $(BRIEF) \
-	  --config.jigsaw.bias_whole_image=0.7
+	$(TRAIN):puzzle --workdir runs/demo/puzzle $(BRIEF) \
+	  --config.jigsaw.bias_whole_image=0.5
 	$(TRAIN):shape --workdir runs/demo/shape $(BRIEF)
 	$(BIN)/python -m jigsaw_shape.report runs/demo
+	@echo "Puzzles, and solved:   runs/demo/puzzle/puzzle.png"
 	@echo "What the networks saw: runs/demo/*/preview.png"
 	@echo "What they confuse:     runs/demo/*/confusion_val.png"
 
