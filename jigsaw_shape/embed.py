@@ -6,7 +6,8 @@ r"""Writes features of images; finds the images that are nearest to others.
     python -m jigsaw_shape.embed --model runs/mine --out features.npz --query sketch.png
 
 IMAGES are files in any format that Pillow reads, and folders, searched at any depth.
-OUT has a row an image: path, norm, vector. --query prints the images of
+OUT has a row an image: path, norm, vector. A page beside it, OUT.page.html, is to look
+at: search by clicking an image, a map, near-duplicates. --query prints the images of
 OUT that are nearest by cosine similarity and draws them beside the query; without
 IMAGES it searches an OUT that exists. --index adds an approximate index for millions of
 images (needs the extra [index]), which --query then uses.
@@ -28,17 +29,24 @@ from jigsaw_shape.classifiers.answer_files import (
 )
 from jigsaw_shape.data import image_folders
 from jigsaw_shape.embedding import (
+    duplicates,
     features_file,
     nearest,
+    plane,
     queries,
     search,
 )
 from jigsaw_shape.embedding.features_file import Features
-from jigsaw_shape.reports import contact_sheet, figures
+from jigsaw_shape.reports import contact_sheet, figures, search_page, thumbnails
 from jigsaw_shape.system import command_line, whole_files
 
 SOME_FAILED = 1  # the rest is done
-_SHEET = ".sheet.png"  # in place of the suffix of that file
+_SHEET, _PAGE = ".sheet.png", ".page.html"  # in place of the suffix of that file
+_MODEL = ("model", "encoder", "image_size")
+_BETTER_MAP = (
+    "These are the first two principal components; with scikit-learn (pip install "
+    "'jigsaw_shape[evaluate]') it is t-SNE, which keeps neighbours together."
+)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -48,6 +56,7 @@ def main(argv: Sequence[str]) -> int:
     out = pathlib.Path(args.out)
     index = out.with_name(out.name + search.INDEX)
     sheet = pathlib.Path(args.sheet) if args.sheet else out.with_suffix(_SHEET)
+    page = out.with_suffix(_PAGE)
     with command_line.refusals("embed"):
         features_file.check(out)
         found = image_folders.find_named(args.images)
@@ -77,11 +86,15 @@ def main(argv: Sequence[str]) -> int:
                 "embed", "none of the images can be read: nothing was written"
             )
         with command_line.refusals("embed"):  # the disk may be full
-            index.unlink(missing_ok=True)  # of the features that were there before
+            for made in (index, page):  # of the features that were there before
+                made.unlink(missing_ok=True)
             features_file.write(out, stored.paths, stored.vectors, facts)
             if args.index:
                 nearest.write_index(index, stored.vectors)
             console.print(f"features: {out}")
+            if not args.no_page:
+                whole_files.write_text(page, _page(stored, background))
+                console.print(f"to look at: {page}")
     if wanted:
         answers = answer_files(opened, wanted, background, head=search.HEAD)
         print_failed(answers, console)
@@ -111,6 +124,41 @@ def _check(args: argparse.Namespace, out, index, wanted: list[str]) -> None:
         nearest.refuse_missing()
 
 
+def _page(stored: Features, background: str) -> str:
+    """Returns the page of the images, or of some of very many."""
+    n_images, which = len(stored.paths), search_page.chosen(len(stored.paths))
+    paths, vectors = [stored.paths[i] for i in which], stored.vectors[which]
+    pictures = thumbnails.make(paths, background)
+    groups = duplicates.groups(vectors, pictures.looks)
+    places, method = plane.place(vectors)
+    n_alike = command_line.counted(len(groups), "group")
+    notes = []
+    if len(which) < n_images:
+        notes.append(
+            f"This page shows {len(which):,} of {n_images:,} images, at even distances "
+            "in their list: a browser holds no more. All are searched by --query."
+        )
+    shown = search_page.Shown(
+        [command_line.printable(path) for path in paths],
+        *(vectors, places, groups, pictures),
+    )
+    of_model = {key: command_line.printable(str(stored.facts[key])) for key in _MODEL}
+    return search_page.make(
+        shown,
+        lead=f"{command_line.counted(len(which), 'image')}, by the features of "
+        f"{of_model['model']} ({of_model['encoder'] or 'a program'}) at "
+        f"{of_model['image_size']} px. Click any image to see those most like it.",
+        of_map=f"{method} of the features: like images are near each other; how far "
+        "apart groups are says little. Scroll to zoom, drag to move, click to search."
+        + ("" if method == plane.TSNE else f" {_BETTER_MAP}"),
+        of_groups=f"{n_alike} of images that are nearly the same picture: features of "
+        f"a cosine of {duplicates.COSINE} or more, and pixels, shrunk to "
+        f"{thumbnails.LOOK_PX} x {thumbnails.LOOK_PX}, with a correlation of "
+        f"{duplicates.CORRELATION} or more.",
+        notes=notes,
+    )
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = command_line.make_parser("embed", __doc__)
     add = parser.add_argument
@@ -131,6 +179,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help=f"the picture of what was found (default OUT with the suffix {_SHEET})",
     )
+    add("--no-page", action="store_true", help=f"do not write the page, OUT{_PAGE}")
     add(
         "--index",
         action="store_true",

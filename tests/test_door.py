@@ -22,12 +22,12 @@ from jigsaw_shape import embed as command
 from jigsaw_shape.classifiers.classifier import Classifier
 from jigsaw_shape.classifiers.open import open_classifier
 from jigsaw_shape.data.decoding import decode
-from jigsaw_shape.embedding import features_file
+from jigsaw_shape.embedding import features_file, search
 from jigsaw_shape.embedding.queries import Nearest
 from jigsaw_shape.exporting import format as format_lib
 from jigsaw_shape.exporting import onnx_file, stablehlo_file
 from jigsaw_shape.exporting.folder import export
-from jigsaw_shape.exporting.format import Options
+from jigsaw_shape.exporting.format import Options, relative_difference
 from jigsaw_shape.models.weights import loading, locate
 from jigsaw_shape.pixels import augment
 
@@ -288,11 +288,53 @@ def test_examples_in_docstrings_hold(home, monkeypatch):
     assert runner.summarize(verbose=False).failed == 0
 
 
-@pytest.mark.parametrize("page", ["README.md"])
-def test_python_in_the_documents_runs(page, home, monkeypatch):
-    monkeypatch.chdir(home)
+def blocks_of(page, beginning):
+    """Returns the Python of a page whose first line it is."""
     text = (REPOSITORY / page).read_text()
-    blocks = re.findall(r"```python\n(import jigsaw_shape\n.*?)```", text, re.DOTALL)
+    found = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    return [block for block in found if block.startswith(beginning)]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/features.md"])
+def test_python_in_the_documents_runs(page, home, model, photos, monkeypatch):
+    monkeypatch.chdir(home)
+    facts = search.facts_of(model, "runs/mine")
+    features_file.write(
+        pathlib.Path("features.npz"), photos, model.features(photos), facts
+    )
+    blocks = blocks_of(page, "import jigsaw_shape\n")
     assert blocks
     for block in blocks:
         exec(block.replace("RUN", "runs/mine"), {})
+
+
+@pytest.mark.parametrize(
+    ("library", "encoder"),
+    [("torchvision", "resnet18"), ("timm", "efficientnet_lite0")],
+)
+def test_pytorch_gets_the_same_features(
+    library, encoder, photos, tmp_path, monkeypatch
+):
+    torch = pytest.importorskip("torch")
+    pytest.importorskip(library)
+    px, n_classes = 64, 7
+    network = small_network(encoder, tuple("abcdefg"), px, px)
+    options = Options(("safetensors",), names=library)
+    export(network, tmp_path / "exported", options, about=ABOUT, card=make_card)
+    (block,) = [
+        block
+        for block in blocks_of("docs/exporting.md", "import t")
+        if f'{encoder}", num_classes={n_classes}' in block
+        or f"{encoder}(num_classes={n_classes})" in block
+    ]
+    names = {}
+    monkeypatch.chdir(tmp_path)
+    exec(block, names)
+    facts = json.loads(pathlib.Path("exported/export.json").read_text())
+    squares = np.stack([decode(path, size_px=facts["image_size"]) for path in photos])
+    pixels = (squares / 255 - facts["mean"]) / facts["std"]
+    pixels = torch.tensor(pixels.transpose(0, 3, 1, 2), dtype=torch.float32)
+    with torch.no_grad():
+        found = names["model"](pixels).numpy()
+    expected = jigsaw_shape.load("exported", batch_size=4).features(squares)
+    assert relative_difference(found, expected) <= 1e-4

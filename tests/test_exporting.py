@@ -47,7 +47,7 @@ def small_network(encoder="convnet", classes=CLASSES, size_px=24, input_px=32):
         return rng.normal(0, 0.2, shape.shape).astype(np.float32)
 
     variables = jax.tree_util.tree_map_with_path(draw, shapes)
-    n_features = 256 if encoder == "convnet" else 512
+    n_features = {"convnet": 256, "efficientnet_lite0": 1280}.get(encoder, 512)
     classifier = {
         "kernel": rng.normal(0, 0.1, (n_features, len(classes))).astype(np.float32),
         "bias": rng.normal(0, 0.1, len(classes)).astype(np.float32),

@@ -125,16 +125,14 @@ class Evaluator:
                 rest = stimuli.subset(np.array(absent, int))
             for group in _groups(members) if absent else ():
                 self._show(group, rest, [PLAIN])
-        found = {}
-        for model in models:
-            kept = [self._kept[key] for key in keys(model)]
-            heads = [head for head in (needed, "ranks") if head in kept[0]]
-            found[model.name] = {
+        return {
+            model.name: {
                 PLAIN.name: {
-                    head: np.stack([one[head] for one in kept]) for head in heads
+                    needed: np.stack([self._kept[key][needed] for key in keys(model)])
                 }
             }
-        return found
+            for model in models
+        }
 
     def _show(self, group: Sequence[Classifier], stimuli: Stimuli, probes, n_samples=0):
         """Returns the outputs of one pass of models of one size."""
