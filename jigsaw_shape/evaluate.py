@@ -118,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
         help="measure the same networks with random weights (--seed) too: the zero of "
         "each scale",
     )
+    flags.add_weights_flags(models)
     flags.add_score_flags(models)
     add(
         "--mapping",
@@ -139,6 +140,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="published decisions of humans and networks, a folder for each experiment",
     )
+    flags.add_background_flag(parser)
     add("--out", default="evaluation", metavar="DIR", help="where results are written")
     add("--batch-size", type=int, default=64, metavar="N", help="over all devices")
     add(

@@ -11,8 +11,6 @@ from test_evaluate import _run
 from test_flax_models import write_run
 
 from jigsaw_shape.classifiers.classifier import Classifier
-from jigsaw_shape.classifiers.open import open_classifier
-from jigsaw_shape.classifiers.untrained import untrained, untrained_beside
 from jigsaw_shape.data.embedded import shapes
 from jigsaw_shape.embedding import features_file
 from jigsaw_shape.measures import probe
@@ -233,23 +231,6 @@ def test_a_run_is_probed_on_its_own_images_beside_an_untrained_one(
     page = (out / files.HTML).read_text()
     assert "Frozen features: shapes/sketch and sources" in page
     assert "that the run was trained on, and tested on others" in page
-
-
-def test_an_untrained_network_is_the_same_but_for_its_weights(run):
-    model = open_classifier(run, selection="last", name="m", batch_size=8)
-    other = untrained(model, name="u", seed=1)
-    again = untrained(model, name="u", seed=1)
-    assert (other.classes, other.size_px) == (model.classes, model.size_px)
-    assert other.digest == again.digest != model.digest
-    assert other.digest != untrained(model, name="u", seed=2).digest
-    images = np.random.default_rng(0).random((3, 24, 24, 3), np.float32)
-    outputs = other.predict(images)
-    assert set(outputs) == set(model.predict(images))
-    assert outputs["features"].std() > 0
-    assert [m.name for m in untrained_beside([model, model])] == ["untrained convnet"]
-    program = dataclasses.replace(model, network=None)
-    with pytest.raises(ValueError, match="m is a program"):
-        untrained(program, name="u")
 
 
 def test_features_follow_a_part_of_the_images():

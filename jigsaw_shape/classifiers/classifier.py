@@ -49,6 +49,7 @@ class Classifier:
         each image counts once.
       permutations: int32 [K + 1, T], row 0 the identity; None without a jigsaw head.
       grid: Tiles a side of the puzzle; 0 without a jigsaw head.
+      n_scores: How many classes it ranks, where these are more than `classes`; else 0.
       has_features: Whether `predict` returns its pooled features too.
       predict_stages: `predict_stages(images, names)` maps images, as `predict` does, to
         what the encoder's stages return, float32 [b, h, w, C] or [b, F] by name: of all
@@ -68,6 +69,7 @@ class Classifier:
     input_px: int = 0
     permutations: np.ndarray | None = None
     grid: int = 0
+    n_scores: int = 0
     has_features: bool = False
     predict_stages: Callable[..., dict[str, np.ndarray]] | None = None
     background: str = "white"

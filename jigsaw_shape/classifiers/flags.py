@@ -26,6 +26,12 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
         metavar="RULE",
         help=f"which of a run's checkpoints: {', '.join(rows.RULES)}",
     )
+    add_weights_flags(parser)
+
+
+def add_weights_flags(parser: argparse._ActionsContainer) -> None:
+    """Adds what names of published weights may not say."""
+    add = parser.add_argument
     add(
         "--encoder",
         default="",
@@ -66,19 +72,24 @@ def add_score_flags(parser: argparse._ActionsContainer) -> None:
 
 def add_image_flags(parser: argparse.ArgumentParser) -> None:
     """Adds how image files are read, and how many at a time."""
-    parser.add_argument(
-        "--background",
-        default="",
-        metavar="COLOUR",
-        help=f"what shows through transparent images: {', '.join(BACKGROUNDS)} or "
-        "R,G,B (default: as in the run's training, else white)",
-    )
+    add_background_flag(parser)
     parser.add_argument(
         "--batch-size",
         type=int,
         default=64,
         metavar="N",
         help="images that are computed at a time",
+    )
+
+
+def add_background_flag(parser: argparse._ActionsContainer) -> None:
+    """Adds what shows through transparent images."""
+    parser.add_argument(
+        "--background",
+        default="",
+        metavar="COLOUR",
+        help=f"what shows through transparent images: {', '.join(BACKGROUNDS)} or "
+        "R,G,B (default: as in the run's training, else white)",
     )
 
 

@@ -6,6 +6,7 @@ import pathlib
 
 from jigsaw_shape.classifiers.classifier import Classifier
 from jigsaw_shape.measures import imagenet16
+from jigsaw_shape.measures.shape_bias import class_ranks
 
 _PACKAGE, _FILE = "tensorflow_datasets", "datasets/imagenet2012/labels.txt"
 
@@ -17,11 +18,22 @@ def wordnet_ids() -> tuple[str, ...]:
 
 
 def in_categories(opened: Classifier) -> Classifier:
-    """Returns a classifier of ImageNet's 1,000 classes as one of the 16 categories."""
+    """Returns a classifier of ImageNet's 1,000 classes as one of the 16 categories.
+
+    Beside their scores it answers with `ranks`, float32 [b, 16]: the place of the best
+    class of each category among the 1,000.
+    """
 
     def predict(images, orders=None):
         outputs = opened.predict(images, orders)
-        scores = imagenet16.category_scores(outputs["classification"])
-        return {**outputs, "classification": scores}
+        every = outputs["classification"]
+        ranks = class_ranks(every, tuple(imagenet16.INDICES.values()))
+        scores = imagenet16.category_scores(every)
+        return {**outputs, "classification": scores, "ranks": ranks}
 
-    return dataclasses.replace(opened, classes=imagenet16.CATEGORIES, predict=predict)
+    return dataclasses.replace(
+        opened,
+        classes=imagenet16.CATEGORIES,
+        n_scores=imagenet16.N_CLASSES,
+        predict=predict,
+    )

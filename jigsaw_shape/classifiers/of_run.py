@@ -14,6 +14,7 @@ from jigsaw_shape.pixels import puzzle, shortcuts
 from jigsaw_shape.runs import directory as directory_lib
 from jigsaw_shape.runs import rows, stored_weights
 
+ADAPTATION = "adaptation"  # the target's images were trained on, without labels
 _CLASS = "target/class/"  # how the measures begin that name the classes, in order
 
 
@@ -58,6 +59,7 @@ def open_run(
         input_px=config.data.stored_px,
     )
     _refuse_misfits(directory, network)
+    adapted = config.data.get("setting") == ADAPTATION
     return of_network(
         network,
         name=name,
@@ -74,6 +76,7 @@ def open_run(
             "dataset": config.data.name,
             "images": directory_lib.read_images(directory),
             "target": config.data.target,
+            **({"setting": ADAPTATION} if adapted else {}),
             "seed": config.seed,
             "selection": selection,
             "step": step,

@@ -63,10 +63,9 @@ def open_classifier(
     if size_px < 0:
         raise ValueError(f"--size is {size_px}: 1 or more, or 0 for the model's own")
     what, path = str(what), pathlib.Path(what)
-    is_run = (path / "checkpoints").is_dir()
-    is_export = any((folder / FACTS).is_file() for folder in (path, path.parent))
+    is_run, is_export = _is_run(path), _is_export(path)
     known = shipped()
-    if what in known or not path.exists() or (encoder and not is_run and not is_export):
+    if is_published(what, encoder):
         if not encoder and ":" not in what and what not in known:
             names = ", ".join([*known, "pretrained:efficientnet_lite0"])
             raise ValueError(
@@ -126,6 +125,27 @@ def open_classifier(
     opened = of_network(held, about=about, background=background, **named)
     is_imagenet = len(held.classes) == imagenet16.N_CLASSES
     return in_categories(opened) if is_imagenet and categories else opened
+
+
+def is_published(what: str, encoder: str = "") -> bool:
+    """Returns whether `open_classifier` takes a name for published weights.
+
+    These alone take an `encoder` and a `size_px`. A file of weights is one where its
+    encoder is named.
+    """
+    path = pathlib.Path(what)
+    if what in shipped() or not path.exists():
+        return True
+    is_own = _is_run(path) or _is_export(path) or path.suffix == FORMATS["onnx"].suffix
+    return bool(encoder) and not is_own
+
+
+def _is_run(path: pathlib.Path) -> bool:
+    return (path / "checkpoints").is_dir()
+
+
+def _is_export(path: pathlib.Path) -> bool:
+    return any((folder / FACTS).is_file() for folder in (path, path.parent))
 
 
 def _facts(path: pathlib.Path) -> Mapping[str, Any]:

@@ -3,9 +3,10 @@
 Geirhos et al., "ImageNet-trained CNNs are biased towards texture", ICLR 2019, sec. 2.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from scipy import stats
 
 from jigsaw_shape.measures import intervals
 
@@ -58,8 +59,9 @@ def shape_bias_rows(
 ) -> Iterator[dict]:
     """Yields the measures of `shape_bias` over all images, then for each shape's class.
 
-    Each with `low` and `high`, the ends of the bias's 95 % bootstrap interval over
-    images, and all but the first with `category`. Several observers of the same images
+    Each with `neither`, the share that named neither class, and `low` and `high`, the
+    ends of the bias's 95 % bootstrap interval over images; all but the first with
+    `category`. Several observers of the same images
     are pooled over trials; an image is then drawn with all of its trials.
 
     Args:
@@ -75,5 +77,49 @@ def shape_bias_rows(
         pooled = (np.tile(cue, len(answers)) for cue in (s, t))
         row = shape_bias(answers.ravel(), *pooled)
         low, high = intervals.interval(*by_image(answers, s, t), seed=seed)
+        row["neither"] = 1 - row["shape_accuracy"] - row["texture_accuracy"]
         row |= {"low": low, "high": high}
         yield row if category is None else {"category": str(category), **row}
+
+
+def class_ranks(
+    scores: np.ndarray, groups: Sequence[Sequence[int]] | None = None
+) -> np.ndarray:
+    """Returns the place of each class, or of the best class of each group, from 1.
+
+    Classes of equal score share the mean of their places.
+
+    Args:
+      scores: float [n, classes].
+      groups: Numbers of classes; None: each class by itself.
+
+    Returns:
+      float32 [n, classes] or [n, groups].
+    """
+    ranks = stats.rankdata(-np.asarray(scores), axis=1)
+    if groups is not None:
+        ranks = np.stack([ranks[:, list(group)].min(1) for group in groups], 1)
+    return ranks.astype(np.float32)
+
+
+def reciprocal_ranks(
+    ranks: np.ndarray, names: Sequence[str], shape: np.ndarray, texture: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns 1 / rank of each image's shape and of its texture: float64 [n] each.
+
+    Their means are the mean reciprocal ranks (arXiv 2603.10834): how near either class
+    is to being answered, where another one is.
+
+    Args:
+      ranks: float [n, answers], see `class_ranks`.
+      names: Of the answers; every shape and texture is among them.
+      shape: str [n].
+      texture: str [n].
+    """
+    column = {name: number for number, name in enumerate(names)}
+    rows = np.arange(len(ranks))
+    by_shape, by_texture = (
+        1 / np.float64(ranks[rows, [column[name] for name in cue]])
+        for cue in (shape, texture)
+    )
+    return by_shape, by_texture

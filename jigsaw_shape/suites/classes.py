@@ -9,6 +9,7 @@ import numpy as np
 
 from jigsaw_shape.data.names import plain
 from jigsaw_shape.measures import imagenet16
+from jigsaw_shape.measures.shape_bias import class_ranks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +33,18 @@ class Match:
         if self.members is not None:
             scores = imagenet16.mean_log_probabilities(scores, self.members)
         return np.array(self.names)[scores.argmax(-1)]
+
+    def ranks(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Returns each answer's place among all classes: float32 [n, names].
+
+        Of an answer that stands for several classes it is the place of the best one.
+
+        Args:
+          outputs: `classification` and, of ImageNet's classifiers, `ranks`.
+        """
+        if "ranks" in outputs and self.members is None:
+            return outputs["ranks"]
+        return class_ranks(outputs["classification"], self.members)
 
 
 def match(

@@ -125,14 +125,16 @@ class Evaluator:
                 rest = stimuli.subset(np.array(absent, int))
             for group in _groups(members) if absent else ():
                 self._show(group, rest, [PLAIN])
-        return {
-            model.name: {
+        found = {}
+        for model in models:
+            kept = [self._kept[key] for key in keys(model)]
+            heads = [head for head in (needed, "ranks") if head in kept[0]]
+            found[model.name] = {
                 PLAIN.name: {
-                    needed: np.stack([self._kept[key][needed] for key in keys(model)])
+                    head: np.stack([one[head] for one in kept]) for head in heads
                 }
             }
-            for model in models
-        }
+        return found
 
     def _show(self, group: Sequence[Classifier], stimuli: Stimuli, probes, n_samples=0):
         """Returns the outputs of one pass of models of one size."""

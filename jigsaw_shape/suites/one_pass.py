@@ -13,7 +13,7 @@ from jigsaw_shape.data.stimuli import Stimuli
 from jigsaw_shape.pixels import augment
 from jigsaw_shape.suites.suite import Probe
 
-_HEADS, _FEATURES = ("classification", "jigsaw"), "features"
+_HEADS, _FEATURES = ("classification", "ranks", "jigsaw"), "features"
 
 
 @dataclasses.dataclass

@@ -11,11 +11,13 @@ from ml_collections import ConfigDict
 
 from jigsaw_shape.classifiers import flags, of_answers, of_onnx
 from jigsaw_shape.classifiers.classifier import Classifier
-from jigsaw_shape.classifiers.open import open_classifier
+from jigsaw_shape.classifiers.of_run import ADAPTATION
+from jigsaw_shape.classifiers.open import is_published, open_classifier
 from jigsaw_shape.classifiers.untrained import untrained_beside
 from jigsaw_shape.data import decisions as decisions_lib
 from jigsaw_shape.data import domain_folders, emoji
 from jigsaw_shape.data.decisions import EXPERIMENTS, Decisions
+from jigsaw_shape.data.decoding import parse_background
 from jigsaw_shape.data.embedded import emoji_small
 from jigsaw_shape.data.names import plain
 from jigsaw_shape.data.shared_classes import some
@@ -147,6 +149,13 @@ def open_all(args: argparse.Namespace, n_devices: int) -> Opened:
             )
         if unknown:
             notes.append(f"--mapping {args.mapping}: no model has {some(unknown)}")
+    adapted = [m.name for m in models if m.about.get("setting") == ADAPTATION]
+    if adapted:
+        notes.append(
+            f"{', '.join(adapted)} trained on the target's images too, without their "
+            "labels (config.data.setting=adaptation): do not compare with runs that "
+            "held them out"
+        )
     predicted, features = _read_predicted(args.predictions, data)
     opened = Opened(tuple(models), tuple(data), predicted, features)
     names = opened.names
@@ -175,6 +184,9 @@ def open_all(args: argparse.Namespace, n_devices: int) -> Opened:
 
 def _open_models(args: argparse.Namespace) -> list[Classifier]:
     classes, pixels = flags.read_classes(args.classes), flags.read_pixels(args)
+    if args.background:
+        parse_background(args.background)
+    _refuse_unused(args)
     found = []
     for named in args.model:
         label, what = _labelled(named)
@@ -182,16 +194,24 @@ def _open_models(args: argparse.Namespace) -> list[Classifier]:
         name = path.resolve().name if path.is_dir() else path.stem
         if not path.exists():
             name = what.removeprefix(_PUBLISHED)
+        published = is_published(what, args.encoder)
         model = open_classifier(
             what,
             selection=args.selection,
             name=label or name,
             batch_size=args.batch_size,
+            encoder=args.encoder if published else "",
+            size_px=args.size if published else 0,
             classes=classes,
             pixels=pixels,
         )
+        model = dataclasses.replace(
+            model, background=args.background or model.background
+        )
         if model.config is not None:  # a run that was moved keeps its images beside it
             model.config.workdir = what
+        if model.about.get("setting") == ADAPTATION:
+            model = dataclasses.replace(model, name=f"{model.name} ({ADAPTATION})")
         found.append(model)
     if args.untrained:
         found += untrained_beside(found, args.seed)
@@ -205,6 +225,17 @@ def _open_models(args: argparse.Namespace) -> list[Classifier]:
                 "--std and --pixels"
             )
     return found
+
+
+def _refuse_unused(args: argparse.Namespace) -> None:
+    """Refuses flags of published weights where there are none."""
+    published = [is_published(_labelled(m)[1], args.encoder) for m in args.model]
+    for option, value in (("--encoder", args.encoder), ("--size", args.size)):
+        if value and not any(published):
+            raise ValueError(
+                f"{option} is {value}, but no --model is published weights: runs, "
+                "exports and ONNX files have their own, so leave it out"
+            )
 
 
 def _read_predicted(

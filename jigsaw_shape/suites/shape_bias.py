@@ -13,15 +13,19 @@ from matplotlib.figure import Figure
 from jigsaw_shape.data import sources
 from jigsaw_shape.data.shared_classes import some
 from jigsaw_shape.data.stimuli import Stimuli, of_dataset
-from jigsaw_shape.measures.shape_bias import by_image, shape_bias_rows
+from jigsaw_shape.measures.shape_bias import (
+    by_image,
+    reciprocal_ranks,
+    shape_bias_rows,
+)
 from jigsaw_shape.reports import look
 from jigsaw_shape.reports.look import Looks, number
 from jigsaw_shape.reports.page import Section, Tile
-from jigsaw_shape.reports.table import Table, interval, percent
+from jigsaw_shape.reports.table import NONE, Table, interval, percent
 from jigsaw_shape.suites import consistency, differences, figure_parts, row_tables
 from jigsaw_shape.suites.observers import HUMANS, as_listed, crowds
 from jigsaw_shape.suites.opened import Opened
-from jigsaw_shape.suites.suite import Answers, Fact, Found, Job, Suite
+from jigsaw_shape.suites.suite import PLAIN, Answers, Fact, Found, Job, Suite
 
 _N_TILES = 12
 _SHAPE, _TEXTURE, _NEITHER = "#3B6FB6", "#E3A857", "#EEEEEE"
@@ -98,11 +102,19 @@ def rows(answers: Answers) -> Iterator[dict]:
     """Yields everyone's shape bias, overall and for each shape; then comparisons."""
     stimuli, models = answers.stimuli, answers.decisions
     shape, texture = stimuli.category, stimuli.texture
+    places = {model.name: _places(answers, model) for model in answers.models}
     for name, group, crowd in crowds(models, answers.observers):
         responses = np.stack([one.response for one in crowd])
         for row in shape_bias_rows(responses, shape, texture, seed=answers.seed):
             if len(crowd) > 1:
                 row["observers"] = len(crowd)
+            if group == "model" and name in places and row["n"]:
+                chosen = shape != texture
+                chosen &= shape == row.get("category", shape)
+                by_shape, by_texture, n_ranked = places[name]
+                row["shape_mrr"] = float(by_shape[chosen].mean())
+                row["texture_mrr"] = float(by_texture[chosen].mean())
+                row["n_ranked"] = n_ranked
             yield {"model": name, "group": group, **row}
     biases = {
         one.observer: {"shape_bias": by_image(one.response[None], shape, texture)}
@@ -112,24 +124,50 @@ def rows(answers: Answers) -> Iterator[dict]:
     yield from consistency.rows(models, answers.observers, seed=answers.seed)
 
 
+def _places(answers: Answers, model) -> tuple[np.ndarray, np.ndarray, int]:
+    """Returns reciprocal ranks of each image's shape and texture, among how many."""
+    match, stimuli = answers.matches[model.name], answers.stimuli
+    ranks = match.ranks(answers.outputs[model.name][PLAIN.name])
+    found = reciprocal_ranks(ranks, match.names, stimuli.category, stimuli.texture)
+    n_scores = 0 if match.members else model.n_scores
+    return *found, n_scores or len(model.classes)
+
+
+def cues_of(data: str) -> tuple[str, str]:
+    """Returns what the two cues of a set are called, by the set's name.
+
+    Of a set such as Gavrikov et al.'s `low-vs-high-frequency-cue-conflict` (arXiv
+    2403.09193), whose files are named as Geirhos et al.'s, the first cue is the lower
+    band of frequencies and the second the higher one.
+    """
+    if "frequency" in data.lower():
+        return "low frequencies", "high frequencies"
+    return "shape", "texture"
+
+
 def _tables(rows, data) -> Iterator[Table]:
+    first, second = cues_of(data)
     biases = [r for r in rows if "shape_bias" in r]
     overall = as_listed([r for r in biases if "category" not in r])
     yield from row_tables.listed(
-        f"Shape bias on {data}, in %",
+        f"{_bias_named(data)} on {data}, in %; mean reciprocal ranks",
         overall,
         {
             "": row_tables.WHO,
-            "shape bias": "shape_bias",
+            _bias_named(data).lower(): "shape_bias",
             "95 % interval": interval,
-            "shape S/n": "shape_accuracy",
-            "texture T/n": "texture_accuracy",
+            f"{first} S/n": "shape_accuracy",
+            f"{second} T/n": "texture_accuracy",
+            "neither": "neither",
+            f"MRR {first}": lambda row: _rank(row, "shape_mrr"),
+            f"MRR {second}": lambda row: _rank(row, "texture_mrr"),
+            "of classes": lambda row: str(row.get("n_ranked", NONE)),
             "trials n": lambda row: f"{row['n']:,}",
         },
     )
     names = [row["model"] for row in overall if row["group"] != "network"]
     yield from row_tables.crossed(
-        f"Shape bias by category of the shape on {data}, in % (S/n, T/n)",
+        f"{_bias_named(data)} by category of the {first} on {data}, in % (S/n, T/n)",
         [row for row in biases if "category" in row and row["model"] in names],
         "category",
         "model",
@@ -142,6 +180,14 @@ def _tables(rows, data) -> Iterator[Table]:
 def _with_parts(row) -> str:
     parts = percent(row["shape_accuracy"], 0), percent(row["texture_accuracy"], 0)
     return f"{percent(row['shape_bias'])} ({', '.join(parts)})"
+
+
+def _bias_named(data: str) -> str:
+    return "Shape bias" if cues_of(data)[0] == "shape" else "Low-frequency bias"
+
+
+def _rank(row, key: str) -> str:
+    return f"{row[key]:.3f}" if key in row else NONE
 
 
 def _facts(rows) -> Iterator[Fact]:
@@ -165,6 +211,9 @@ def _section(rows, data, results, looks) -> Section:
     remark += f" (of {len(conflict)}). {stimuli.made_by}".rstrip()
     if any(row["group"] != "model" for row in rows):
         remark += " Humans and networks are scored on these same images."
+    first, second = cues_of(data)
+    meaning = f" Here, shape stands for {first} and texture for {second}."
+    remark += meaning if first != "shape" else ""
     drawn = {
         f"shape_bias_{data}": by_category(rows, looks, remark),
         f"shape_bias_ranking_{data}": ranking(rows, looks, remark),
@@ -178,6 +227,17 @@ def _section(rows, data, results, looks) -> Section:
         " The shape of each image is of one class and its texture of another; images "
         "where both are one class are left out."
     )
+    ranked = [row for row in overall if "shape_mrr" in row]
+    if ranked:
+        lead += (
+            " The mean reciprocal rank (MRR) also counts the classes that came second "
+            "or later: 1 if the cue's class is always first. "
+        ) + " ".join(
+            f"{row['model']}: {row['shape_mrr']:.3f} shape, {row['texture_mrr']:.3f} "
+            f"texture, among {row['n_ranked']:,} classes."
+            for row in ranked
+        )
+    lead += meaning if first != "shape" else ""
     shown = ("What was shown, and the answers", tuple(_tiles(results, stimuli)))
     return Section("shape_bias", f"Shape or texture: {data}", lead, drawn, (shown,))
 
