@@ -72,7 +72,7 @@ def start(config, dataset: Dataset):
     optimizer = optimizer_lib.make_optimizer(config, N_STEPS)
     variables = learner_lib.init_variables(config, learner.model, pretrained)
     state = step_lib.init_state(
-        variables, optimizer, learner_lib.step_rng(config), False
+        variables, optimizer, learner_lib.step_rng(config), False, learner.losses
     )
     update = step_lib.make_update(
         learner.model,

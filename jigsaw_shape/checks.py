@@ -72,6 +72,10 @@ _RANGES = {
     "dann.gamma": _LEAST_0,
     "dann.strongest": _LEAST_0,
     "model.std": _ABOVE_0,
+    "invariance.start": _SHARE,
+    "invariance.early_weight": _LEAST_0,
+    "invariance.eta": _LEAST_0,
+    "invariance.decay": _BELOW_1,
     "classification.label_smoothing": _BELOW_1,
     "optim.lr": _ABOVE_0,
     "optim.momentum": _BELOW_1,
@@ -98,6 +102,13 @@ _COUNTS = {
     "diversify.strongest": (1, 2),
     "diversify.external": (1, 2),
 }
+# Losses that learn nothing from images without labels.
+_OF_LABELS = (
+    *("classification", "coral", "mmd", "cdann", "vrex", "irm", "groupdro", "fishr"),
+    "sd",
+)
+# Losses that read the class head's answers.
+_OF_CLASSES = (*_OF_LABELS, "consistency")
 _EXAMPLES = {1: "'(0.8,)'", 2: "'(0.8, 1.0)'", 3: "'(0.5, 0.5, 0.5)'"}
 _LEAST_ADAIN_PX = 16  # two pixels of features
 _MOST_PERMUTATIONS = 10_000  # of those that a grid of 3 or 4 has
@@ -277,14 +288,15 @@ def _check_unlabelled(config: ConfigDict) -> None:
             losses.classification,
             f"without classes a run is selected by the puzzles that it solves: {needs}",
         )
-    if classless and losses.consistency > 0:
-        _refuse(
-            "losses.consistency",
-            losses.consistency,
-            "it compares answers of the class head: set --config.losses.classification "
-            "above 0, or this to 0",
-        )
-    if any(w > 0 for name, w in losses.items() if name != "classification"):
+    for name, weight in losses.items():
+        if classless and weight > 0 and name in _OF_CLASSES:
+            _refuse(
+                f"losses.{name}",
+                weight,
+                "it reads the answers of the class head: set "
+                "--config.losses.classification above 0, or this to 0",
+            )
+    if any(w > 0 and name not in _OF_LABELS for name, w in losses.items()):
         return
     if data.unlabelled:
         _refuse(

@@ -133,6 +133,23 @@ def default_config() -> ConfigDict:
     config.losses.domain = 0.0  # of the domain classifier behind a reversed gradient
     config.losses.consistency = 0.0  # of the answers to an image before and after its
     #   change of style: above 0, every image is seen in both
+    # Of domains: equal means and covariances, equal distributions, domain classifiers
+    # for each class, equal risks, ...
+    config.losses.coral = 0.0
+    config.losses.mmd = 0.0
+    config.losses.cdann = 0.0
+    config.losses.vrex = 0.0
+    config.losses.irm = 0.0  # one best classifier for all
+    config.losses.groupdro = 0.0  # the worst domain's risk; 1 is the paper's loss
+    config.losses.fishr = 0.0  # equal variances of the head's gradients
+    config.losses.sd = 0.0  # squared logits
+
+    config.invariance = ConfigDict()  # of the terms vrex, irm, fishr, groupdro
+    config.invariance.start = 0.0  # share of the run after which vrex, irm and fishr
+    #   have their weight ...
+    config.invariance.early_weight = 0.0  # ... and this one before, at most
+    config.invariance.eta = 0.01  # groupdro: growth of a domain's weight a step
+    config.invariance.decay = 0.95  # fishr: of the variances' moving average
 
     config.classification = ConfigDict()
     config.classification.label_smoothing = 0.0  # share spread over all classes

@@ -117,8 +117,12 @@ class Checkpoints:
 
 def _to_arrays(state: TrainState) -> dict[str, Any]:
     fields = {name: getattr(state, name) for name in state.__dataclass_fields__}
+    if not state.memory:  # as in checkpoints from before the field
+        del fields["memory"]
     return fields | {"rng": jax.random.key_data(state.rng)}
 
 
 def _from_arrays(tree: dict[str, Any]) -> TrainState:
-    return TrainState(**(tree | {"rng": jax.random.wrap_key_data(tree["rng"])}))
+    return TrainState(
+        **({"memory": {}} | tree | {"rng": jax.random.wrap_key_data(tree["rng"])})
+    )

@@ -37,6 +37,7 @@ from jigsaw_shape.training.losses import (
     make_heads,
     make_losses,
     need_both_styles,
+    need_two_sources,
 )
 from jigsaw_shape.training.view import View, make_view
 
@@ -152,10 +153,11 @@ def add_unlabelled(
 def _refuse_one_source(config: ConfigDict, source: str) -> None:
     """Refuses methods that need a second source."""
     diversify, mix = config.diversify, config.mixstyle
-    if config.losses.domain and config.dann.domains == "source":
+    for name in need_two_sources(config):
+        ways = ", or config.dann.domains=style" if name == "domain" else ""
         raise ValueError(
-            f"--config.losses.domain={config.losses.domain} tells sources apart, and "
-            f"{source} is the only one: set it to 0, or config.dann.domains=style"
+            f"--config.losses.{name}={config.losses[name]} compares sources, and "
+            f"{source} is the only one: set it to 0{ways}"
         )
     styled = with_styles(diversify.name)
     if styled and min(diversify.external) < 1:
@@ -259,7 +261,7 @@ def make_learner(config: ConfigDict, n_classes: int, n_domains: int = 0) -> Lear
     Raises:
       ValueError: An unknown encoder or loss.
     """
-    losses = make_losses(config)
+    losses = make_losses(config, n_domains)
     permutations = puzzle.permutation_set(
         config.jigsaw.grid, config.jigsaw.n_permutations, config.jigsaw.seed
     )

@@ -69,7 +69,11 @@ def run(
     """
     optimizer = optimizer_lib.make_optimizer(config, length.n_steps)
     state = step_lib.init_state(
-        variables, optimizer, learner_lib.step_rng(config), config.optim.ema_decay > 0
+        variables,
+        optimizer,
+        learner_lib.step_rng(config),
+        config.optim.ema_decay > 0,
+        learner.losses,
     )
     update = step_lib.make_update(
         learner.model,

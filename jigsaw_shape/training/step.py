@@ -41,6 +41,7 @@ class TrainState(struct.PyTreeNode):
       batch_stats: Running statistics of BatchNorm; empty without it.
       opt_state: optax's.
       ema: Moving averages of params and batch_stats; empty where they are not kept.
+      memory: What losses remember of earlier steps, by name; empty where none does.
     """
 
     step: jax.Array
@@ -49,6 +50,7 @@ class TrainState(struct.PyTreeNode):
     batch_stats: Any
     opt_state: Any
     ema: Any
+    memory: Any
 
     @property
     def variables(self) -> dict[str, Any]:
@@ -61,10 +63,16 @@ def init_state(
     optimizer: optax.GradientTransformation,
     rng: jax.Array,
     keep_ema: bool,
+    losses: Mapping[str, Term] | None = None,
 ) -> TrainState:
     """Returns the state before the first step, placed on every device."""
     params, batch_stats = variables["params"], variables["batch_stats"]
     ema = {"params": params, "batch_stats": batch_stats} if keep_ema else {}
+    memory = {
+        name: term.memory(params)
+        for name, term in (losses or {}).items()
+        if term.memory is not None
+    }
     state = TrainState(
         step=jnp.zeros((), jnp.int32),
         rng=rng,
@@ -73,6 +81,7 @@ def init_state(
         opt_state=optimizer.init(params),
         # Donated trees may not share buffers.
         ema=jax.tree.map(jnp.copy, ema),
+        memory=memory,
     )
     return replicate(state)
 
@@ -167,16 +176,19 @@ def make_update(
                 )
                 outputs |= solved
                 changed = {"batch_stats": statistics or {}}
-            total, sums = 0.0, {}
+            total, sums, memory = 0.0, {}, dict(state.memory)
             for name, term in losses.items():
-                values, mask = term.loss(outputs, batch)
+                remembered = (memory[name],) if name in memory else ()
+                values, mask, *after = term.loss(outputs, batch, *remembered)
+                if after:
+                    memory[name] = after[0]
                 value, count = (values * mask).sum(), jax.lax.psum(mask.sum(), AXIS)
-                total += term.weight * value / jnp.maximum(count, 1)
+                total += term.weight(progress) * value / jnp.maximum(count, 1)
                 sums[f"loss/{name}"] = (value, mask.sum())
-            return total, (outputs, changed, sums)
+            return total, (outputs, changed, sums, memory)
 
         gradient = jax.value_and_grad(loss_fn, has_aux=True)
-        (total, (outputs, changed, sums)), grads = gradient(state.params)
+        (total, (outputs, changed, sums, memory)), grads = gradient(state.params)
         grads = jax.lax.psum(grads, AXIS)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
@@ -202,6 +214,7 @@ def make_update(
             batch_stats=batch_stats,
             opt_state=opt_state,
             ema=ema,
+            memory=memory,
         )
         return state, means
 

@@ -1,18 +1,12 @@
 """Loss terms, and the heads that they need: one line in `LOSSES` each.
 
-A loss maps the model's outputs and the batch to values and a mask, float32 of one shape
-[n], usually one an example. The step sums both over every device before it divides, so
-that the value of a term is the mean over what counts, wherever it is. The batch holds
-`label`, `domain` and `order`, int32 [V], `permutation`, int32 [V, T], `styled`, bool
-[V], and `for_class` and `for_puzzle`, float32 [V], for the V images that
-`training.view` makes of it; `puzzle_order`, `puzzle_permutation` and `puzzle_counts` of
-what the jigsaw head is asked (`view.Seen.asked`); and `twin`, int32 [B], where the
-first B of them have a natural twin, the next B.
+`contract` says what a loss is given and what it returns.
 """
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,10 +15,9 @@ import optax
 from ml_collections import ConfigDict
 
 from jigsaw_shape.models.multitask import Head, jigsaw_head
-
-Outputs = Mapping[str, jax.Array]
-Batch = Mapping[str, jax.Array]
-LossFn = Callable[[Outputs, Batch], tuple[jax.Array, jax.Array]]
+from jigsaw_shape.system.devices import AXIS
+from jigsaw_shape.training.losses import alignment, risks
+from jigsaw_shape.training.losses.contract import Batch, LossFn, Outputs
 
 
 def classification(config: ConfigDict) -> LossFn:
@@ -128,6 +121,21 @@ def consistency(config: ConfigDict) -> LossFn:
     return term
 
 
+def decoupling(config: ConfigDict) -> LossFn:
+    """Returns the term of small logits: the mean over classes of their squares.
+
+    Pezeshki et al., Gradient starvation, NeurIPS 2021, section 3.3, spectral
+    decoupling: instead of the weights' decay, the logits'. As in DomainBed the weight
+    `config.losses.sd` multiplies a mean over classes, where the paper has half a sum.
+    """
+    del config
+
+    def term(outputs, batch):
+        return (outputs["classification"] ** 2).mean(-1), batch["for_class"]
+
+    return term
+
+
 @dataclasses.dataclass(frozen=True)
 class Sizes:
     """What the heads have to tell apart.
@@ -155,6 +163,11 @@ class Loss:
         shuffled ones.
       both_styles: Whether it compares each image with its form before its style
         changed; then the batch holds both, see `view.Seen`.
+      of_domains: Whether it compares domains, see `contract`; it needs two sources.
+      memory: `memory(n_domains, params)` returns what the loss knows before the first
+        step, arrays. Such a loss is given its memory as a third argument and returns
+        the next one as a third result. None where it needs none.
+      late: Whether it waits for `config.invariance.start` of the run.
     """
 
     make: Callable[[ConfigDict], LossFn]
@@ -162,6 +175,9 @@ class Loss:
     hits: Callable[[ConfigDict, Outputs, Batch], jax.Array] | None = None
     by_order: bool = False
     both_styles: bool = False
+    of_domains: bool = False
+    memory: Callable[[int, Any], Any] | None = None
+    late: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,21 +185,27 @@ class Term:
     """A loss of a run.
 
     Attributes:
-      weight: Above 0.
+      weight: `weight(progress)`, float32 [], at a time of the run.
       loss: Its values and what counts of them.
       hits: Whether the head of its name is right; None where it has no head.
       by_order: See `Loss`.
+      memory: `memory(params)` returns its first memory; None where it needs none.
     """
 
-    weight: float
+    weight: Callable[[jax.Array], jax.Array | float]
     loss: LossFn
     hits: Callable[[Outputs, Batch], jax.Array] | None
     by_order: bool
+    memory: Callable[[Any], Any] | None = None
 
 
 def _domain_head(config: ConfigDict, sizes: Sizes) -> Head:
     n_domains = 2 if config.dann.domains == "style" else sizes.domains
     return Head(n_domains, hidden=tuple(config.dann.hidden), reverse=True)
+
+
+def _of_risks(loss: Callable[..., LossFn]) -> Callable[[ConfigDict], LossFn]:
+    return lambda config: loss(config, classification(config))
 
 
 LOSSES: dict[str, Loss] = {
@@ -210,11 +232,39 @@ LOSSES: dict[str, Loss] = {
         ),
     ),
     "consistency": Loss(consistency, both_styles=True),
+    "coral": Loss(alignment.coral, of_domains=True),
+    "mmd": Loss(alignment.mmd, of_domains=True),
+    "cdann": Loss(
+        alignment.conditional_domain,
+        head=lambda config, sizes: Head(
+            sizes.classes * sizes.domains,
+            hidden=tuple(config.dann.hidden),
+            reverse=True,
+        ),
+        hits=lambda config, outputs, batch: alignment.conditional_hits(outputs, batch),
+        of_domains=True,
+    ),
+    "vrex": Loss(_of_risks(risks.vrex), of_domains=True, late=True),
+    "irm": Loss(_of_risks(risks.irm), of_domains=True, late=True),
+    "groupdro": Loss(
+        _of_risks(risks.group_dro), of_domains=True, memory=risks.group_weights
+    ),
+    "fishr": Loss(
+        _of_risks(risks.fishr),
+        of_domains=True,
+        late=True,
+        memory=risks.gradient_variances,
+    ),
+    "sd": Loss(decoupling),
 }
 
 
-def make_losses(config: ConfigDict) -> dict[str, Term]:
+def make_losses(config: ConfigDict, n_domains: int = 0) -> dict[str, Term]:
     """Returns the terms of weight above 0, by name.
+
+    Args:
+      config: The run's.
+      n_domains: Of the data set; wanted by losses that compare domains.
 
     Raises:
       ValueError: `config.losses` names a term that does not exist.
@@ -228,11 +278,49 @@ def make_losses(config: ConfigDict) -> dict[str, Term]:
     def make(name, weight):
         loss = LOSSES[name]
         hits = loss.hits and functools.partial(loss.hits, config)
-        return Term(weight, loss.make(config), hits, loss.by_order)
+        memory = loss.memory and functools.partial(loss.memory, n_domains)
+        made = loss.make(config)
+        if loss.of_domains:
+            made = _over_devices(made, name, n_domains)
+
+        def weight_at(progress):
+            if not loss.late:
+                return weight
+            before = min(weight, config.invariance.early_weight)
+            return jnp.where(progress < config.invariance.start, before, weight)
+
+        return Term(weight_at, made, hits, loss.by_order, memory)
 
     return {
         name: make(name, weight) for name, weight in config.losses.items() if weight > 0
     }
+
+
+def _over_devices(loss: LossFn, name: str, n_domains: int) -> LossFn:
+    """Returns a loss of domains that is given the part of one device, inside of pmap.
+
+    Every device computes the same of everything: a gather of features and scores is
+    small beside an encoder, and what follows is the plain formula of a whole batch.
+    """
+    read = ("features", "classification", name)
+
+    def term(outputs, batch, *memory):
+        outputs = {key: value for key, value in outputs.items() if key in read}
+        batch = {key: value for key, value in batch.items() if key != "twin"}
+        outputs, batch = jax.lax.all_gather((outputs, batch), AXIS, tiled=True)
+        member = jax.nn.one_hot(batch["domain"], n_domains)
+        batch["member"] = member * batch["for_class"][:, None]
+        return loss(outputs, batch, *memory)
+
+    return term
+
+
+def need_two_sources(config: ConfigDict) -> list[str]:
+    """Returns the names of the terms of weight above 0 that compare sources."""
+    of_domains = [name for name, loss in LOSSES.items() if loss.of_domains]
+    if config.dann.domains == "source":
+        of_domains.append("domain")
+    return [name for name in of_domains if config.losses.get(name, 0) > 0]
 
 
 def need_both_styles(config: ConfigDict) -> bool:
