@@ -27,10 +27,11 @@ from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.image_store import ImageStore
 from jigsaw_shape.presets import PRESETS, apply_preset
 from jigsaw_shape.system import devices
-from jigsaw_shape.training import initial_weights
+from jigsaw_shape.training import averaging, initial_weights
 from jigsaw_shape.training import learner as learner_lib
 from jigsaw_shape.training import optimizer as optimizer_lib
 from jigsaw_shape.training import step as step_lib
+from jigsaw_shape.training.sharpness import make_sharpness
 
 N_IMAGES = 2048
 N_CLASSES = 7
@@ -71,8 +72,13 @@ def start(config, dataset: Dataset):
     learner = learner_lib.make_learner(config, N_CLASSES, len(dataset.domains))
     optimizer = optimizer_lib.make_optimizer(config, N_STEPS)
     variables = learner_lib.init_variables(config, learner.model, pretrained)
+    rate = averaging.make_rate(config, N_STEPS, N_STEPS // 10, ())
     state = step_lib.init_state(
-        variables, optimizer, learner_lib.step_rng(config), False, learner.losses
+        variables,
+        optimizer,
+        learner_lib.step_rng(config),
+        rate is not None,
+        learner.losses,
     )
     update = step_lib.make_update(
         learner.model,
@@ -81,7 +87,11 @@ def start(config, dataset: Dataset):
         learner.view,
         N_STEPS,
         learner.make_edit,
+        rate,
         reversal=learner.reversal,
+        mix=learner.mix,
+        reread=learner.reread,
+        sharpness=make_sharpness(config.optim),
     )
     styling, _ = learner_lib.load_styling(config, dataset, splits=None)
     styling = devices.replicate(styling)

@@ -22,10 +22,14 @@ _CHOICES = {
     "jigsaw.head": ("pooled", "spatial"),
     "jigsaw.encode": ("image", "tiles"),
     "jigsaw.answer": ("order", "positions"),
+    "averaging.name": ("", "sma", "swa", "segments"),
+    "mixing.name": ("", "mixup", "cutmix"),
+    "mixstyle.name": ("mixstyle", "efdmix", "dsu", "padain"),
     "mixstyle.mix": ("random", "crossdomain"),
     "dann.domains": ("source", "style"),
     "model.dtype": ("float32", "bfloat16"),
     "optim.name": ("sgd", "adamw"),
+    "optim.sharpness": ("", "sam", "sagm"),
     "optim.schedule": ("step", "cosine", "constant"),
 }
 _SEED = (0, 2**32 - 1)
@@ -66,8 +70,14 @@ _RANGES = {
     "diversify.external": _SHARE,
     "diversify.until": _SHARE,
     "diversify.n_styles": _LEAST_1,
+    "averaging.start": _BELOW_1,
+    "averaging.every": _LEAST_0,
+    "mixing.alpha": _ABOVE_0,
     "mixstyle.p": _SHARE,
     "mixstyle.alpha": _ABOVE_0,
+    "rsc.features": _BELOW_1,
+    "rsc.images": _SHARE,
+    "sagnet.adversary": _LEAST_0,
     "dann.hidden": _LEAST_1,
     "dann.gamma": _LEAST_0,
     "dann.strongest": _LEAST_0,
@@ -83,6 +93,8 @@ _RANGES = {
     "optim.step_factor": _LEAST_0,
     "optim.step_at": _SHARE,
     "optim.warmup": _SHARE,
+    "optim.sharpness_rho": _LEAST_0,
+    "optim.sharpness_alpha": _LEAST_0,
     "optim.ema_decay": _BELOW_1,
 }
 # How many numbers a field has, where that is not any number of them.
@@ -105,7 +117,7 @@ _COUNTS = {
 # Losses that learn nothing from images without labels.
 _OF_LABELS = (
     *("classification", "coral", "mmd", "cdann", "vrex", "irm", "groupdro", "fishr"),
-    "sd",
+    *("sd", "style"),
 )
 # Losses that read the class head's answers.
 _OF_CLASSES = (*_OF_LABELS, "consistency")
@@ -134,6 +146,14 @@ def check(config: ConfigDict, n_devices: int) -> None:
     _check_jigsaw(config, n_devices)
     _check_diversify(config)
     _check_unlabelled(config)
+    _check_class_head(config)
+    if config.averaging.name and config.optim.ema_decay > 0:
+        _refuse(
+            "averaging.name",
+            config.averaging.name,
+            f"a run keeps one average: set --config.optim.ema_decay="
+            f"{config.optim.ema_decay} to 0",
+        )
     try:
         parse_background(background_of(config.data))
     except ValueError as error:
@@ -148,7 +168,8 @@ def _refuse(key: str, value: Any, allowed: str) -> None:
 def _check_field(key: str, value: Any, default: Any) -> None:
     """Checks one field by itself: numbers are finite, in range, as many as asked."""
     if key in _CHOICES and value not in _CHOICES[key]:
-        _refuse(key, value, f"use {' | '.join(_CHOICES[key])}")
+        words = (word or "'' for none" for word in _CHOICES[key])
+        _refuse(key, value, f"use {' | '.join(words)}")
     is_loss = key.startswith("losses.")  # of a loss of one's own, without a default
     if isinstance(default, bool | str) or (default is None and not is_loss):
         return
@@ -308,6 +329,35 @@ def _check_unlabelled(config: ConfigDict) -> None:
         _refuse("data.setting", "adaptation", f"no loss learns without labels: {needs}")
     if config.classification.detached:
         _refuse("classification.detached", True, f"nothing trains the encoder: {needs}")
+
+
+def _check_class_head(config: ConfigDict) -> None:
+    """Refuses methods that cannot share the images or the class head."""
+    losses, mixing = config.losses, config.mixing.name
+    for name in ("jigsaw", "consistency"):
+        if mixing and losses[name] > 0:
+            _refuse(
+                "mixing.name",
+                mixing,
+                f"--config.losses.{name}={losses[name]} is of single images: set one "
+                "of the two to 0 or ''",
+            )
+    makers = {"rsc.features": config.rsc.features > 0, "losses.style": losses.style > 0}
+    of_head = [key for key, is_on in makers.items() if is_on]
+    if len(of_head) == 2:
+        _refuse(
+            "rsc.features",
+            config.rsc.features,
+            f"--config.losses.style={losses.style} changes what the class head reads "
+            "too: set one of the two to 0",
+        )
+    if of_head and config.classification.detached:
+        _refuse(
+            "classification.detached",
+            True,
+            f"--config.{of_head[0]} trains the encoder by the class head: set one of "
+            "the two to its default",
+        )
 
 
 def _check_diversify(config: ConfigDict) -> None:

@@ -110,12 +110,25 @@ def default_config() -> ConfigDict:
     config.dann.gamma = 10.0  # the reversal rises as 2 / (1 + exp(-gamma p)) - 1 ...
     config.dann.strongest = 1.0  # ... times this
 
-    config.mixstyle = ConfigDict()  # mixes features' statistics inside the encoder
-    config.mixstyle.stages = ""  # after which it mixes: "layer1,layer2"; "": none;
-    #   "usual": the paper's, or stages of like depth
+    config.mixing = ConfigDict()  # two images and their labels become one
+    config.mixing.name = ""  # "": none; mixup | cutmix
+    config.mixing.alpha = 0.2  # of the Beta distribution of their shares
+
+    config.mixstyle = ConfigDict()  # changes features' style inside the encoder
+    config.mixstyle.name = "mixstyle"  # mixstyle | efdmix | dsu | padain
+    config.mixstyle.stages = ""  # after which it does: "layer1,layer2"; "": none;
+    #   "usual": MixStyle's, or stages of like depth; "all": every map
     config.mixstyle.p = 0.5  # probability, one draw for a device's part of a batch
-    config.mixstyle.alpha = 0.1  # of the Beta distribution of the weights
+    config.mixstyle.alpha = 0.1  # of the Beta distribution of the weights; of dsu, what
+    #   its noise is multiplied by
     config.mixstyle.mix = "random"  # random | crossdomain
+
+    config.rsc = ConfigDict()  # the class head does without its strongest features
+    config.rsc.features = 0.0  # share of them; 0: off
+    config.rsc.images = 1 / 3  # share of the images that lose them
+
+    config.sagnet = ConfigDict()  # of the term losses.style
+    config.sagnet.adversary = 0.1  # weight of the style head's adversary
 
     config.model = ConfigDict()
     config.model.encoder = "resnet18"  # a name in jigsaw_shape.models.ENCODERS
@@ -143,6 +156,7 @@ def default_config() -> ConfigDict:
     config.losses.groupdro = 0.0  # the worst domain's risk; 1 is the paper's loss
     config.losses.fishr = 0.0  # equal variances of the head's gradients
     config.losses.sd = 0.0  # squared logits
+    config.losses.style = 0.0  # SagNet: a head for style, and its adversary
 
     config.invariance = ConfigDict()  # of the terms vrex, irm, fishr, groupdro
     config.invariance.start = 0.0  # share of the run after which vrex, irm and fishr
@@ -167,7 +181,16 @@ def default_config() -> ConfigDict:
     config.optim.step_at = (0.8,)  # at these shares of the run lr is multiplied ...
     config.optim.step_factor = 0.1  # ... by this
     config.optim.warmup = 0.0  # share of the run in which lr rises linearly from 0
+    config.optim.sharpness = ""  # "": none; sam | sagm: a step computes two gradients
+    config.optim.sharpness_rho = 0.05  # how far away the second one is taken
+    config.optim.sharpness_alpha = 0.001  # sagm only: less so much of the gradient
     config.optim.ema_decay = 0.0  # above 0: evaluate this moving average of weights
+
+    config.averaging = ConfigDict()  # evaluates another average of weights
+    config.averaging.name = ""  # "": none; sma: of every step | swa: of every so many |
+    #   segments: of the steps since the last evaluation, for SWAD
+    config.averaging.start = 0.0  # share of the run before the average (sma, swa)
+    config.averaging.every = 0  # steps between what swa averages; 0: an epoch
 
     config.eval = ConfigDict()
     config.eval.batch_size = 256  # over all devices and processes
@@ -176,6 +199,8 @@ def default_config() -> ConfigDict:
     config.log = ConfigDict()
     config.log.every_steps = 20  # between rows, with a check of the losses
     config.log.checkpoint_every_steps = 0  # between evaluations; 0: none
+    config.log.keep_evaluated = False  # keep the checkpoint of every evaluation, for
+    #   python -m jigsaw_shape.average; else the latest two and the best
     config.log.tensorboard = True
     return config
 

@@ -192,6 +192,132 @@ def sd(config: ConfigDict) -> None:
     config.losses.sd = 0.1
 
 
+def mixup(config: ConfigDict) -> None:
+    """Classifies blends of two images by both their labels.
+
+    Zhang et al., ICLR 2018; alpha 0.2, theirs on ImageNet and DomainBed's.
+    """
+    erm(config)
+    config.mixing.name = "mixup"
+    config.mixing.alpha = 0.2
+
+
+def cutmix(config: ConfigDict) -> None:
+    """Classifies images with a box of another in them by both their labels.
+
+    Yun et al., ICCV 2019; alpha 1, every image, as on ImageNet.
+    """
+    erm(config)
+    config.mixing.name = "cutmix"
+    config.mixing.alpha = 1.0
+
+
+def rsc(config: ConfigDict) -> None:
+    """Classifies without the features that the answer rests on most.
+
+    Huang et al., ECCV 2020; a third of the features in a third of the images.
+    """
+    erm(config)
+    config.rsc.features = 1 / 3
+    config.rsc.images = 1 / 3
+
+
+def sagnet(config: ConfigDict) -> None:
+    """Content without style for the class head, and features that hide style.
+
+    Nam et al., CVPR 2021, in DomainBed's version on pooled features; its weight of 0.1.
+    """
+    erm(config)
+    config.losses.style = 1.0
+    config.sagnet.adversary = 0.1
+
+
+def efdmix(config: ConfigDict) -> None:
+    """`mixstyle` with whole distributions in place of two statistics.
+
+    Zhang et al., CVPR 2022; MixStyle's places, p and alpha.
+    """
+    mixstyle(config)
+    config.mixstyle.name = "efdmix"
+
+
+def dsu(config: ConfigDict) -> None:
+    """Noise on feature statistics, as wide as the statistics differ in a batch.
+
+    Li et al., ICLR 2022: p 0.5, after every stage. (Theirs is after the first
+    convolution too, before its BatchNorm.)
+    """
+    erm(config)
+    config.mixstyle.name = "dsu"
+    config.mixstyle.stages = "all"
+    config.mixstyle.alpha = 1.0
+
+
+def padain(config: ConfigDict) -> None:
+    """Swaps feature statistics between images, rarely.
+
+    Nuriel et al., CVPR 2021: p 0.01. Departure: after every stage, theirs after every
+    convolution.
+    """
+    erm(config)
+    config.mixstyle.name = "padain"
+    config.mixstyle.stages = "all"
+    config.mixstyle.p = 0.01
+
+
+def sma(config: ConfigDict) -> None:
+    """Evaluates the mean of the weights of all steps but the first.
+
+    Arpit et al., Ensemble of averages, NeurIPS 2022: from step 100 of 5000 on.
+    """
+    erm(config)
+    config.averaging.name = "sma"
+    config.averaging.start = 0.02
+
+
+def swa(config: ConfigDict) -> None:
+    """Evaluates the mean of the weights after each of the last epochs.
+
+    Izmailov et al., UAI 2018: in the last quarter of the run, at a constant learning
+    rate. Departure: BatchNorm's statistics are averaged too, not made anew.
+    """
+    erm(config)
+    config.averaging.name = "swa"
+    config.averaging.start = 0.75
+    config.optim.schedule = "constant"
+
+
+def swad(config: ConfigDict) -> None:
+    """Keeps means of the weights between evaluations, at a constant learning rate.
+
+    Cha et al., NeurIPS 2021. `python -m jigsaw_shape.average --checkpoints swad` then
+    joins those of the window that the validation loss shows; the run's own rows are of
+    single segments.
+    """
+    erm(config)
+    config.averaging.name = "segments"
+    config.log.keep_evaluated = True
+    config.optim.schedule = "constant"
+
+
+def sam(config: ConfigDict) -> None:
+    """Updates by the gradient at the worst place nearby.
+
+    Foret et al., ICLR 2021; rho 0.05. A step computes two gradients.
+    """
+    erm(config)
+    config.optim.sharpness = "sam"
+
+
+def sagm(config: ConfigDict) -> None:
+    """`sam`, and the plain gradient with it.
+
+    Wang et al., CVPR 2023; rho 0.05, alpha 0.001. A step computes two gradients.
+    """
+    erm(config)
+    config.optim.sharpness = "sagm"
+
+
 def shape(config: ConfigDict) -> None:
     """Gives an image and itself in another style the same label and the same answer.
 
@@ -287,6 +413,18 @@ PRESETS: dict[str, Callable[[ConfigDict], None]] = {
     "groupdro": groupdro,
     "fishr": fishr,
     "sd": sd,
+    "mixup": mixup,
+    "cutmix": cutmix,
+    "rsc": rsc,
+    "sagnet": sagnet,
+    "efdmix": efdmix,
+    "dsu": dsu,
+    "padain": padain,
+    "sma": sma,
+    "swa": swa,
+    "swad": swad,
+    "sam": sam,
+    "sagm": sagm,
     "shape": shape,
     "puzzle": puzzle,
     "styled_puzzle": styled_puzzle,

@@ -146,22 +146,7 @@ def main(argv: list[str]) -> int:
 def finish(config, digest, directory, dataset, splits, console) -> None:
     """Writes the run's result rows and pictures, and prints its table."""
     recorded = rows.read(directory)
-    identity = {
-        "dataset": dataset.name,
-        "preset": config.preset,
-        "encoder": config.model.encoder,
-        "init": config.model.init,
-        "image_size": config.data.image_size,
-        "settings": digest,
-        "target": config.data.target,
-        "sources": list(splits.sources),
-        "split": splits.method,
-        "split_seed": config.data.split_seed,
-        "seed": config.seed,
-    }
-    if config.data.setting == "adaptation":  # no table holds both settings
-        identity["setting"] = "adaptation"
-        identity["dataset"] += " (adaptation)"
+    identity = rows.identity(config, dataset.name, splits.sources, digest)
     results = rows.results(identity, recorded)
     with logbook.Logbook(
         directory, resume_step=recorded[-1]["step"], tensorboard=False

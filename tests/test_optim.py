@@ -8,6 +8,7 @@ import pytest
 
 from jigsaw_shape.config import default_config
 from jigsaw_shape.training import optimizer as optimizer_lib
+from jigsaw_shape.training.sharpness import make_sharpness
 
 
 def _config(**fields):
@@ -87,3 +88,26 @@ def test_warmup_never_takes_the_whole_run(n_steps):
         _config(lr=2.0, schedule="constant", warmup=1.0), n_steps
     )
     assert float(lr(n_steps - 1)) == 2
+
+
+@pytest.mark.parametrize("name", ["sam", "sagm"])
+def test_the_second_gradient_is_taken_at_a_worse_place(name):
+    optim = _config(sharpness=name, sharpness_rho=0.2, sharpness_alpha=0.5).optim
+    scale = np.array([1.0, 4.0])  # of the loss sum(scale x^2) / 2
+    params, first = {"x": jnp.array([1.0, -1.0])}, {"x": jnp.array(scale * [1, -1])}
+    alpha = 0.5 if name == "sagm" else 0.0
+    norm = np.sqrt(17)
+    there = np.array([1.0, -1.0]) + (0.2 / norm - alpha) * np.array([1.0, -4.0])
+    sharpness = make_sharpness(optim)
+    moved = sharpness.move(params, first)
+    np.testing.assert_allclose(moved["x"], there, rtol=1e-5)
+    joined = sharpness.join(first, {"x": scale * moved["x"]})["x"]
+    second = scale * there
+    expected = second if name == "sam" else (np.array([1.0, -4.0]) + second) / 2
+    np.testing.assert_allclose(joined, expected, rtol=1e-5)
+    still = sharpness.move(params, jax.tree.map(jnp.zeros_like, params))
+    np.testing.assert_array_equal(still["x"], params["x"])
+
+
+def test_without_sharpness_there_is_one_gradient():
+    assert make_sharpness(_config().optim) is None

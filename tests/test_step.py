@@ -10,7 +10,7 @@ import pytest
 from flax import linen as nn
 
 from jigsaw_shape import config as config_lib
-from jigsaw_shape.diversify import mixstyle
+from jigsaw_shape.diversify import feature_styles
 from jigsaw_shape.diversify.schedule import Styling
 from jigsaw_shape.models import multitask
 from jigsaw_shape.models.encoder import Encoder
@@ -86,7 +86,7 @@ def _start(config, ema_decay=0.0, make_edit=None):
         view,
         N_STEPS,
         make_edit=make_edit,
-        ema_decay=ema_decay,
+        average_rate=(lambda step: 1 - ema_decay) if ema_decay > 0 else None,
     )
     return state, update, view, permutations
 
@@ -171,7 +171,7 @@ def test_four_devices_make_the_update_of_the_whole_batch(classify_shuffled):
 def test_mixstyle_mixes_within_each_device_s_shard(mix):
     config = _config()
     config.mixstyle.update(mix=mix, p=1.0, alpha=2.0)
-    make_edit = mixstyle.make_edit(config.mixstyle, ("early",))
+    make_edit = feature_styles.make_edit(config.mixstyle, ("early",))
     state, update, view, _ = _start(config, make_edit=make_edit)
     before = jax.device_get(state.variables)
     batch = _batch() | {"domain": np.arange(N, dtype=np.int32) % 3}

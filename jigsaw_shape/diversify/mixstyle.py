@@ -1,10 +1,7 @@
 """MixStyle: feature statistics of one example mixed with another's."""
 
-from collections.abc import Sequence
-
 import jax
 import jax.numpy as jnp
-from ml_collections import ConfigDict
 
 from jigsaw_shape.diversify.style_partners import partners
 
@@ -49,20 +46,13 @@ def mix_style(
     """
     apply_rng, weight_rng, partner_rng = jax.random.split(rng, 3)
     b = len(features)
-    if mix == "random":
-        partner = jax.random.permutation(partner_rng, b)
-    elif mix == "crossdomain":
-        partner = partners(partner_rng, domain)
-    else:
-        raise ValueError(f"mix is {mix!r}: allowed are 'random' and 'crossdomain'")
+    partner = choose_partners(partner_rng, domain, mix)
     own_weight = jax.random.beta(weight_rng, alpha, alpha, (b,))
     own_weight = own_weight[:, None, None, None]
     applied = jax.random.bernoulli(apply_rng, p)
 
     x = features.astype(jnp.float32)
-    fixed = jax.lax.stop_gradient(x)
-    mean = fixed.mean((1, 2), keepdims=True)
-    deviation = jnp.sqrt(fixed.var((1, 2), keepdims=True) + _EPSILON)
+    mean, deviation = statistics(jax.lax.stop_gradient(x))
     mixed_mean = _between(mean[partner], mean, own_weight)
     mixed_deviation = _between(deviation[partner], deviation, own_weight)
     # (x - mean) / deviation * mixed_deviation + mixed_mean, exact where nothing changes
@@ -71,33 +61,34 @@ def mix_style(
     return (x * gain + shift).astype(features.dtype)
 
 
-def make_edit(settings: ConfigDict, stages: Sequence[str]):
-    """Returns `make_edit(rng, domain)`, which mixes features after some stages.
-
-    What that returns, `edit(stage, features)`, is called by the encoder. Every stage
-    draws for itself, as each MixStyle layer does in the paper.
+def choose_partners(rng: jax.Array, domain: jax.Array, mix: str) -> jax.Array:
+    """Returns the partner of each of B examples, int32 [B].
 
     Args:
-      settings: `config.mixstyle`.
-      stages: Names of the stages.
+      rng: One typed key.
+      domain: Integers [B].
+      mix: `"random"`: by a shuffle, among them oneself; `"crossdomain"`: of another
+        domain.
+
+    Raises:
+      ValueError: `mix` is neither.
     """
+    if mix == "random":
+        return jax.random.permutation(rng, len(domain))
+    if mix == "crossdomain":
+        return partners(rng, domain)
+    raise ValueError(f"mix is {mix!r}: allowed are 'random' and 'crossdomain'")
 
-    def make(rng, domain):
-        def edit(stage, features):
-            if stage not in stages:
-                return features
-            return mix_style(
-                jax.random.fold_in(rng, stages.index(stage)),
-                features,
-                domain,
-                p=settings.p,
-                alpha=settings.alpha,
-                mix=settings.mix,
-            )
 
-        return edit
+def statistics(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns mean and standard deviation of each example and channel, [B, 1, 1, C]."""
+    mean = x.mean((1, 2), keepdims=True)
+    return mean, jnp.sqrt(x.var((1, 2), keepdims=True) + _EPSILON)
 
-    return make
+
+def restyle(x, mean, deviation, new_mean, new_deviation) -> jax.Array:
+    """Returns x with its statistics replaced by new ones, [B, h, w, C]."""
+    return (x - mean) / deviation * new_deviation + new_mean
 
 
 def _between(other, own, own_weight):

@@ -10,6 +10,8 @@ import math
 import pathlib
 from collections.abc import Mapping, Sequence
 
+from ml_collections import ConfigDict
+
 FILE_NAME = "metrics.jsonl"
 NONE = "-"  # printed where there is no value
 # Selection rule -> what it picks, for the legend of a table.
@@ -71,6 +73,36 @@ def select(evaluations: Sequence[Mapping], rule: str) -> Mapping:
 def judged(measures: Mapping, rule: str) -> float:
     """Returns the measure by which a rule of `SELECTED_BY` compares evaluations."""
     return next(measures[name] for name in SELECTED_BY[rule] if name in measures)
+
+
+def identity(
+    config: ConfigDict, dataset: str, sources: Sequence[str], settings: str
+) -> dict:
+    """Returns what tells a run from others, for its result rows.
+
+    Args:
+      config: The run's.
+      dataset: Name of the data set.
+      sources: Names of the source domains.
+      settings: `fingerprint.digest` of the configuration that was asked for.
+    """
+    found = {
+        "dataset": dataset,
+        "preset": config.preset,
+        "encoder": config.model.encoder,
+        "init": config.model.init,
+        "image_size": config.data.image_size,
+        "settings": settings,
+        "target": config.data.target,
+        "sources": list(sources),
+        "split": config.data.split,
+        "split_seed": config.data.split_seed,
+        "seed": config.seed,
+    }
+    if config.data.setting == "adaptation":  # no table holds both settings
+        found["setting"] = "adaptation"
+        found["dataset"] += " (adaptation)"
+    return found
 
 
 def results(identity: Mapping, rows: Sequence[Mapping]) -> list[dict]:

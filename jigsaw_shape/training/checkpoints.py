@@ -20,13 +20,18 @@ class SaveError(OSError):
 
 
 class Checkpoints:
-    """The checkpoints in a directory: the latest two, and the best by each rule.
+    """The checkpoints in a directory: the latest two, and the best by each rule or all.
 
     A context manager: leaving it, however, waits for the save that is under way.
     """
 
-    def __init__(self, directory: pathlib.Path):
-        """Opens `directory`, created if absent; clears what a killed save left."""
+    def __init__(self, directory: pathlib.Path, *, keep_evaluated: bool = False):
+        """Opens `directory`, created if absent; clears what a killed save left.
+
+        Args:
+          directory: The run's `checkpoints`.
+          keep_evaluated: Whether those of all evaluations stay, not the best alone.
+        """
 
         def rank(rule):
             # Equal measures: the earliest step, as the result table has it.
@@ -34,7 +39,9 @@ class Checkpoints:
 
         best = [
             _policies.BestN(
-                n=1, get_metric_fn=rank(rule), keep_checkpoints_without_metrics=False
+                n=None if keep_evaluated else 1,
+                get_metric_fn=rank(rule),
+                keep_checkpoints_without_metrics=False,
             )
             for rule in SELECTED_BY
         ]

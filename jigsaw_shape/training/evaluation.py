@@ -28,7 +28,8 @@ def evaluate_run(
 ) -> Iterator[Measure]:
     """Yields `(name, value)` of everything that a training run reports.
 
-    `val/...` is the sources' held-out part, pooled and a domain at a time; `target/...`
+    `val/...` is the sources' held-out part, pooled and a domain at a time, with its
+    cross-entropy as `loss`; `target/...`
     the held-out domain with its classes and confusion matrix, and, where it has classes
     that no source has, its `shared_accuracy` on the others; `puzzle/...` the jigsaw
     head on the validation images, ordered and shuffled *apart*, since a head that
@@ -68,7 +69,9 @@ def evaluate_run(
     val = answers(store, splits.val)
     classifies = "classification" in val
     if classifies:
-        decisions = val["classification"].argmax(-1)
+        logits = val["classification"]
+        yield "val/loss", _cross_entropy(logits, dataset.label[splits.val])
+        decisions = logits.argmax(-1)
         yield from _by_domain(dataset, splits.val, decisions)
     if permutations is not None:
         orders, shuffled = in_fixed_orders(splits.val)
@@ -110,6 +113,11 @@ def evaluate_run(
         )
         for name, value in measures.items():
             yield f"cue_conflict/{name}", value
+
+
+def _cross_entropy(logits, label) -> float:
+    own = logits[np.arange(len(label)), label]
+    return float((np.logaddexp.reduce(logits, -1) - own).mean())
 
 
 def _by_domain(dataset: Dataset, indices, decisions) -> Iterator[Measure]:

@@ -16,7 +16,7 @@ from jigsaw_shape.data.image_store import ImageStore
 from jigsaw_shape.data.splits import Splits, split
 from jigsaw_shape.diversify import (
     DIVERSIFIERS,
-    mixstyle,
+    feature_styles,
     named,
     style_images,
     stylizer_files,
@@ -27,10 +27,11 @@ from jigsaw_shape.models import ENCODERS, EncoderSpec, multitask
 from jigsaw_shape.models.build import build_model
 from jigsaw_shape.models.multitask import Multitask, reversal_at
 from jigsaw_shape.models.weights.loading import Pretrained
-from jigsaw_shape.pixels import puzzle, shortcuts
+from jigsaw_shape.pixels import mixing, puzzle, shortcuts
 from jigsaw_shape.runs import directory
 from jigsaw_shape.system import devices
 from jigsaw_shape.training import step as step_lib
+from jigsaw_shape.training.head_inputs import Reread, make_reread
 from jigsaw_shape.training.losses import (
     Sizes,
     Term,
@@ -54,6 +55,8 @@ class Learner:
       make_edit: What features pass through between stages in training, if anything.
       reversal: `reversal(progress)`, how much of a gradient heads reverse that do;
         None where none does.
+      mix: `mix(rng, images)` mixes images and their labels; None where nothing does.
+      reread: What heads read in place of the features; None for the features.
     """
 
     model: Multitask
@@ -62,6 +65,8 @@ class Learner:
     losses: dict[str, Term]
     make_edit: step_lib.MakeEdit | None = None
     reversal: Callable[[jax.Array], jax.Array] | None = None
+    mix: Callable[..., mixing.Mixed] | None = None
+    reread: Reread | None = None
 
     @property
     def solves_puzzles(self) -> bool:
@@ -273,7 +278,13 @@ def make_learner(config: ConfigDict, n_classes: int, n_domains: int = 0) -> Lear
         gamma, strongest = config.dann.gamma, config.dann.strongest
         reversal = functools.partial(reversal_at, gamma=gamma, strongest=strongest)
     edit = _make_edit(config, ENCODERS[config.model.encoder])
-    return Learner(model, permutations, view, losses, edit, reversal)
+    mix = None
+    if config.mixing.name:
+        mix = functools.partial(
+            mixing.MIXINGS[config.mixing.name], alpha=config.mixing.alpha
+        )
+    reread = make_reread(config)
+    return Learner(model, permutations, view, losses, edit, reversal, mix, reread)
 
 
 def _make_edit(config: ConfigDict, spec: EncoderSpec) -> step_lib.MakeEdit | None:
@@ -284,12 +295,14 @@ def _make_edit(config: ConfigDict, spec: EncoderSpec) -> step_lib.MakeEdit | Non
     if stages == ("usual",):
         stages = spec.style_stages
     allowed = [stage for stage in spec.stages if stage not in spec.flat_stages]
+    if stages == ("all",):
+        stages = tuple(allowed)
     if not set(stages) <= set(allowed):
         raise ValueError(
             f"--config.mixstyle.stages={named}: {config.model.encoder} has "
-            f"{', '.join(allowed)}; or use usual"
+            f"{', '.join(allowed)}; or use usual or all"
         )
-    return mixstyle.make_edit(config.mixstyle, stages)
+    return feature_styles.make_edit(config.mixstyle, stages)
 
 
 def init_variables(

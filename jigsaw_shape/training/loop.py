@@ -17,6 +17,7 @@ from jigsaw_shape.data.splits import Splits
 from jigsaw_shape.diversify.schedule import Styling
 from jigsaw_shape.runs.logbook import Logbook
 from jigsaw_shape.system import devices
+from jigsaw_shape.training import averaging
 from jigsaw_shape.training import learner as learner_lib
 from jigsaw_shape.training import optimizer as optimizer_lib
 from jigsaw_shape.training import predict as predict_lib
@@ -24,6 +25,7 @@ from jigsaw_shape.training import step as step_lib
 from jigsaw_shape.training.checkpoints import Checkpoints
 from jigsaw_shape.training.evaluation import evaluate_run
 from jigsaw_shape.training.progress import Progress
+from jigsaw_shape.training.sharpness import make_sharpness
 
 
 class NonFiniteError(RuntimeError):
@@ -68,11 +70,14 @@ def run(
       InterruptedRunError: SIGTERM or Ctrl-C came; the state is saved.
     """
     optimizer = optimizer_lib.make_optimizer(config, length.n_steps)
+    rate = averaging.make_rate(
+        config, length.n_steps, length.steps_per_epoch, length.evaluate_at
+    )
     state = step_lib.init_state(
         variables,
         optimizer,
         learner_lib.step_rng(config),
-        config.optim.ema_decay > 0,
+        rate is not None,
         learner.losses,
     )
     update = step_lib.make_update(
@@ -82,8 +87,11 @@ def run(
         learner.view,
         length.n_steps,
         learner.make_edit,
-        config.optim.ema_decay,
+        rate,
         learner.reversal,
+        learner.mix,
+        learner.reread,
+        make_sharpness(config.optim),
     )
     predict = learner_lib.make_predict(config, learner)
 
@@ -106,7 +114,11 @@ def run(
         )
 
     with contextlib.ExitStack() as stack:
-        checkpoints = stack.enter_context(Checkpoints(directory / "checkpoints"))
+        checkpoints = stack.enter_context(
+            Checkpoints(
+                directory / "checkpoints", keep_evaluated=config.log.keep_evaluated
+            )
+        )
         first = saved = checkpoints.latest_step or 0
         if first:
             state = checkpoints.restore(state)

@@ -18,13 +18,17 @@ from flax import struct
 from jigsaw_shape.models import multitask
 from jigsaw_shape.models.multitask import Multitask
 from jigsaw_shape.pixels import augment, shortcuts
+from jigsaw_shape.pixels.mixing import Mixed
 from jigsaw_shape.system.devices import AXIS, replicate
+from jigsaw_shape.training.averaging import Rate
+from jigsaw_shape.training.head_inputs import Reread
 from jigsaw_shape.training.losses import Term
+from jigsaw_shape.training.sharpness import Sharpness
 from jigsaw_shape.training.view import View
 
-# What is folded into a step's key for the features' edits, and for the encoder's
-# dropout: none of the view's splits.
-_EDIT, _DROPOUT = 2**16, 2**16 + 1
+# What is folded into a step's key for the features' edits, the encoder's dropout, the
+# mixing of images and the heads' inputs: none of the view's splits.
+_EDIT, _DROPOUT, _MIX, _REREAD = 2**16, 2**16 + 1, 2**16 + 2, 2**16 + 3
 
 Batch = Mapping[str, jax.Array]
 # (rng, domain int32 [B]) -> edit(stage, features), see `models.encoder`
@@ -40,7 +44,7 @@ class TrainState(struct.PyTreeNode):
       params: float32 tree.
       batch_stats: Running statistics of BatchNorm; empty without it.
       opt_state: optax's.
-      ema: Moving averages of params and batch_stats; empty where they are not kept.
+      ema: Averages of params and batch_stats; empty where they are not kept.
       memory: What losses remember of earlier steps, by name; empty where none does.
     """
 
@@ -93,8 +97,11 @@ def make_update(
     view: View,
     n_steps: int,
     make_edit: MakeEdit | None = None,
-    ema_decay: float = 0.0,
+    average_rate: Rate | None = None,
     reversal: Callable[[jax.Array], jax.Array] | None = None,
+    mix: Callable[..., Mixed] | None = None,
+    reread: Reread | None = None,
+    sharpness: Sharpness | None = None,
 ) -> Callable[..., tuple[TrainState, dict[str, metrics.Average]]]:
     """Returns the pmapped training step, compiled at its first call.
 
@@ -112,9 +119,15 @@ def make_update(
       n_steps: Updates in the run.
       make_edit: `make_edit(rng, domain)` returns what the encoder's features pass
         through between its stages, such as MixStyle; None for nothing.
-      ema_decay: Above 0, the state's `ema` follows the weights with this decay.
+      average_rate: How far the state's `ema` moves to the weights after a step, see
+        `averaging`; None where it is not kept.
       reversal: `reversal(progress)` returns how much of a gradient heads reverse that
         do; None for nothing.
+      mix: `mix(rng, images)` mixes images and their labels, see `pixels.mixing`; None
+        for nothing.
+      reread: What heads read in place of the features, see `head_inputs`; None for the
+        features.
+      sharpness: How the update looks for a flat place; None where it does not.
 
     Of the arguments of `update`, `bank` is None or uint8 [N, H, W, 3] and `styling` a
     `diversify.schedule.Styling`, both on every device; `batch` holds `label` (-1 where
@@ -147,18 +160,25 @@ def make_update(
             **seen.asked,
             "twin": n_local + jnp.arange(n_local),
         }
-        dropout_rng = jax.random.fold_in(step_rng, _DROPOUT)
-        rngs = {"dropout": jax.random.fold_in(dropout_rng, device)}
+
+        def device_rng(purpose):
+            return jax.random.fold_in(jax.random.fold_in(step_rng, purpose), device)
+
+        images = seen.images
+        if mix is not None:
+            images, partner, share = mix(device_rng(_MIX), images)
+            batch["partner_label"], batch["own_share"] = batch["label"][partner], share
+            batch["for_class"] *= batch["for_class"][partner]
+        rngs = {"dropout": device_rng(_DROPOUT)}
         edit = None
         if make_edit is not None:
-            edit_rng = jax.random.fold_in(step_rng, _EDIT)
-            edit = make_edit(jax.random.fold_in(edit_rng, device), batch["domain"])
+            edit = make_edit(device_rng(_EDIT), batch["domain"])
 
         def loss_fn(params):
             variables = {"params": params, "batch_stats": state.batch_stats}
             outputs, changed = model.apply(
                 variables,
-                seen.images,
+                images,
                 train=True,
                 edit=edit,
                 reversal=reversal(progress) if reversal else 0.0,
@@ -176,6 +196,8 @@ def make_update(
                 )
                 outputs |= solved
                 changed = {"batch_stats": statistics or {}}
+            if reread is not None:
+                outputs = reread(device_rng(_REREAD), params, outputs, batch)
             total, sums, memory = 0.0, {}, dict(state.memory)
             for name, term in losses.items():
                 remembered = (memory[name],) if name in memory else ()
@@ -190,13 +212,18 @@ def make_update(
         gradient = jax.value_and_grad(loss_fn, has_aux=True)
         (total, (outputs, changed, sums, memory)), grads = gradient(state.params)
         grads = jax.lax.psum(grads, AXIS)
+        if sharpness is not None:
+            second, _ = jax.grad(loss_fn, has_aux=True)(
+                sharpness.move(state.params, grads)
+            )
+            grads = sharpness.join(grads, jax.lax.psum(second, AXIS))
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         batch_stats = changed.get("batch_stats", state.batch_stats)
         ema = state.ema
-        if ema_decay > 0:
+        if average_rate is not None:
             current = {"params": params, "batch_stats": batch_stats}
-            ema = optax.incremental_update(current, ema, 1 - ema_decay)
+            ema = optax.incremental_update(current, ema, average_rate(state.step))
 
         sums |= _accuracies(losses, outputs, batch)
         means = {

@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 
 from jigsaw_shape.models.multitask import Head, jigsaw_head
 from jigsaw_shape.system.devices import AXIS
-from jigsaw_shape.training.losses import alignment, risks
+from jigsaw_shape.training.losses import alignment, risks, style_head
 from jigsaw_shape.training.losses.contract import Batch, LossFn, Outputs
 
 
@@ -26,16 +26,24 @@ def classification(config: ConfigDict) -> LossFn:
     Where `config.jigsaw.classify_shuffled` is false, shuffled images do not count
     (JiGen's `--classify_only_sane`; their paper's text, where their code counts them).
     A share `config.classification.label_smoothing` of the label is spread evenly over
-    all classes (Szegedy et al., CVPR 2016, section 7).
+    all classes (Szegedy et al., CVPR 2016, section 7). An image that is mixed with
+    another (`pixels.mixing`) has both labels, by their shares.
     """
     smoothing = config.classification.label_smoothing
 
-    def term(outputs, batch):
-        logits = outputs["classification"]
-        values = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"])
+    def cross_entropy(logits, label):
+        values = optax.softmax_cross_entropy_with_integer_labels(logits, label)
         if smoothing:
             even = -jax.nn.log_softmax(logits).mean(-1)
             values = (1 - smoothing) * values + smoothing * even
+        return values
+
+    def term(outputs, batch):
+        logits = outputs["classification"]
+        values = cross_entropy(logits, batch["label"])
+        if "own_share" in batch:
+            others = cross_entropy(logits, batch["partner_label"])
+            values = others + batch["own_share"] * (values - others)
         ordered = batch["order"] == 0
         counts = ordered | config.jigsaw.classify_shuffled
         return values, counts.astype(jnp.float32) * batch["for_class"]
@@ -256,6 +264,13 @@ LOSSES: dict[str, Loss] = {
         memory=risks.gradient_variances,
     ),
     "sd": Loss(decoupling),
+    "style": Loss(
+        style_head.style,
+        head=lambda config, sizes: Head(sizes.classes),
+        hits=lambda config, outputs, batch: (
+            outputs["style"].argmax(-1) == batch["label"]
+        ),
+    ),
 }
 
 

@@ -1,0 +1,78 @@
+"""What a training step of each method costs against one of `erm`.
+
+    python benchmarks/methods.py --encoder resnet18 --size 84 --batch 32
+
+Each preset's step is timed beside erm's, in turns, on one synthetic batch; a line says
+how many times as long it takes, the median over `--rounds` turns, and what it took to
+compile.
+"""
+
+import argparse
+import statistics
+import time
+
+import jax
+import numpy as np
+import throughput
+
+from jigsaw_shape.data.image_store import ImageStore
+from jigsaw_shape.presets import PRESETS
+from jigsaw_shape.system import devices
+
+
+def make_step(arguments, preset: str):
+    """Returns a function that makes one step of a preset."""
+    named = argparse.Namespace(
+        preset=preset, encoder=arguments.encoder, dtype=arguments.dtype
+    )
+    config = throughput.make_config(named, arguments.size, arguments.batch)
+    dataset = throughput.synthetic_dataset(config.data.stored_px)
+    store = ImageStore(dataset, cache="none", stored_px=config.data.stored_px)
+    batch = devices.shard(store.batch(np.arange(arguments.batch)))
+    state, update = throughput.start(config, dataset)
+
+    def step():
+        nonlocal state
+        state, means = update(state, None, batch)
+        jax.block_until_ready((state, means))
+
+    return step
+
+
+def seconds(step) -> float:
+    """Returns how long a call takes."""
+    began = time.perf_counter()
+    step()
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    """Prints one line for each preset."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--encoder", default="resnet18")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--size", type=int, default=84)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--presets", nargs="+", choices=PRESETS, default=list(PRESETS))
+    arguments = parser.parse_args()
+    device = jax.devices()[0]
+    print(
+        f"{arguments.encoder}, {arguments.size} px, batch {arguments.batch}, "
+        f"{jax.device_count()} x {device.device_kind}, jax {jax.__version__}"
+    )
+    print("preset          x erm  ms/step  compile s", flush=True)
+    erm = make_step(arguments, "erm")
+    seconds(erm)
+    for preset in arguments.presets:
+        step = make_step(arguments, preset)
+        compile_s = seconds(step)
+        turns = [(seconds(erm), seconds(step)) for _ in range(arguments.rounds)]
+        ratio = statistics.median(b / a for a, b in turns)
+        step_ms = 1000 * statistics.median(b for _, b in turns)
+        line = f"{preset:14s}  {ratio:5.2f}  {step_ms:7.0f}  {compile_s:9.1f}"
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""Averages of weights: what each rate adds up to, and SWAD's window."""
+
+import numpy as np
+import pytest
+
+from jigsaw_shape import config as config_lib
+from jigsaw_shape.training import averaging
+from jigsaw_shape.training.swad import window
+
+WEIGHTS = np.random.default_rng(0).normal(size=(20, 3))  # after each of 20 steps
+FIRST = np.full(3, 9.0)
+
+
+def _averages(rates):
+    """Returns the average after each step."""
+    average, found = FIRST, []
+    for rate, weights in zip(rates, WEIGHTS, strict=True):
+        average = average + rate * (weights - average)
+        found.append(average)
+    return np.array(found)
+
+
+def _rates(n_steps=20, steps_per_epoch=4, evaluate_at=(5, 12, 20), **fields):
+    config = config_lib.default_config()
+    config.averaging.update(fields)
+    rate = averaging.make_rate(config, n_steps, steps_per_epoch, evaluate_at)
+    return np.array([rate(step) for step in range(n_steps)])
+
+
+def test_sma_is_the_mean_of_all_from_its_start():
+    averages = _averages(_rates(name="sma", start=0.25))
+    np.testing.assert_allclose(averages[:5], WEIGHTS[:5], rtol=1e-6)
+    for step in range(5, 20):
+        expected = WEIGHTS[5 : step + 1].mean(0)
+        np.testing.assert_allclose(averages[step], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("every", "length"), [(0, 4), (3, 3)])
+def test_swa_is_the_mean_of_the_ends_of_periods(every, length):
+    averages = _averages(_rates(name="swa", start=0.25, every=every))
+    ends = WEIGHTS[5 + length - 1 :: length]
+    for i in range(20):
+        n = (i + 1 - 5) // length
+        expected = ends[:n].mean(0) if n > 0 else WEIGHTS[i]
+        np.testing.assert_allclose(averages[i], expected, atol=1e-6)
+
+
+def test_segments_are_means_between_evaluations():
+    averages = _averages(_rates(name="segments"))
+    for first, last in ((0, 5), (5, 12), (12, 20)):
+        expected = WEIGHTS[first:last].mean(0)
+        np.testing.assert_allclose(averages[last - 1], expected, atol=1e-6)
+
+
+def test_nothing_is_averaged_unless_asked():
+    config = config_lib.default_config()
+    assert averaging.make_rate(config, 10, 5, {10}) is None
+    config.optim.ema_decay = 0.9
+    assert averaging.make_rate(config, 10, 5, {10})(3) == 1 - 0.9
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [
+        ([9, 5, 1, 2, 2, 3, 3, 3, 3, 3, 3], (2, 4)),  # overfits at once
+        ([9, 5, 1, 1, 1, 1.2, 1.25, 2, 2, 2, 2, 2, 2, 2], (2, 6)),
+        ([9, 5, 1, 1, 1, 2, 2, 2, 2, 2, 1, 2], (2, 11)),  # never six in a row
+        ([9, 8, 7, 6, 5, 4], (3, 5)),  # falls to the end
+        ([9, 8, 3, 4, 5], (2, 4)),
+        ([1.0], (0, 0)),
+    ],
+)
+def test_swad_s_window_is_that_of_its_algorithm(losses, expected):
+    assert window(losses) == expected
+    # The same, as algorithm 1 states it, a loss at a time.
+    n_s, n_e, start, limit = 3, 6, None, None
+    for i in range(len(losses)):
+        if limit is None:
+            last = losses[max(i - n_s + 1, 0) : i + 1]
+            if len(last) == n_s and last[0] == min(last):
+                start, limit = i - n_s + 1, 1.3 * np.mean(last)
+        elif i + 1 >= n_e and min(losses[i - n_e + 1 : i + 1]) > limit:
+            assert expected == (start, i - n_e)
+            return
+    if limit is not None:
+        assert expected == (start, len(losses) - 1)
