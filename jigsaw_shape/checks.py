@@ -334,7 +334,7 @@ def _check_unlabelled(config: ConfigDict) -> None:
 def _check_class_head(config: ConfigDict) -> None:
     """Refuses methods that cannot share the images or the class head."""
     losses, mixing = config.losses, config.mixing.name
-    for name in ("jigsaw", "consistency"):
+    for name in ("jigsaw", "consistency", "jsd"):
         if mixing and losses[name] > 0:
             _refuse(
                 "mixing.name",
@@ -383,7 +383,7 @@ def _check_diversify(config: ConfigDict) -> None:
             f"larger images{ways}",
         )
     of_styles = config.dann.domains == "style"
-    for name in ("consistency", *(("domain",) if of_styles else ())):
+    for name in ("consistency", "jsd", *(("domain",) if of_styles else ())):
         if losses[name] > 0 and not diversify.name:
             _refuse(
                 f"losses.{name}",

@@ -84,8 +84,8 @@ def default_config() -> ConfigDict:
     config.jigsaw.normalize_tiles = False  # give each the same mean and contrast
 
     config.diversify = ConfigDict()  # changes style, keeps shape
-    config.diversify.name = ""  # "": none; adain | fourier | randconv | colour | edges,
-    #   or several, "fourier,randconv", of which an image gets one
+    config.diversify.name = ""  # "": none; adain | fourier | randconv | colour |
+    #   edges | augmix, or several, "fourier,randconv", of which an image gets one
     # One number, or two: at the first step and at the last, linear in between.
     config.diversify.p_ordered = (0.0,)  # probability that an ordered image changes ...
     config.diversify.p_shuffled = (0.0,)  # ... and that a shuffled one does
@@ -146,6 +146,8 @@ def default_config() -> ConfigDict:
     config.losses.domain = 0.0  # of the domain classifier behind a reversed gradient
     config.losses.consistency = 0.0  # of the answers to an image before and after its
     #   change of style: above 0, every image is seen in both
+    config.losses.jsd = 0.0  # of the answers to an image and to two changes of its
+    #   style: above 0, every image is seen in all three
     # Of domains: equal means and covariances, equal distributions, domain classifiers
     # for each class, equal risks, ...
     config.losses.coral = 0.0
@@ -167,6 +169,7 @@ def default_config() -> ConfigDict:
 
     config.classification = ConfigDict()
     config.classification.label_smoothing = 0.0  # share spread over all classes
+    config.classification.natural_only = False  # images of changed style do not count
     config.classification.detached = False  # the class head leaves the encoder alone,
     #   which learns from the other losses
 

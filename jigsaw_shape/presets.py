@@ -318,6 +318,20 @@ def sagm(config: ConfigDict) -> None:
     config.optim.sharpness = "sagm"
 
 
+def augmix(config: ConfigDict) -> None:
+    """Classifies images, and holds the answers to two augmented forms to that.
+
+    Hendrycks et al., ICLR 2020: chains of operations, Jensen-Shannon divergence of
+    weight 12. A step sees three times as many images as one of `erm`.
+    """
+    erm(config)
+    config.diversify.name = "augmix"
+    config.diversify.p_ordered = (1.0,)
+    config.diversify.weakest = (1.0,)
+    config.losses.jsd = 12.0
+    config.classification.natural_only = True
+
+
 def shape(config: ConfigDict) -> None:
     """Gives an image and itself in another style the same label and the same answer.
 
@@ -420,6 +434,7 @@ PRESETS: dict[str, Callable[[ConfigDict], None]] = {
     "efdmix": efdmix,
     "dsu": dsu,
     "padain": padain,
+    "augmix": augmix,
     "sma": sma,
     "swa": swa,
     "swad": swad,

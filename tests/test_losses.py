@@ -48,6 +48,10 @@ def test_classification_is_cross_entropy_with_a_smoothed_label(smoothing):
     expected = -(truth * np.log(_softmax(logits))).sum(-1)
     np.testing.assert_allclose(values, expected, rtol=1e-5)
     np.testing.assert_array_equal(mask, np.ones(5))
+    natural = _term("classification", classification__natural_only=True)
+    styled = np.array([True, False, False, True, False])
+    _, mask = natural.loss({"classification": logits}, batch | {"styled": styled})
+    np.testing.assert_array_equal(mask, ~styled)
     fields["jigsaw__classify_shuffled"] = False
     _, mask = _term("classification", **fields).loss({"classification": logits}, batch)
     np.testing.assert_array_equal(mask, [1, 0, 1, 1, 0])
@@ -80,6 +84,15 @@ def test_consistency_of_identical_views_is_0_and_flat():
     swapped = RNG.normal(size=(6, 4)).astype(np.float32)
     turned = np.concatenate([swapped[3:], swapped[:3]])
     assert float(total(swapped)) == pytest.approx(float(total(turned)), rel=1e-5)
+
+
+def test_jsd_is_the_distance_of_three_answers_to_their_mean():
+    logits = RNG.normal(size=(8, 4)).astype(np.float32)  # the last two are puzzles
+    values, mask = _term("jsd").loss({"classification": logits}, {"twin": np.arange(2)})
+    p = _softmax(logits[:6]).reshape(3, 2, 4)
+    expected = (p * np.log(p / p.mean(0))).sum(-1).mean(0)
+    np.testing.assert_allclose(values, expected, rtol=1e-4)
+    np.testing.assert_array_equal(mask, [1, 1])
 
 
 @pytest.mark.parametrize("domains", ["source", "style"])

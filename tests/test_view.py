@@ -14,7 +14,7 @@ B, STORED, SIZE = 24, 20, 18
 PERMUTATIONS = puzzle.permutation_set(3, 30, 0)
 
 
-def _see(both_styles=False, **fields):
+def _see(both_styles=False, second_style=False, **fields):
     config = config_lib.default_config()
     config.data.image_size = SIZE
     config.jigsaw.bias_whole_image = 0.5
@@ -22,7 +22,11 @@ def _see(both_styles=False, **fields):
         {name.replace("__", "."): value for name, value in fields.items()}
     )
     rng = np.random.default_rng(0)
-    view = jax.jit(make_view(config, PERMUTATIONS, both_styles=both_styles))
+    view = jax.jit(
+        make_view(
+            config, PERMUTATIONS, both_styles=both_styles, second_style=second_style
+        )
+    )
     return view(
         jax.random.key(3),
         0.0,
@@ -64,6 +68,12 @@ def test_a_pair_is_the_diversified_view_and_the_natural_one_of_one_crop():
     np.testing.assert_array_equal(both.orders[:B], both.orders[B:])
     np.testing.assert_array_equal(both.styled[:B], once.styled)
     assert not both.styled[B:].any()
+    three = _see(both_styles=True, second_style=True, **STYLED)
+    np.testing.assert_allclose(three.images[: 2 * B], both.images, atol=1e-6)
+    twice = three.styled[:B] & three.styled[2 * B :]
+    first, second = three.images[:B][twice], three.images[2 * B :][twice]
+    assert twice.any()
+    assert np.abs(first - second).max((1, 2, 3)).min() > 1e-3
 
 
 @pytest.mark.parametrize("n", [B // 4])

@@ -13,7 +13,7 @@ Those of images share one contract, `diversify(rngs, contents, styles, strengths
 
 It returns float32 [B, H, W, 3] in [0, 1], and works under jit, vmap and pmap.
 A new one is a function of this contract and a line in `DIVERSIFIERS`.
-`mixstyle.mix_style` works on features instead, inside the encoder.
+`feature_styles` work on features instead, inside the encoder.
 """
 
 import functools
@@ -23,6 +23,7 @@ from typing import NamedTuple
 import jax
 
 from jigsaw_shape.diversify import adain
+from jigsaw_shape.diversify.augmix import augment_and_mix
 from jigsaw_shape.diversify.colour import match_colour
 from jigsaw_shape.diversify.edges import draw_edges
 from jigsaw_shape.diversify.fourier import mix_amplitude
@@ -56,6 +57,7 @@ DIVERSIFIERS: dict[str, Diversifier] = {
     "randconv": Diversifier(convolve_randomly, uses_styles=False),
     "colour": Diversifier(match_colour),
     "edges": Diversifier(draw_edges, uses_styles=False),
+    "augmix": Diversifier(augment_and_mix, uses_styles=False),
 }
 
 

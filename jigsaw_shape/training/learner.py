@@ -38,6 +38,7 @@ from jigsaw_shape.training.losses import (
     make_heads,
     make_losses,
     need_both_styles,
+    need_second_style,
     need_two_sources,
 )
 from jigsaw_shape.training.view import View, make_view
@@ -272,7 +273,12 @@ def make_learner(config: ConfigDict, n_classes: int, n_domains: int = 0) -> Lear
     )
     heads = make_heads(config, Sizes(n_classes, permutations, n_domains))
     model = build_model(config, heads, norm_axis=devices.AXIS)
-    view = make_view(config, permutations, both_styles=need_both_styles(config))
+    view = make_view(
+        config,
+        permutations,
+        both_styles=need_both_styles(config),
+        second_style=need_second_style(config),
+    )
     reversal = None
     if any(head.reverse for head in heads.values()):
         gamma, strongest = config.dann.gamma, config.dann.strongest

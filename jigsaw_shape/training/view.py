@@ -19,7 +19,8 @@ class Seen(NamedTuple):
     """What the network sees of B stored images: V of them, B at least.
 
     First the B images; then, with `both_styles`, the same without their change of
-    style: the same crop, colours, tiles and order; then the puzzles beside them.
+    style: the same crop, colours, tiles and order; with `second_style`, the same under
+    another change of style; then the puzzles beside them.
 
     Attributes:
       images: float32 [V, S, S, 3] in [0, 1].
@@ -55,7 +56,11 @@ View = Callable[..., Seen]
 
 
 def make_view(
-    config: ConfigDict, permutations: np.ndarray, *, both_styles: bool = False
+    config: ConfigDict,
+    permutations: np.ndarray,
+    *,
+    both_styles: bool = False,
+    second_style: bool = False,
 ) -> View:
     """Returns the training view: crop, flip, jitter, style, cut, grey, shuffle.
 
@@ -72,6 +77,7 @@ def make_view(
       config: The run's.
       permutations: int32 [K + 1, T].
       both_styles: Whether images are seen with and without their change of style.
+      second_style: Whether, after both, they are seen with another change of it too.
 
     Raises:
       ValueError: There is no such diversifier.
@@ -167,6 +173,17 @@ def make_view(
         if both_styles:
             plain = jnp.zeros(n, bool)
             seen.append(see(natural, orders, plain, tile_rngs, everyone, False))
+        if second_style:
+            images, styled = style_images(
+                progress,
+                jax.random.fold_in(shard_rng, 2),
+                more(style_rngs, 2),
+                natural,
+                orders,
+                domain,
+                styling,
+            )
+            seen.append(see(images, orders, styled, tile_rngs, everyone, False))
         if beside:
             share = 1 - jigsaw.bias_whole_image
             stored = jnp.asarray(np.arange(round(share * n)) / share, jnp.int32)

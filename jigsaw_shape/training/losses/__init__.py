@@ -46,6 +46,8 @@ def classification(config: ConfigDict) -> LossFn:
             values = others + batch["own_share"] * (values - others)
         ordered = batch["order"] == 0
         counts = ordered | config.jigsaw.classify_shuffled
+        if config.classification.natural_only:
+            counts &= ~batch["styled"]
         return values, counts.astype(jnp.float32) * batch["for_class"]
 
     return term
@@ -129,6 +131,25 @@ def consistency(config: ConfigDict) -> LossFn:
     return term
 
 
+def agreement(config: ConfigDict) -> LossFn:
+    """Returns the Jensen-Shannon divergence of an image's three answers.
+
+    Hendrycks et al., AugMix, ICLR 2020, eq. 2: a third of the sum of KL(p_i || mean p)
+    of the class head's answers to the image and to two changes of its style.
+    """
+    del config
+
+    def term(outputs, batch):
+        n = len(batch["twin"])
+        log_p = jax.nn.log_softmax(outputs["classification"])
+        log_p = log_p[: 3 * n].reshape(3, n, -1)
+        mean = jax.scipy.special.logsumexp(log_p, 0) - jnp.log(3.0)
+        values = (jnp.exp(log_p) * (log_p - mean)).sum(-1).mean(0)
+        return values, jnp.ones(n)
+
+    return term
+
+
 def decoupling(config: ConfigDict) -> LossFn:
     """Returns the term of small logits: the mean over classes of their squares.
 
@@ -171,6 +192,7 @@ class Loss:
         shuffled ones.
       both_styles: Whether it compares each image with its form before its style
         changed; then the batch holds both, see `view.Seen`.
+      second_style: Whether it compares them with a second change of style too.
       of_domains: Whether it compares domains, see `contract`; it needs two sources.
       memory: `memory(n_domains, params)` returns what the loss knows before the first
         step, arrays. Such a loss is given its memory as a third argument and returns
@@ -183,6 +205,7 @@ class Loss:
     hits: Callable[[ConfigDict, Outputs, Batch], jax.Array] | None = None
     by_order: bool = False
     both_styles: bool = False
+    second_style: bool = False
     of_domains: bool = False
     memory: Callable[[int, Any], Any] | None = None
     late: bool = False
@@ -240,6 +263,7 @@ LOSSES: dict[str, Loss] = {
         ),
     ),
     "consistency": Loss(consistency, both_styles=True),
+    "jsd": Loss(agreement, both_styles=True, second_style=True),
     "coral": Loss(alignment.coral, of_domains=True),
     "mmd": Loss(alignment.mmd, of_domains=True),
     "cdann": Loss(
@@ -342,6 +366,15 @@ def need_both_styles(config: ConfigDict) -> bool:
     """Returns whether a term of weight above 0 needs each image in both styles."""
     return any(
         LOSSES[name].both_styles for name, weight in config.losses.items() if weight > 0
+    )
+
+
+def need_second_style(config: ConfigDict) -> bool:
+    """Returns whether a term of weight above 0 needs each image in a second style."""
+    return any(
+        LOSSES[name].second_style
+        for name, weight in config.losses.items()
+        if weight > 0
     )
 
 
