@@ -78,6 +78,9 @@ _RANGES = {
     "rsc.features": _BELOW_1,
     "rsc.images": _SHARE,
     "sagnet.adversary": _LEAST_0,
+    "teacher.temperature": _ABOVE_0,
+    "teacher.momentum": _BELOW_1,
+    "teacher.ramp": _SHARE,
     "dann.hidden": _LEAST_1,
     "dann.gamma": _LEAST_0,
     "dann.strongest": _LEAST_0,
@@ -334,7 +337,7 @@ def _check_unlabelled(config: ConfigDict) -> None:
 def _check_class_head(config: ConfigDict) -> None:
     """Refuses methods that cannot share the images or the class head."""
     losses, mixing = config.losses, config.mixing.name
-    for name in ("jigsaw", "consistency", "jsd"):
+    for name in ("jigsaw", "consistency", "jsd", "teacher"):
         if mixing and losses[name] > 0:
             _refuse(
                 "mixing.name",
@@ -383,7 +386,7 @@ def _check_diversify(config: ConfigDict) -> None:
             f"larger images{ways}",
         )
     of_styles = config.dann.domains == "style"
-    for name in ("consistency", "jsd", *(("domain",) if of_styles else ())):
+    for name in ("consistency", "jsd", "teacher", *(("domain",) if of_styles else ())):
         if losses[name] > 0 and not diversify.name:
             _refuse(
                 f"losses.{name}",

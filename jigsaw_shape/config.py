@@ -127,6 +127,11 @@ def default_config() -> ConfigDict:
     config.rsc.features = 0.0  # share of them; 0: off
     config.rsc.images = 1 / 3  # share of the images that lose them
 
+    config.teacher = ConfigDict()  # of the term losses.teacher
+    config.teacher.temperature = 10.0  # by which all answers are softened
+    config.teacher.momentum = 0.9995  # what it keeps of its weights a step, at most
+    config.teacher.ramp = 0.1  # share of the run in which the weight rises
+
     config.sagnet = ConfigDict()  # of the term losses.style
     config.sagnet.adversary = 0.1  # weight of the style head's adversary
 
@@ -148,6 +153,7 @@ def default_config() -> ConfigDict:
     #   change of style: above 0, every image is seen in both
     config.losses.jsd = 0.0  # of the answers to an image and to two changes of its
     #   style: above 0, every image is seen in all three
+    config.losses.teacher = 0.0  # FACT: of the answers to those of an averaged teacher
     # Of domains: equal means and covariances, equal distributions, domain classifiers
     # for each class, equal risks, ...
     config.losses.coral = 0.0

@@ -15,7 +15,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = {
     "config": set(),
     "checks": {"config", "data"},
-    "presets": set(),
+    "presets": {"presets"},
     "system": {"system"},
     "pixels": {"pixels"},
     "measures": {"measures"},

@@ -223,6 +223,13 @@ def test_weights_wait_for_their_share_of_the_run():
     assert losses["sd"].weight(jnp.asarray(0.0)) == 0.1
 
 
+def test_a_teacher_s_weight_rises_over_its_share_of_the_run():
+    weight = make_losses(_config(teacher=2.0))["teacher"].weight
+    progress = np.array([0.0, 0.05, 0.1, 0.9])
+    t = np.array([0, 0.5, 1, 1])
+    np.testing.assert_allclose(weight(progress), 2 * np.exp(-5 * (1 - t) ** 2), 1e-5)
+
+
 class Pool(nn.Module):
     """Mean colours times weights, as features."""
 
@@ -313,3 +320,39 @@ def test_a_memory_is_saved_and_restored(tmp_path):
     with Checkpoints(tmp_path) as checkpoints:
         restored = checkpoints.restore(template)
     np.testing.assert_array_equal(restored.memory["groupdro"], np.arange(4))
+
+
+def test_the_teacher_s_weights_follow():
+    config = _config(teacher=2.0)
+    config.data.image_size = 6
+    config.teacher.momentum = 0.6
+    config.diversify.update(name="randconv", p_ordered=(1.0,))
+    model = Multitask(Pool(), {"classification": N_CLASSES}, (0.5,) * 3, (0.2,) * 3)
+    losses = make_losses(config, N_DOMAINS)
+    view = make_view(config, puzzle.permutation_set(3, 30, 0), both_styles=True)
+    optimizer = optax.sgd(0.1)
+    first = jax.device_get(step_lib.init_variables(model, jax.random.key(1), 6))
+    state = step_lib.init_state(
+        first, optimizer, learner.step_rng(config), False, losses
+    )
+    update = step_lib.make_update(model, optimizer, losses, view, 3)
+    rng = np.random.default_rng(0)
+    stored = {
+        "image": rng.integers(0, 256, (len(LABEL), 8, 8, 3), np.uint8),
+        "label": LABEL.astype(np.int32),
+        "domain": DOMAIN.astype(np.int32),
+    }
+    expected = first["params"]
+    for step in range(3):
+        state, means = update(state, None, Styling(), devices.shard(stored))
+        keep = min(1 - 1 / (step + 2), 0.6)  # a mean of all weights at first
+        student = jax.device_get(state.params)
+        expected = jax.tree.map(
+            lambda old, new, keep=keep: keep * old + (1 - keep) * new, expected, student
+        )
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6),
+        jax.device_get(state.memory["teacher_weights"]["params"]),
+        expected,
+    )
+    assert float(means["loss/teacher"].compute()) > 0

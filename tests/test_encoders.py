@@ -22,6 +22,9 @@ PARAMETERS = {
     "resnet34": (21_797_672 - 513_000, 512),
     "resnet50": (25_557_032 - 2_049_000, 2048),
     "resnet101": (44_549_160 - 2_049_000, 2048),
+    # The same as without IBN: half a BatchNorm and half an InstanceNorm.
+    "resnet18_ibn_a": (11_689_512 - 513_000, 512),
+    "resnet50_ibn_a": (25_557_032 - 2_049_000, 2048),
     "efficientnet_lite0": (4_652_008 - 1_281_000, 1280),
     "efficientnet_lite1": (5_416_680 - 1_281_000, 1280),
     "efficientnet_lite2": (6_092_072 - 1_281_000, 1280),

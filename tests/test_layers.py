@@ -12,6 +12,7 @@ from flax import linen as nn
 from jigsaw_shape.models.alexnet import local_response_norm
 from jigsaw_shape.models.layers import BatchNorm
 from jigsaw_shape.models.pooling import average_to
+from jigsaw_shape.models.resnet import HalfInstanceNorm
 
 
 @pytest.fixture
@@ -32,6 +33,29 @@ def test_average_to_is_the_means_of_areas(sides):
             columns = slice(j * w // n, math.ceil((j + 1) * w / n))
             expected[:, i, j] = x[:, rows, columns].mean((1, 2))
     np.testing.assert_allclose(average_to(jnp.asarray(x), n), expected, atol=1e-6)
+
+
+def test_half_of_the_channels_forget_the_style_of_their_image():
+    rng = np.random.default_rng(0)
+    x = rng.normal(3, 2, (4, 5, 6, 8)).astype(np.float32)
+    module = HalfInstanceNorm(BatchNorm, jnp.float32)
+    variables = module.init(jax.random.key(0), x, False)
+    variables["params"]["instance"] = {"scale": np.full(4, 2.0), "bias": np.ones(4)}
+
+    def apply(x):
+        return module.apply(variables, x, True, mutable=["batch_stats"])[0]
+
+    found = np.asarray(apply(x))
+    for axes, half in (((1, 2), slice(0, 4)), ((0, 1, 2), slice(4, 8))):
+        part = x[..., half]
+        centred = part - part.mean(axes, keepdims=True)
+        expected = centred / np.sqrt(part.var(axes, keepdims=True) + 1e-5)
+        if half.start == 0:
+            expected = 2 * expected + 1
+        np.testing.assert_allclose(found[..., half], expected, atol=1e-4)
+    styled = x * rng.uniform(0.5, 2, (4, 1, 1, 8)) + rng.normal(size=(4, 1, 1, 8))
+    np.testing.assert_allclose(apply(styled)[..., :4], found[..., :4], atol=1e-3)
+    assert np.abs(apply(styled)[..., 4:] - found[..., 4:]).max() > 0.1
 
 
 def test_local_response_norm_equals_its_formula():

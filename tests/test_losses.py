@@ -86,6 +86,17 @@ def test_consistency_of_identical_views_is_0_and_flat():
     assert float(total(swapped)) == pytest.approx(float(total(turned)), rel=1e-5)
 
 
+def test_a_teacher_teaches_each_style_by_the_other():
+    scores, taught = RNG.normal(size=(2, 4, 3)).astype(np.float32)
+    term = _term("teacher", teacher__temperature=3.0)
+    batch = {"teacher": taught, "twin": np.arange(2)}
+    values, mask = term.loss({"classification": scores}, batch)
+    p, q = _softmax(scores / 3), _softmax(taught / 3)[[2, 3, 0, 1]]
+    apart = (q * np.log(q / p)).sum(-1)
+    np.testing.assert_allclose(values, apart[:2] + apart[2:], rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(mask, [1, 1])
+
+
 def test_jsd_is_the_distance_of_three_answers_to_their_mean():
     logits = RNG.normal(size=(8, 4)).astype(np.float32)  # the last two are puzzles
     values, mask = _term("jsd").loss({"classification": logits}, {"twin": np.arange(2)})

@@ -71,6 +71,7 @@ def test_mixed_images_have_both_labels():
 def _heads(n_devices, config, features, head, label):
     """Returns the outputs of `make_reread` on so many devices, put together."""
     reread = make_reread(config)
+    head = jax.tree.map(jnp.asarray, head)
     params = {"head_classification": head, "head_style": head}
 
     def on_one(x, label):

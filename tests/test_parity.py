@@ -12,8 +12,9 @@ from jigsaw_shape.models import ENCODERS
 from jigsaw_shape.models.weights.rename_tables import KERAS
 from jigsaw_shape.models.weights.renames import from_foreign
 
-# Of efficientnet_lite_pytorch the published weights themselves, in test_weights.
-WITHOUT_MODEL = (KERAS, "efficientnet_lite_pytorch")
+# Of efficientnet_lite_pytorch the published weights themselves, in test_weights; IBN's
+# layer is in test_layers.
+WITHOUT_MODEL = (KERAS, "efficientnet_lite_pytorch", "ibn_net")
 # Lite2 differs from Lite0 in whatever Lite1 does.
 MODELS = [
     (encoder, library)

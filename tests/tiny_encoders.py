@@ -33,7 +33,16 @@ TINY = {
 NAMED = [
     (encoder, library)
     for encoder in (
-        *("resnet18", "resnet50", "alexnet", "caffenet", "vgg16", "vgg19", "digits"),
+        *(
+            "resnet18",
+            "resnet18_ibn_a",
+            "resnet50",
+            "alexnet",
+            "caffenet",
+            "vgg16",
+            "vgg19",
+            "digits",
+        ),
         *("convnext_tiny", "vit_small_16"),
         *("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"),
     )

@@ -57,8 +57,13 @@ class EncoderSpec:
 def _resnet(name: str) -> EncoderSpec:
     build = functools.partial(resnet.ResNet, **resnet.VARIANTS[name])
     layers = ("layer1", "layer2", "layer3", "layer4")
+    ibn = "ibn" in resnet.VARIANTS[name]
     return EncoderSpec(
-        build, ("stem", *layers), layers[:3], family="resnet", architecture=name
+        build,
+        ("stem", *layers),
+        layers[:3],
+        family="resnet_ibn" if ibn else "resnet",
+        architecture="" if ibn else name,
     )
 
 

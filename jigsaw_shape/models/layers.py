@@ -149,6 +149,28 @@ class BatchNorm(nn.Module):
         return y.astype(self.dtype)
 
 
+class InstanceNorm(nn.Module):
+    """Normalization of each channel of each image, in float32 whatever `dtype` is.
+
+    Attributes:
+      epsilon: Added to the variance.
+      dtype: What is returned.
+    """
+
+    epsilon: float = 1e-5
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps [B, H, W, C] to the same shape."""
+        scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
+        bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],))
+        x = x.astype(jnp.float32)
+        mean, var = x.mean((1, 2), keepdims=True), x.var((1, 2), keepdims=True)
+        y = (x - mean) * lax.rsqrt(var + self.epsilon) * scale + bias
+        return y.astype(self.dtype)
+
+
 def layer_norm(dtype: Dtype, name: str) -> nn.Module:
     """Returns the transformers' normalization over channels, epsilon 1e-6."""
     # The other variance, a mean of squares less a squared mean, loses digits.

@@ -1,9 +1,13 @@
-"""ResNet, torchvision's architecture to the letter.
+"""ResNet, torchvision's architecture to the letter, and IBN-Net's variant of it.
 
 He et al., Deep residual learning for image recognition, CVPR 2016, with torchvision's
 choices: padding symmetric everywhere ("SAME" would pad strided layers at the end only),
 the bottleneck's stride in its 3x3 convolution, BatchNorm's epsilon 1e-5, and scales
 that start at 1 in the last BatchNorm of a block too.
+
+IBN-Net-a (Pan et al., Two at once, ECCV 2018, section 3.2) normalizes half of the
+channels after each block's first convolution by the image's own statistics, in layer1
+to layer3, so that a part of the style does not pass.
 """
 
 import functools
@@ -14,7 +18,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jigsaw_shape.models.encoder import Edit, Encoder
-from jigsaw_shape.models.layers import Conv
+from jigsaw_shape.models.layers import Conv, Dtype, InstanceNorm
+
+_N_IBN_STAGES = 3
 
 # name: blocks a stage, and whether they are bottlenecks.
 VARIANTS = {
@@ -23,6 +29,29 @@ VARIANTS = {
     "resnet50": {"depths": (3, 4, 6, 3), "bottleneck": True},
     "resnet101": {"depths": (3, 4, 23, 3), "bottleneck": True},
 }
+VARIANTS |= {
+    f"{name}_ibn_a": {**VARIANTS[name], "ibn": True}
+    for name in ("resnet18", "resnet50")
+}
+
+
+class HalfInstanceNorm(nn.Module):
+    """InstanceNorm of the first half of the channels, BatchNorm of the second.
+
+    Attributes:
+      norm: Builds a BatchNorm.
+      dtype: What is returned.
+    """
+
+    norm: Callable[..., nn.Module]
+    dtype: Dtype
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """Maps [B, H, W, C] to the same shape."""
+        half = x.shape[-1] // 2
+        own = InstanceNorm(dtype=self.dtype, name="instance")(x[..., :half])
+        return jnp.concatenate([own, self.norm(name="batch")(x[..., half:], train)], -1)
 
 
 class Block(nn.Module):
@@ -34,6 +63,7 @@ class Block(nn.Module):
       bottleneck: Which of the two blocks; a bottleneck returns 4 times its width.
       conv: Builds a convolution from features, kernel_size, stride, padding.
       norm: Builds a BatchNorm.
+      first_norm: Builds what stands in its place after the first convolution.
     """
 
     width: int
@@ -41,6 +71,7 @@ class Block(nn.Module):
     bottleneck: bool
     conv: Callable[..., nn.Module]
     norm: Callable[..., nn.Module]
+    first_norm: Callable[..., nn.Module]
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -53,7 +84,8 @@ class Block(nn.Module):
         y = x
         for i, layer in enumerate(layers, 1):
             y = self.conv(*layer, name=f"conv{i}")(y)
-            y = self.norm(name=f"bn{i}")(y, train)
+            norm = self.first_norm if i == 1 else self.norm
+            y = norm(name=f"bn{i}")(y, train)
             if i < len(layers):
                 y = nn.relu(y)
         if x.shape != y.shape:
@@ -68,10 +100,12 @@ class ResNet(Encoder):
     Attributes:
       depths: Blocks in each of the four stages.
       bottleneck: Whether the blocks are bottlenecks.
+      ibn: Whether it is IBN-Net-a.
     """
 
     depths: tuple[int, ...]
     bottleneck: bool
+    ibn: bool = False
 
     @nn.compact
     def __call__(
@@ -80,6 +114,7 @@ class ResNet(Encoder):
         """Maps normalized images float32 [B, H, W, 3] to features float32 [B, F]."""
         conv = functools.partial(Conv, dtype=self.dtype)
         norm = self.norm()
+        half = functools.partial(HalfInstanceNorm, norm, self.dtype)
         x = conv(64, 7, 2, 3, name="conv1")(images)
         x = nn.relu(norm(name="bn1")(x, train))
         x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
@@ -92,6 +127,7 @@ class ResNet(Encoder):
                     bottleneck=self.bottleneck,
                     conv=conv,
                     norm=norm,
+                    first_norm=half if self.ibn and stage < _N_IBN_STAGES else norm,
                     name=f"layer{stage + 1}_{i}",
                 )(x, train)
             x = self.leave(f"layer{stage + 1}", x, edit)

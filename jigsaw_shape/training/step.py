@@ -30,6 +30,8 @@ from jigsaw_shape.training.view import View
 # mixing of images and the heads' inputs: none of the view's splits.
 _EDIT, _DROPOUT, _MIX, _REREAD = 2**16, 2**16 + 1, 2**16 + 2, 2**16 + 3
 
+_TEACHER = "teacher_weights"  # in the memory
+
 Batch = Mapping[str, jax.Array]
 # (rng, domain int32 [B]) -> edit(stage, features), see `models.encoder`
 MakeEdit = Callable[[jax.Array, jax.Array], Callable[[str, jax.Array], jax.Array]]
@@ -77,6 +79,8 @@ def init_state(
         for name, term in (losses or {}).items()
         if term.memory is not None
     }
+    if _momentum(losses or {}) is not None:
+        memory[_TEACHER] = {"params": params, "batch_stats": batch_stats}
     state = TrainState(
         step=jnp.zeros((), jnp.int32),
         rng=rng,
@@ -85,7 +89,7 @@ def init_state(
         opt_state=optimizer.init(params),
         # Donated trees may not share buffers.
         ema=jax.tree.map(jnp.copy, ema),
-        memory=memory,
+        memory=jax.tree.map(jnp.copy, memory),
     )
     return replicate(state)
 
@@ -134,6 +138,7 @@ def make_update(
     there is none) and `domain`, int32 [D, B / D], and either `index`, rows of the bank,
     or `image`, uint8 [D, B / D, H, W, 3].
     """
+    momentum = _momentum(losses)
 
     def update(state, bank, styling, batch):
         step_rng = jax.random.fold_in(state.rng, state.step)
@@ -169,6 +174,9 @@ def make_update(
             images, partner, share = mix(device_rng(_MIX), images)
             batch["partner_label"], batch["own_share"] = batch["label"][partner], share
             batch["for_class"] *= batch["for_class"][partner]
+        if momentum is not None:
+            taught = model.apply(state.memory[_TEACHER], images, train=False)
+            batch["teacher"] = taught["classification"]
         rngs = {"dropout": device_rng(_DROPOUT)}
         edit = None
         if make_edit is not None:
@@ -220,9 +228,14 @@ def make_update(
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         batch_stats = changed.get("batch_stats", state.batch_stats)
+        current = {"params": params, "batch_stats": batch_stats}
+        if momentum is not None:
+            keep = jnp.minimum(1 - 1 / (state.step + 2), momentum)
+            memory[_TEACHER] = optax.incremental_update(
+                current, memory[_TEACHER], 1 - keep
+            )
         ema = state.ema
         if average_rate is not None:
-            current = {"params": params, "batch_stats": batch_stats}
             ema = optax.incremental_update(current, ema, average_rate(state.step))
 
         sums |= _accuracies(losses, outputs, batch)
@@ -248,6 +261,12 @@ def make_update(
     return jax.pmap(
         update, AXIS, in_axes=(None, None, None, 0), out_axes=None, donate_argnums=0
     )
+
+
+def _momentum(losses: Mapping[str, Term]) -> float | None:
+    """Returns what the losses' teacher keeps of its weights; None without one."""
+    found = [term.momentum for term in losses.values() if term.momentum is not None]
+    return found[0] if found else None
 
 
 def _stored_images(bank, batch: Batch) -> jax.Array:

@@ -25,6 +25,12 @@ _RESNET: Table = (
     ("layer{}.{}.downsample.1", "layer{}_{}/downsample_bn"),
     ("fc", "classifier"),
 )
+# Of github.com/XingangPan/IBN-Net.
+_RESNET_IBN: Table = (
+    ("layer{}.{}.bn1.IN", "layer{}_{}/bn1/instance"),
+    ("layer{}.{}.bn1.BN", "layer{}_{}/bn1/batch"),
+    *_RESNET,
+)
 _EFFICIENTNET_LITE: Table = (
     ("_conv_stem", "stem_conv"),
     ("_bn0", "stem_bn"),
@@ -158,6 +164,7 @@ def _convnext_torchvision() -> Table:
 RENAMES: dict[str, dict[str, Table]] = {
     # timm's ResNets have torchvision's names.
     "resnet": {"torchvision": _RESNET},
+    "resnet_ibn": {"ibn_net": _RESNET_IBN},
     "alexnet": {"torchvision": _ALEXNET},
     "caffenet": {"jigen": _CAFFENET},
     **{

@@ -16,41 +16,8 @@ from ml_collections import ConfigDict
 
 from jigsaw_shape.models.multitask import Head, jigsaw_head
 from jigsaw_shape.system.devices import AXIS
-from jigsaw_shape.training.losses import alignment, risks, style_head
+from jigsaw_shape.training.losses import alignment, answers, risks, style_head
 from jigsaw_shape.training.losses.contract import Batch, LossFn, Outputs
-
-
-def classification(config: ConfigDict) -> LossFn:
-    """Returns the term of the class head: cross-entropy with the label.
-
-    Where `config.jigsaw.classify_shuffled` is false, shuffled images do not count
-    (JiGen's `--classify_only_sane`; their paper's text, where their code counts them).
-    A share `config.classification.label_smoothing` of the label is spread evenly over
-    all classes (Szegedy et al., CVPR 2016, section 7). An image that is mixed with
-    another (`pixels.mixing`) has both labels, by their shares.
-    """
-    smoothing = config.classification.label_smoothing
-
-    def cross_entropy(logits, label):
-        values = optax.softmax_cross_entropy_with_integer_labels(logits, label)
-        if smoothing:
-            even = -jax.nn.log_softmax(logits).mean(-1)
-            values = (1 - smoothing) * values + smoothing * even
-        return values
-
-    def term(outputs, batch):
-        logits = outputs["classification"]
-        values = cross_entropy(logits, batch["label"])
-        if "own_share" in batch:
-            others = cross_entropy(logits, batch["partner_label"])
-            values = others + batch["own_share"] * (values - others)
-        ordered = batch["order"] == 0
-        counts = ordered | config.jigsaw.classify_shuffled
-        if config.classification.natural_only:
-            counts &= ~batch["styled"]
-        return values, counts.astype(jnp.float32) * batch["for_class"]
-
-    return term
 
 
 def jigsaw(config: ConfigDict) -> LossFn:
@@ -111,60 +78,6 @@ def domain_labels(config: ConfigDict, batch: Batch) -> jax.Array:
     return batch["domain"]
 
 
-def consistency(config: ConfigDict) -> LossFn:
-    """Returns half the symmetric KL divergence between an image's two answers.
-
-    (KL(p || q) + KL(q || p)) / 2 of the class head's answers p to a diversified image
-    and q to its natural twin, both with gradient; a pair counts where the two differ.
-    FACT (Xu et al., CVPR 2021, section 3.3) has it between student and teacher, with
-    softened answers; here one network gives both, at temperature 1.
-    """
-    del config
-
-    def term(outputs, batch):
-        n = len(batch["twin"])
-        log_p = jax.nn.log_softmax(outputs["classification"])
-        first, second = log_p[:n], log_p[n : 2 * n]
-        values = ((jnp.exp(first) - jnp.exp(second)) * (first - second)).sum(-1) / 2
-        return values, batch["styled"][:n].astype(jnp.float32)
-
-    return term
-
-
-def agreement(config: ConfigDict) -> LossFn:
-    """Returns the Jensen-Shannon divergence of an image's three answers.
-
-    Hendrycks et al., AugMix, ICLR 2020, eq. 2: a third of the sum of KL(p_i || mean p)
-    of the class head's answers to the image and to two changes of its style.
-    """
-    del config
-
-    def term(outputs, batch):
-        n = len(batch["twin"])
-        log_p = jax.nn.log_softmax(outputs["classification"])
-        log_p = log_p[: 3 * n].reshape(3, n, -1)
-        mean = jax.scipy.special.logsumexp(log_p, 0) - jnp.log(3.0)
-        values = (jnp.exp(log_p) * (log_p - mean)).sum(-1).mean(0)
-        return values, jnp.ones(n)
-
-    return term
-
-
-def decoupling(config: ConfigDict) -> LossFn:
-    """Returns the term of small logits: the mean over classes of their squares.
-
-    Pezeshki et al., Gradient starvation, NeurIPS 2021, section 3.3, spectral
-    decoupling: instead of the weights' decay, the logits'. As in DomainBed the weight
-    `config.losses.sd` multiplies a mean over classes, where the paper has half a sum.
-    """
-    del config
-
-    def term(outputs, batch):
-        return (outputs["classification"] ** 2).mean(-1), batch["for_class"]
-
-    return term
-
-
 @dataclasses.dataclass(frozen=True)
 class Sizes:
     """What the heads have to tell apart.
@@ -197,7 +110,9 @@ class Loss:
       memory: `memory(n_domains, params)` returns what the loss knows before the first
         step, arrays. Such a loss is given its memory as a third argument and returns
         the next one as a third result. None where it needs none.
-      late: Whether it waits for `config.invariance.start` of the run.
+      weight_at: `weight_at(config, weight, progress)` returns its weight at a time of
+        the run; None for a weight that stays.
+      teacher: Whether it reads the answers of a teacher as the batch's `teacher`.
     """
 
     make: Callable[[ConfigDict], LossFn]
@@ -208,7 +123,8 @@ class Loss:
     second_style: bool = False
     of_domains: bool = False
     memory: Callable[[int, Any], Any] | None = None
-    late: bool = False
+    weight_at: Callable[[ConfigDict, float, jax.Array], jax.Array] | None = None
+    teacher: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,6 +137,7 @@ class Term:
       hits: Whether the head of its name is right; None where it has no head.
       by_order: See `Loss`.
       memory: `memory(params)` returns its first memory; None where it needs none.
+      momentum: What a teacher keeps of its weights a step; None where it needs none.
     """
 
     weight: Callable[[jax.Array], jax.Array | float]
@@ -228,6 +145,7 @@ class Term:
     hits: Callable[[Outputs, Batch], jax.Array] | None
     by_order: bool
     memory: Callable[[Any], Any] | None = None
+    momentum: float | None = None
 
 
 def _domain_head(config: ConfigDict, sizes: Sizes) -> Head:
@@ -235,13 +153,28 @@ def _domain_head(config: ConfigDict, sizes: Sizes) -> Head:
     return Head(n_domains, hidden=tuple(config.dann.hidden), reverse=True)
 
 
+def _late(config: ConfigDict, weight: float, progress: jax.Array) -> jax.Array:
+    """Returns a weight that `config.invariance` holds back at first."""
+    before = min(weight, config.invariance.early_weight)
+    return jnp.where(progress < config.invariance.start, before, weight)
+
+
+def _ramped(config: ConfigDict, weight: float, progress: jax.Array) -> jax.Array:
+    """Returns a weight that rises over `config.teacher.ramp` of the run.
+
+    exp(-5 (1 - t)^2), t from 0 to 1 (Laine & Aila, ICLR 2017), as in FACT's code.
+    """
+    t = jnp.clip(progress / max(config.teacher.ramp, 1e-9), 0, 1)
+    return weight * jnp.exp(-5 * (1 - t) ** 2)
+
+
 def _of_risks(loss: Callable[..., LossFn]) -> Callable[[ConfigDict], LossFn]:
-    return lambda config: loss(config, classification(config))
+    return lambda config: loss(config, answers.classification(config))
 
 
 LOSSES: dict[str, Loss] = {
     "classification": Loss(
-        classification,
+        answers.classification,
         head=lambda config, sizes: Head(
             sizes.classes, detached=config.classification.detached
         ),
@@ -262,8 +195,9 @@ LOSSES: dict[str, Loss] = {
             outputs["domain"].argmax(-1) == domain_labels(config, batch)
         ),
     ),
-    "consistency": Loss(consistency, both_styles=True),
-    "jsd": Loss(agreement, both_styles=True, second_style=True),
+    "consistency": Loss(answers.consistency, both_styles=True),
+    "teacher": Loss(answers.teacher, both_styles=True, weight_at=_ramped, teacher=True),
+    "jsd": Loss(answers.agreement, both_styles=True, second_style=True),
     "coral": Loss(alignment.coral, of_domains=True),
     "mmd": Loss(alignment.mmd, of_domains=True),
     "cdann": Loss(
@@ -276,18 +210,18 @@ LOSSES: dict[str, Loss] = {
         hits=lambda config, outputs, batch: alignment.conditional_hits(outputs, batch),
         of_domains=True,
     ),
-    "vrex": Loss(_of_risks(risks.vrex), of_domains=True, late=True),
-    "irm": Loss(_of_risks(risks.irm), of_domains=True, late=True),
+    "vrex": Loss(_of_risks(risks.vrex), of_domains=True, weight_at=_late),
+    "irm": Loss(_of_risks(risks.irm), of_domains=True, weight_at=_late),
     "groupdro": Loss(
         _of_risks(risks.group_dro), of_domains=True, memory=risks.group_weights
     ),
     "fishr": Loss(
         _of_risks(risks.fishr),
         of_domains=True,
-        late=True,
+        weight_at=_late,
         memory=risks.gradient_variances,
     ),
-    "sd": Loss(decoupling),
+    "sd": Loss(answers.decoupling),
     "style": Loss(
         style_head.style,
         head=lambda config, sizes: Head(sizes.classes),
@@ -323,12 +257,12 @@ def make_losses(config: ConfigDict, n_domains: int = 0) -> dict[str, Term]:
             made = _over_devices(made, name, n_domains)
 
         def weight_at(progress):
-            if not loss.late:
+            if loss.weight_at is None:
                 return weight
-            before = min(weight, config.invariance.early_weight)
-            return jnp.where(progress < config.invariance.start, before, weight)
+            return loss.weight_at(config, weight, progress)
 
-        return Term(weight_at, made, hits, loss.by_order, memory)
+        momentum = config.teacher.momentum if loss.teacher else None
+        return Term(weight_at, made, hits, loss.by_order, memory, momentum)
 
     return {
         name: make(name, weight) for name, weight in config.losses.items() if weight > 0

@@ -7,11 +7,8 @@ from collections.abc import Callable
 
 from ml_collections import ConfigDict
 
-
-def erm(config: ConfigDict) -> None:
-    """Cross-entropy on the pooled sources: "DeepAll" (JiGen), "ERM" (DomainBed)."""
-    config.losses.jigsaw = 0.0
-    config.jigsaw.bias_whole_image = 1.0
+from jigsaw_shape.presets import domains, mixed, weights
+from jigsaw_shape.presets.erm import erm
 
 
 def jigen(config: ConfigDict) -> None:
@@ -112,226 +109,6 @@ def dann_style(config: ConfigDict) -> None:
     config.dann.domains = "style"
 
 
-def coral(config: ConfigDict) -> None:
-    """Features of equal means and covariances in all domains.
-
-    Sun & Saenko, ECCV 2016 Workshops, as in DomainBed, with its weight of 1.
-    """
-    erm(config)
-    config.losses.coral = 1.0
-
-
-def mmd(config: ConfigDict) -> None:
-    """Features of equal distributions in all domains, by kernel means.
-
-    Li et al., CVPR 2018, as in DomainBed: no autoencoder, and its weight of 1.
-    """
-    erm(config)
-    config.losses.mmd = 1.0
-
-
-def cdann(config: ConfigDict) -> None:
-    """`dann` with a domain classifier for each class, every class of the same weight.
-
-    Li et al., ECCV 2018; the weight of 1 is DomainBed's.
-    """
-    erm(config)
-    config.losses.cdann = 1.0
-
-
-def vrex(config: ConfigDict) -> None:
-    """Punishes the variance of the domains' risks.
-
-    Krueger et al., ICML 2021, in DomainBed's version: weight 1 in the first tenth of
-    the run, then 10. (Their optimizer starts anew then, here it goes on.)
-    """
-    erm(config)
-    config.losses.vrex = 10.0
-    config.invariance.start = 0.1
-    config.invariance.early_weight = 1.0
-
-
-def irm(config: ConfigDict) -> None:
-    """One classifier that is optimal in every domain.
-
-    Arjovsky et al., arXiv 1907.02893, in DomainBed's version: weight 1 in the first
-    tenth of the run, then 100. (Their optimizer starts anew then, here it goes on.)
-    """
-    erm(config)
-    config.losses.irm = 100.0
-    config.invariance.start = 0.1
-    config.invariance.early_weight = 1.0
-
-
-def groupdro(config: ConfigDict) -> None:
-    """Weighs the domains by their risks: the worst counts most.
-
-    Sagawa et al., ICLR 2020; eta 0.01.
-    """
-    erm(config)
-    config.losses.groupdro = 1.0
-
-
-def fishr(config: ConfigDict) -> None:
-    """Equal variances of the class head's gradients in all domains.
-
-    Rame et al., ICML 2022: weight 1000 after 1500 of 5000 steps, decay 0.95. (Their
-    optimizer starts anew then, here it goes on.)
-    """
-    erm(config)
-    config.losses.fishr = 1000.0
-    config.invariance.start = 0.3
-
-
-def sd(config: ConfigDict) -> None:
-    """Punishes squared logits: spectral decoupling.
-
-    Pezeshki et al., NeurIPS 2021; the weight of 0.1 is DomainBed's.
-    """
-    erm(config)
-    config.losses.sd = 0.1
-
-
-def mixup(config: ConfigDict) -> None:
-    """Classifies blends of two images by both their labels.
-
-    Zhang et al., ICLR 2018; alpha 0.2, theirs on ImageNet and DomainBed's.
-    """
-    erm(config)
-    config.mixing.name = "mixup"
-    config.mixing.alpha = 0.2
-
-
-def cutmix(config: ConfigDict) -> None:
-    """Classifies images with a box of another in them by both their labels.
-
-    Yun et al., ICCV 2019; alpha 1, every image, as on ImageNet.
-    """
-    erm(config)
-    config.mixing.name = "cutmix"
-    config.mixing.alpha = 1.0
-
-
-def rsc(config: ConfigDict) -> None:
-    """Classifies without the features that the answer rests on most.
-
-    Huang et al., ECCV 2020; a third of the features in a third of the images.
-    """
-    erm(config)
-    config.rsc.features = 1 / 3
-    config.rsc.images = 1 / 3
-
-
-def sagnet(config: ConfigDict) -> None:
-    """Content without style for the class head, and features that hide style.
-
-    Nam et al., CVPR 2021, in DomainBed's version on pooled features; its weight of 0.1.
-    """
-    erm(config)
-    config.losses.style = 1.0
-    config.sagnet.adversary = 0.1
-
-
-def efdmix(config: ConfigDict) -> None:
-    """`mixstyle` with whole distributions in place of two statistics.
-
-    Zhang et al., CVPR 2022; MixStyle's places, p and alpha.
-    """
-    mixstyle(config)
-    config.mixstyle.name = "efdmix"
-
-
-def dsu(config: ConfigDict) -> None:
-    """Noise on feature statistics, as wide as the statistics differ in a batch.
-
-    Li et al., ICLR 2022: p 0.5, after every stage. (Theirs is after the first
-    convolution too, before its BatchNorm.)
-    """
-    erm(config)
-    config.mixstyle.name = "dsu"
-    config.mixstyle.stages = "all"
-    config.mixstyle.alpha = 1.0
-
-
-def padain(config: ConfigDict) -> None:
-    """Swaps feature statistics between images, rarely.
-
-    Nuriel et al., CVPR 2021: p 0.01. Departure: after every stage, theirs after every
-    convolution.
-    """
-    erm(config)
-    config.mixstyle.name = "padain"
-    config.mixstyle.stages = "all"
-    config.mixstyle.p = 0.01
-
-
-def sma(config: ConfigDict) -> None:
-    """Evaluates the mean of the weights of all steps but the first.
-
-    Arpit et al., Ensemble of averages, NeurIPS 2022: from step 100 of 5000 on.
-    """
-    erm(config)
-    config.averaging.name = "sma"
-    config.averaging.start = 0.02
-
-
-def swa(config: ConfigDict) -> None:
-    """Evaluates the mean of the weights after each of the last epochs.
-
-    Izmailov et al., UAI 2018: in the last quarter of the run, at a constant learning
-    rate. Departure: BatchNorm's statistics are averaged too, not made anew.
-    """
-    erm(config)
-    config.averaging.name = "swa"
-    config.averaging.start = 0.75
-    config.optim.schedule = "constant"
-
-
-def swad(config: ConfigDict) -> None:
-    """Keeps means of the weights between evaluations, at a constant learning rate.
-
-    Cha et al., NeurIPS 2021. `python -m jigsaw_shape.average --checkpoints swad` then
-    joins those of the window that the validation loss shows; the run's own rows are of
-    single segments.
-    """
-    erm(config)
-    config.averaging.name = "segments"
-    config.log.keep_evaluated = True
-    config.optim.schedule = "constant"
-
-
-def sam(config: ConfigDict) -> None:
-    """Updates by the gradient at the worst place nearby.
-
-    Foret et al., ICLR 2021; rho 0.05. A step computes two gradients.
-    """
-    erm(config)
-    config.optim.sharpness = "sam"
-
-
-def sagm(config: ConfigDict) -> None:
-    """`sam`, and the plain gradient with it.
-
-    Wang et al., CVPR 2023; rho 0.05, alpha 0.001. A step computes two gradients.
-    """
-    erm(config)
-    config.optim.sharpness = "sagm"
-
-
-def augmix(config: ConfigDict) -> None:
-    """Classifies images, and holds the answers to two augmented forms to that.
-
-    Hendrycks et al., ICLR 2020: chains of operations, Jensen-Shannon divergence of
-    weight 12. A step sees three times as many images as one of `erm`.
-    """
-    erm(config)
-    config.diversify.name = "augmix"
-    config.diversify.p_ordered = (1.0,)
-    config.diversify.weakest = (1.0,)
-    config.losses.jsd = 12.0
-    config.classification.natural_only = True
-
-
 def shape(config: ConfigDict) -> None:
     """Gives an image and itself in another style the same label and the same answer.
 
@@ -419,27 +196,28 @@ PRESETS: dict[str, Callable[[ConfigDict], None]] = {
     "randconv": randconv,
     "dann": dann,
     "dann_style": dann_style,
-    "coral": coral,
-    "mmd": mmd,
-    "cdann": cdann,
-    "vrex": vrex,
-    "irm": irm,
-    "groupdro": groupdro,
-    "fishr": fishr,
-    "sd": sd,
-    "mixup": mixup,
-    "cutmix": cutmix,
-    "rsc": rsc,
-    "sagnet": sagnet,
-    "efdmix": efdmix,
-    "dsu": dsu,
-    "padain": padain,
-    "augmix": augmix,
-    "sma": sma,
-    "swa": swa,
-    "swad": swad,
-    "sam": sam,
-    "sagm": sagm,
+    "coral": domains.coral,
+    "mmd": domains.mmd,
+    "cdann": domains.cdann,
+    "vrex": domains.vrex,
+    "irm": domains.irm,
+    "groupdro": domains.groupdro,
+    "fishr": domains.fishr,
+    "sd": domains.sd,
+    "mixup": mixed.mixup,
+    "cutmix": mixed.cutmix,
+    "rsc": mixed.rsc,
+    "sagnet": mixed.sagnet,
+    "efdmix": mixed.efdmix,
+    "dsu": mixed.dsu,
+    "padain": mixed.padain,
+    "augmix": mixed.augmix,
+    "fact": mixed.fact,
+    "sma": weights.sma,
+    "swa": weights.swa,
+    "swad": weights.swad,
+    "sam": weights.sam,
+    "sagm": weights.sagm,
     "shape": shape,
     "puzzle": puzzle,
     "styled_puzzle": styled_puzzle,

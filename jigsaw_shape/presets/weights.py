@@ -1,0 +1,58 @@
+"""Methods that average weights or look for flat places among them."""
+
+from ml_collections import ConfigDict
+
+from jigsaw_shape.presets.erm import erm
+
+
+def sma(config: ConfigDict) -> None:
+    """Evaluates the mean of the weights of all steps but the first.
+
+    Arpit et al., Ensemble of averages, NeurIPS 2022: from step 100 of 5000 on.
+    """
+    erm(config)
+    config.averaging.name = "sma"
+    config.averaging.start = 0.02
+
+
+def swa(config: ConfigDict) -> None:
+    """Evaluates the mean of the weights after each of the last epochs.
+
+    Izmailov et al., UAI 2018: in the last quarter of the run, at a constant learning
+    rate. Departure: BatchNorm's statistics are averaged too, not made anew.
+    """
+    erm(config)
+    config.averaging.name = "swa"
+    config.averaging.start = 0.75
+    config.optim.schedule = "constant"
+
+
+def swad(config: ConfigDict) -> None:
+    """Keeps means of the weights between evaluations, at a constant learning rate.
+
+    Cha et al., NeurIPS 2021. `python -m jigsaw_shape.average --checkpoints swad` then
+    joins those of the window that the validation loss shows; the run's own rows are of
+    single segments.
+    """
+    erm(config)
+    config.averaging.name = "segments"
+    config.log.keep_evaluated = True
+    config.optim.schedule = "constant"
+
+
+def sam(config: ConfigDict) -> None:
+    """Updates by the gradient at the worst place nearby.
+
+    Foret et al., ICLR 2021; rho 0.05. A step computes two gradients.
+    """
+    erm(config)
+    config.optim.sharpness = "sam"
+
+
+def sagm(config: ConfigDict) -> None:
+    """`sam`, and the plain gradient with it.
+
+    Wang et al., CVPR 2023; rho 0.05, alpha 0.001. A step computes two gradients.
+    """
+    erm(config)
+    config.optim.sharpness = "sagm"
