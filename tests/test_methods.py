@@ -1,0 +1,85 @@
+"""Methods, alone and together: a step can be traced and keeps its state's form."""
+
+import jax
+import numpy as np
+import pytest
+from conftest import REPOSITORY
+from flax import linen as nn
+from test_checks import load_config
+
+from jigsaw_shape import checks
+from jigsaw_shape.diversify.schedule import Styling
+from jigsaw_shape.models import ENCODERS, EncoderSpec
+from jigsaw_shape.models.encoder import Encoder
+from jigsaw_shape.models.layers import BatchNorm, Conv
+from jigsaw_shape.presets import PRESETS
+from jigsaw_shape.system import devices
+from jigsaw_shape.training import averaging, learner, optimizer
+from jigsaw_shape.training import step as step_lib
+from jigsaw_shape.training.sharpness import make_sharpness
+
+N, N_CLASSES, N_DOMAINS = 16, 3, 4
+# Methods that go together, each step of which is traced at once.
+TOGETHER = (
+    "coral mmd cdann vrex irm groupdro fishr sd mixup rsc efdmix sma sam",
+    "sagnet cutmix dsu swad sagm",
+    "fact padain swa",
+    "augmix",
+)
+
+
+class Tiny(Encoder):
+    """One convolution with a BatchNorm."""
+
+    @nn.compact
+    def __call__(self, images, train=False, edit=None):
+        """Maps images [B, H, W, 3] to features [B, 4]."""
+        x = self.leave("stem", Conv(4, 3, 2)(images), edit)
+        return BatchNorm(axis_name=self.norm_axis)(x, train).mean((1, 2))
+
+
+@pytest.mark.parametrize("presets", TOGETHER)
+def test_a_step_keeps_the_form_of_its_state(presets, monkeypatch):
+    monkeypatch.setitem(ENCODERS, "tiny", EncoderSpec(Tiny, ("stem",), ("stem",)))
+    config = load_config(REPOSITORY / "configs" / "shapes.py")
+    for name in presets.split():
+        PRESETS[name](config)
+    config.model.encoder = "tiny"
+    config.data.image_size = 12
+    checks.check(config, jax.device_count())
+    made = learner.make_learner(config, N_CLASSES, N_DOMAINS)
+    variables = jax.eval_shape(
+        lambda: made.model.init(
+            jax.random.key(0), np.zeros((1, 12, 12, 3), np.float32), train=False
+        )
+    )
+    variables = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), variables)
+    rule = optimizer.make_optimizer(config, 10)
+    rate = averaging.make_rate(config, 10, 5, {5, 10})
+    rng = learner.step_rng(config)
+    state = step_lib.init_state(variables, rule, rng, rate is not None, made.losses)
+    update = step_lib.make_update(
+        made.model,
+        rule,
+        made.losses,
+        made.view,
+        10,
+        made.make_edit,
+        rate,
+        made.reversal,
+        made.mix,
+        made.reread,
+        make_sharpness(config.optim),
+    )
+    batch = {
+        "image": np.zeros((N, 14, 14, 3), np.uint8),
+        "label": np.zeros(N, np.int32),
+        "domain": np.zeros(N, np.int32),
+    }
+    after, means = jax.eval_shape(update, state, None, Styling(), devices.shard(batch))
+    forms = [
+        jax.tree.map(lambda x: (x.shape, x.dtype), tree) for tree in (state, after)
+    ]
+    assert forms[0] == forms[1]
+    wanted = {f"loss/{name}" for name, weight in config.losses.items() if weight > 0}
+    assert wanted <= set(means)
