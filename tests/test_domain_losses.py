@@ -11,6 +11,7 @@ from flax import linen as nn
 
 from jigsaw_shape import config as config_lib
 from jigsaw_shape.diversify.schedule import Styling
+from jigsaw_shape.models import multitask
 from jigsaw_shape.models.multitask import Head, Multitask
 from jigsaw_shape.pixels import puzzle
 from jigsaw_shape.system import devices
@@ -253,7 +254,7 @@ def test_four_devices_compare_the_domains_of_the_whole_batch():
     losses = make_losses(config, N_DOMAINS)
     view = make_view(config, puzzle.permutation_set(3, 30, 0))
     optimizer = optax.sgd(0.1)
-    first = jax.device_get(step_lib.init_variables(model, jax.random.key(1), 6))
+    first = jax.device_get(multitask.init_variables(model, jax.random.key(1), 6))
     state = step_lib.init_state(
         first, optimizer, learner.step_rng(config), False, losses
     )
@@ -331,7 +332,7 @@ def test_the_teacher_s_weights_follow():
     losses = make_losses(config, N_DOMAINS)
     view = make_view(config, puzzle.permutation_set(3, 30, 0), both_styles=True)
     optimizer = optax.sgd(0.1)
-    first = jax.device_get(step_lib.init_variables(model, jax.random.key(1), 6))
+    first = jax.device_get(multitask.init_variables(model, jax.random.key(1), 6))
     state = step_lib.init_state(
         first, optimizer, learner.step_rng(config), False, losses
     )
