@@ -3,6 +3,7 @@
     python -m jigsaw_shape.prepare pacs --from ~/data/PACS
     python -m jigsaw_shape.prepare mydata --from photos.zip
     python -m jigsaw_shape.prepare emoji
+    python -m jigsaw_shape.prepare stimuli
 
 The folder, or the zip or tar archive, holds `{domain}/{class}/*` at any depth, perhaps
 with a folder `images`, `train` or `val` between domain and class. A CSV or JSON Lines
@@ -10,18 +11,28 @@ file with the columns path, class, domain and split names the images of a set in
 Known sets (pacs, vlcs, office_home, digits_dg, emoji) must be complete.
 `config.data.name` then takes the name. The same command again compares the folder with
 what is stored.
+`stimuli` fetches the 17 published sets of model-vs-human for `evaluate`, or takes those
+that the folder --from holds, unpacked or as archives.
 `emoji` is drawn from npm packages, which npm fetches or --from holds (docs/flat.md).
 Exit codes: 0 done; 2 refused, with what is wrong, item by item, or no room to store it,
 which leaves what there was.
 """
 
+import pathlib
 import sys
 from collections.abc import Sequence
 
 import numpy as np
 from rich.table import Table
 
-from jigsaw_shape.data import emoji, emoji_drawings, prepared_folders, sources
+from jigsaw_shape.data import (
+    emoji,
+    emoji_drawings,
+    image_records,
+    prepared_folders,
+    published_stimuli,
+    sources,
+)
 from jigsaw_shape.data.known_sets import KNOWN_SETS
 from jigsaw_shape.data.names import plain
 from jigsaw_shape.system import command_line
@@ -32,6 +43,8 @@ _MOST_CLASSES = 100  # in the table; of more only the total is shown
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
     args = _parser().parse_args(argv)
+    if args.set == published_stimuli.NAME:
+        return _stimuli(args)
     name = plain(args.name or args.set)
     if name in sources.SOURCES:
         needs_none = {"imagenet": "is read from TFDS", "shapes": "is drawn"}.get(
@@ -65,6 +78,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     return command_line.OK
 
 
+def _stimuli(args) -> int:
+    """Fetches published stimuli; returns the exit code."""
+    folder = image_records.data_home(args.data_dir) / published_stimuli.NAME
+    source = pathlib.Path(args.source_dir).expanduser() if args.source_dir else None
+    with command_line.refusals("prepare"):
+        outcomes = published_stimuli.prepare(folder, source)
+    console = command_line.make_console(soft_wrap=True)
+    there = [one for one in outcomes if not one.fault]
+    for one in there:
+        terms = published_stimuli.SETS[one.name].terms
+        console.print(f"{one.name}: {one.n_images:,} images; {terms}")
+    if there:
+        console.print(f"to use them: python -m jigsaw_shape.evaluate --data {folder}")
+    if len(there) < len(outcomes):
+        faults = (one.fault for one in outcomes if one.fault)
+        command_line.refuse("prepare", "\nprepare: ".join(faults))
+    return command_line.OK
+
+
 def _draw(args) -> emoji_drawings.Drawings | None:
     """Returns the drawings of a data set that is drawn from packages."""
     if plain(args.set) != emoji.NAME:
@@ -83,7 +115,9 @@ def _draw(args) -> emoji_drawings.Drawings | None:
 def _parser():
     parser = command_line.make_parser("prepare", __doc__)
     sets = ", ".join(KNOWN_SETS)
-    parser.add_argument("set", metavar="SET", help=f"{sets}, or a name of your own")
+    parser.add_argument(
+        "set", metavar="SET", help=f"{sets}, stimuli, or a name of your own"
+    )
     parser.add_argument(
         "--from",
         dest="source_dir",

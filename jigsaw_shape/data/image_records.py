@@ -114,9 +114,13 @@ class DomainFolders(tfds.core.GeneratorBasedBuilder):
 
 def folder_of(name: str, data_dir: str | os.PathLike) -> pathlib.Path:
     """Returns where the data set of this name is, or would be, stored."""
+    return data_home(data_dir) / _BUILDER / name / _VERSION
+
+
+def data_home(data_dir: str | os.PathLike = "") -> pathlib.Path:
+    """Returns where data sets are stored; `""`: TFDS's usual folder."""
     data_dir = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    home = pathlib.Path(data_dir).expanduser().absolute()
-    return home / _BUILDER / name / _VERSION
+    return pathlib.Path(data_dir).expanduser().absolute()
 
 
 def write(config: FolderConfig, folder: pathlib.Path) -> None:
