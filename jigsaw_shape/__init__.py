@@ -43,7 +43,7 @@ def load(what: str | os.PathLike, **options: Any) -> Classifier:
     """
     from jigsaw_shape.classifiers.open import open_classifier
 
-    return open_classifier(what, **options)
+    return open_classifier(what, **{"flag": "model", **options})
 
 
 def search(

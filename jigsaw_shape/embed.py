@@ -21,6 +21,8 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
+import numpy as np
+
 from jigsaw_shape.classifiers import flags
 from jigsaw_shape.classifiers.answer_files import (
     answer_files,
@@ -85,6 +87,13 @@ def main(argv: Sequence[str]) -> int:
             command_line.refuse(
                 "embed", "none of the images can be read: nothing was written"
             )
+        bad = np.flatnonzero(~np.isfinite(stored.vectors).all(1))
+        if len(bad):
+            command_line.refuse(
+                "embed",
+                f"{args.model} gives {stored.paths[bad[0]]} features that are not "
+                "finite numbers: nothing was written",
+            )
         with command_line.refusals("embed"):  # the disk may be full
             for made in (index, page):  # of the features that were there before
                 made.unlink(missing_ok=True)
@@ -93,7 +102,8 @@ def main(argv: Sequence[str]) -> int:
                 nearest.write_index(index, stored.vectors)
             console.print(f"features: {out}")
             if not args.no_page:
-                whole_files.write_text(page, _page(stored, background))
+                with console.status("making the page"):
+                    whole_files.write_text(page, _page(stored, background))
                 console.print(f"to look at: {page}")
     if wanted:
         answers = answer_files(opened, wanted, background, head=search.HEAD)

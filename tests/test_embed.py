@@ -20,6 +20,7 @@ from jigsaw_shape.classifiers.open import open_classifier
 from jigsaw_shape.data import image_folders
 from jigsaw_shape.data.decoding import decode
 from jigsaw_shape.embedding import features_file, nearest
+from jigsaw_shape.exporting import format as format_lib
 from jigsaw_shape.exporting import onnx_file, safetensors_file, stablehlo_file
 from jigsaw_shape.exporting.folder import export
 from jigsaw_shape.exporting.format import Options, relative_difference
@@ -416,6 +417,20 @@ def test_nothing_readable_writes_nothing(folder, exported, tmp_path, capsys):
         run(folder / "empty.png", "--model", exported, "--out", out)
     assert "none of the images can be read" in capsys.readouterr().err
     assert os.listdir(tmp_path) == []
+
+
+def test_features_that_are_no_numbers_are_refused(folder, network, tmp_path, capsys):
+    params = network.encoder_variables["params"]
+    scale = np.full_like(params["bn4"]["scale"], np.nan)
+    params = {**params, "bn4": {**params["bn4"], "scale": scale}}
+    variables = {**network.variables, "params": {"encoder": params}}
+    path, out = tmp_path / "broken.stablehlo", tmp_path / "features.npz"
+    broken = dataclasses.replace(network, variables=network.variables | variables)
+    stablehlo_file.write(path, format_lib.exportable(broken), {}, OPTIONS)
+    with pytest.raises(SystemExit, match="2"):
+        run(folder / "3.png", "--model", path, "--out", out)
+    assert "3.png features that are not finite numbers" in capsys.readouterr().err
+    assert not out.exists()
 
 
 def test_a_runs_own_facts_are_kept_with_the_features(folder, exported, tmp_path):

@@ -1,4 +1,4 @@
-"""Pages of one HTML file, which runs and fetches nothing, and their pieces."""
+"""Pages of one HTML file, which fetches nothing, and their pieces."""
 
 import base64
 import dataclasses
