@@ -55,6 +55,7 @@ def main(argv: Sequence[str]) -> int:
         jobs, notes = plan.plan(found, suites, explicit=not whole)
         whole_files.make_folder(out)
     evaluator = Evaluator(found, args.seed, args.n_images, _bars(console))
+    evaluator.full = args.full
     evaluator.keep_features = any(SUITES[name].by_features for name in suites)
     evaluator.results.notes += [*found.notes, *notes]
     results = evaluator.results
@@ -66,7 +67,7 @@ def main(argv: Sequence[str]) -> int:
         files.write(out, results.rows, results.decisions, report, about)
     except (OSError, NonFiniteError) as error:  # a broken image or model, a full disk
         command_line.refuse("evaluate", error)
-    files.print_summary(report.tables, about, console)
+    files.print_summary(report, about, console)
     console.print(f"rows, tables, figures: {out}", soft_wrap=True)
     console.print(f"to look at: {out / files.HTML}")
     return command_line.OK
@@ -150,6 +151,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="distort, shuffle and filter at most this many labelled images, and probe "
         "at most this many of a domain; 0: all",
+    )
+    add(
+        "--full",
+        action="store_true",
+        help="reliance: every published level, not a few; several times slower",
     )
     add("--seed", type=int, default=0, help="decides every random choice")
     return parser

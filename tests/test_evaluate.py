@@ -124,7 +124,8 @@ def test_predictions_beside_observers(tmp_path, conflicts, observers, capsys):
     for name in (files.FACTS, files.MARKDOWN, files.HTML):
         assert (out / name).stat().st_size > 100
     figures = sorted(path.name for path in (out / "figures").iterdir())
-    assert len(figures) == 6  # three, each as PNG and SVG
+    assert len(figures) == 8  # overview and three, each as PNG and SVG
+    assert "follows outlines where they disagree" in (out / files.MARKDOWN).read_text()
     assert {name.split(".")[-1] for name in figures} == {"png", "svg"}
 
 
@@ -185,7 +186,7 @@ def test_the_page_holds_everything_and_fetches_nothing(
     page = (out / files.HTML).read_text()
     links = _Links()
     links.feed(page)
-    assert links.tags.count("svg") == 3
+    assert links.tags.count("svg") == 4
     assert "script" not in links.tags
     assert all(link.startswith(("data:", "#")) for link in links.fetched)
     assert (

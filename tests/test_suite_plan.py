@@ -13,6 +13,7 @@ from jigsaw_shape.data.stimuli import HeldOut, Stimuli
 from jigsaw_shape.suites import (
     SUITES,
     classes,
+    configural,
     experiments,
     labelled_images,
     plan,
@@ -22,7 +23,7 @@ from jigsaw_shape.suites import (
 )
 from jigsaw_shape.suites.opened import Opened
 
-PROBED = ("experiments", "distortions", "puzzle")
+PROBED = ("experiments", "reliance", "distortions", "puzzle")
 
 
 def _stimuli(name, experiment):
@@ -66,6 +67,7 @@ def _stand_ins(monkeypatch):
     monkeypatch.setattr(shape_bias, "own_conflict", lambda config: None)
     monkeypatch.setattr(retrieval, "own_images", lambda config: OWN_DOMAINS)
     monkeypatch.setattr(probe, "own_images", lambda config: None)
+    monkeypatch.setattr(configural, "own_anagrams", lambda config: None)
     monkeypatch.setattr(experiments, "skimage", lambda: None)
 
 
@@ -87,6 +89,7 @@ def test_labelled_images_serve_every_suite_that_is_made_of_them():
     assert jobs == [
         ("mine", PROBED, ["m", "run"]),
         ("mine", ("target",), ["m", "run"]),
+        ("mine: anagrams", ("configural",), ["m", "run"]),
         ("own", ("retrieval",), ["run"]),
     ]
     assert [note for note in notes if "shape_bias has no images" in note]
@@ -95,10 +98,11 @@ def test_labelled_images_serve_every_suite_that_is_made_of_them():
 def test_published_sets_are_scored_as_they_are_and_not_made_again():
     jobs, _ = _plan(CONFLICT, EDGES, ORIGINAL)
     assert jobs == [
-        ("original", ("distortions", "puzzle"), ["m"]),
+        ("original", ("reliance", "distortions", "puzzle"), ["m"]),
         ("conflict", ("shape_bias",), ["m"]),
         ("edges", ("experiments",), ["m"]),
         ("original", ("experiments", "target"), ["m"]),
+        ("original: anagrams", ("configural",), ["m"]),
     ]
 
 
@@ -108,6 +112,7 @@ def test_a_run_without_labelled_images_takes_its_own():
         ("own target", PROBED, ["run"]),
         ("conflict", ("shape_bias",), ["run"]),
         ("own target", ("target",), ["run"]),
+        ("own target: anagrams", ("configural",), ["run"]),
         ("own", ("retrieval",), ["run"]),
     ]
     jobs, _ = _plan(models=(RUN,), suites=("target",), explicit=True)
@@ -169,7 +174,11 @@ def test_without_scikit_image_all_goes_on_and_experiments_do_not(monkeypatch):
 
     monkeypatch.setattr(experiments, "skimage", absent)
     jobs, notes = _plan(IMAGES)
-    assert [suites for _, suites, _ in jobs] == [("distortions", "puzzle"), ("target",)]
+    assert [suites for _, suites, _ in jobs] == [
+        ("reliance", "distortions", "puzzle"),
+        ("target",),
+        ("configural",),
+    ]
     assert any("scikit-image" in note for note in notes)
     assert not any("experiments has no images" in note for note in notes)
     with pytest.raises(ValueError, match="scikit-image"):

@@ -59,6 +59,8 @@ class Classifier:
       digest: Tells its weights from others'.
       network: The weights themselves; None of programs, such as an ONNX file.
       config: Of a training run; None of all others.
+      thousand: The same with ImageNet's 1,000 classes, where `classes` are the 16
+        categories made of them; else None.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Classifier:
     digest: str = ""
     network: Network | None = None
     config: ConfigDict | None = None
+    thousand: "Classifier | None" = None
 
     def __post_init__(self):
         object.__setattr__(self, "input_px", self.input_px or self.size_px)

@@ -1,11 +1,11 @@
-"""The label space of ImageNet's 1,000 scores: their own names, or 16 categories."""
+"""The label space of ImageNet's 1,000 scores: their own names, or categories."""
 
 import dataclasses
 import importlib.util
 import pathlib
 
 from jigsaw_shape.classifiers.classifier import Classifier
-from jigsaw_shape.measures import imagenet16
+from jigsaw_shape.measures import configural, imagenet16
 from jigsaw_shape.measures.shape_bias import class_ranks
 
 _PACKAGE, _FILE = "tensorflow_datasets", "datasets/imagenet2012/labels.txt"
@@ -36,4 +36,18 @@ def in_categories(opened: Classifier) -> Classifier:
         classes=imagenet16.CATEGORIES,
         n_scores=imagenet16.N_CLASSES,
         predict=predict,
+        thousand=opened,
     )
+
+
+def in_animals(opened: Classifier) -> Classifier:
+    """Returns a classifier of the 16 categories as one of the anagrams' nine."""
+    thousand = opened.thousand
+
+    def predict(images, orders=None):
+        outputs = thousand.predict(images, orders)
+        scores = configural.animal_scores(outputs["classification"])
+        return {**outputs, "classification": scores}
+
+    animals = tuple(configural.ANIMALS)
+    return dataclasses.replace(thousand, classes=animals, predict=predict)

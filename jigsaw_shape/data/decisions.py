@@ -30,6 +30,24 @@ EXPERIMENTS = {
     "original": ("original",),
     "texture": ("texture",),
 }
+# Out-of-distribution set of model-vs-human -> the conditions that its benchmark leaves
+# out: undistorted images, and those of which people name less than 20 % rightly.
+NOT_COUNTED = {
+    "colour": ("cr",),
+    "contrast": ("c100", "c03", "c01"),
+    "high-pass": ("inf", "0.55", "0.45", "0.4"),
+    "low-pass": ("0", "15", "40"),
+    "phase-scrambling": ("0", "150", "180"),
+    "power-equalisation": ("0",),
+    "false-colour": ("True",),
+    "rotation": ("0",),
+    "eidolonI": ("1-10-10", "64-10-10", "128-10-10"),
+    "eidolonII": ("1-3-10", "32-3-10", "64-3-10", "128-3-10"),
+    "eidolonIII": ("1-0-10", "16-0-10", "32-0-10", "64-0-10", "128-0-10"),
+    "uniform-noise": ("0.0", "0.6", "0.9"),
+    "sketch": (),
+    "stylized": (),
+}
 # Its letters in the names of images.
 _CODES = {
     "cue_conflict": "s5n",
@@ -40,6 +58,7 @@ _CODES = {
     "texture": "tex",
 }
 # Trial, experiment, observer, condition, category, a number; then the image.
+_WORDNET_ID = re.compile(r"n\d{8}")
 _WITH_FOLDER = re.compile(r"\d+_[^_]+_[^_]+_0_.+?_00_(.+/.+)")
 
 
@@ -94,10 +113,13 @@ def image_key(imagename: str) -> str:
     """Returns an image's name without an observer's prefix: `"cat1-boat2.png"`.
 
     A name with a folder, as `write_csv` writes it where names alone are not enough,
-    keeps it: `"cat/056_0002.png"`.
+    keeps it: `"cat/056_0002.png"`. So does a name of ImageNet: `"n02951358_5952.png"`.
     """
     with_folder = _WITH_FOLDER.fullmatch(imagename)
-    return with_folder[1] if with_folder else imagename.rsplit("_", 1)[-1]
+    if with_folder:
+        return with_folder[1]
+    *_, before, last = ("", *imagename.rsplit("_", 2))
+    return f"{before}_{last}" if _WORDNET_ID.fullmatch(before) else last
 
 
 def experiment_of(folder_name: str) -> str | None:
@@ -118,6 +140,8 @@ def read_csv(path: pathlib.Path) -> list[dict[str, str]]:
     """
     with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         reader = csv.DictReader(file)
+        if reader.fieldnames:  # some published files write "Session"
+            reader.fieldnames = [name.lower() for name in reader.fieldnames]
         missing = [c for c in COLUMNS if c not in (reader.fieldnames or ())]
         if missing:
             raise ValueError(
@@ -152,7 +176,7 @@ def read_observers(folder: pathlib.Path) -> list[Decisions]:
         raise ValueError(f"{folder} is not a folder: --observers names one")
     trials: dict[tuple[pathlib.Path, str], list[dict]] = {}
     for path in sorted(folder.rglob("*.csv")):
-        if experiment_of(path.parent.name) is None:
+        if _decided(path.parent.name) is None:
             continue
         for trial in read_csv(path):
             trials.setdefault((path.parent, trial["subj"]), []).append(trial)
@@ -163,13 +187,20 @@ def read_observers(folder: pathlib.Path) -> list[Decisions]:
         )
     found, taken = [], set()
     for (parent, subject), records in trials.items():
-        experiment = experiment_of(parent.name)
+        experiment = _decided(parent.name)
         name = subject
         if (experiment, name) in taken:
             name = f"{subject} ({parent.name.removeprefix(_stem(parent))})"
         taken.add((experiment, name))
         found.append(_collect(name, experiment, records, parent))
     return found
+
+
+def _decided(folder_name: str) -> str | None:
+    """Returns the experiment of a folder of decisions, None if its name says none."""
+    if folder_name in NOT_COUNTED:
+        return folder_name
+    return experiment_of(folder_name)
 
 
 def _stem(folder: pathlib.Path) -> str:

@@ -46,7 +46,7 @@ class Stimuli:
 
     Attributes:
       name: The folder's.
-      experiment: A key of `decisions.EXPERIMENTS`, or `"images"`.
+      experiment: A key of `decisions.EXPERIMENTS` or of `NOT_COUNTED`, or `"images"`.
       images: Their names, each once, as in files of decisions.
       paths: Their files, or what else names them.
       category: str [n], what each shows; of a cue conflict its shape.
@@ -57,6 +57,8 @@ class Stimuli:
       made_by: How they were made, where that is known, in a sentence.
       digest: Of the files' contents.
       domain: str [n], the domain that each is of; None where there are none.
+      condition: str [n], the strength of each's distortion, as files of decisions
+        write it; None where there is one condition.
       held_out: What they were made of, where this project made them.
       trained: bool [n], which ones a run was trained on; None where none was.
     """
@@ -72,6 +74,7 @@ class Stimuli:
     made_by: str
     digest: str
     domain: np.ndarray | None = None
+    condition: np.ndarray | None = None
     held_out: HeldOut | None = None
     trained: np.ndarray | None = None
 
@@ -94,6 +97,7 @@ class Stimuli:
             read=lambda i, *how: self.read(int(indices[i]), *how),
             domain=None if self.domain is None else self.domain[indices],
             trained=None if self.trained is None else self.trained[indices],
+            condition=None if self.condition is None else self.condition[indices],
         )
 
     def dataset(self, stored_px: int, background: str = "white") -> Dataset:

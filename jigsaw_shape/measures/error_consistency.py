@@ -46,6 +46,43 @@ def mean_consistency(
     return mean, low, high
 
 
+def likeness(
+    first: np.ndarray, others: np.ndarray, condition: np.ndarray | None = None
+) -> dict[str, float]:
+    """Returns how alike an observer and others err, as model-vs-human's benchmark does.
+
+    Geirhos et al., "Partial success in closing the gap between human and machine
+    vision", NeurIPS 2021: each number is of one condition and one of the others, then
+    a mean over conditions and over the others.
+
+    Args:
+      first: bool [n], whether the observer is right on each image.
+      others: bool [m, n], whether others are.
+      condition: str [n], of each image; None for one condition.
+
+    Returns:
+      `accuracy_difference`, the square of the difference of two accuracies;
+      `observed_consistency`, how often both are right or both wrong;
+      `mean_error_consistency`, kappa; and `counted_accuracy`, the observer's own, over
+      all images.
+    """
+    condition = np.zeros(len(first)) if condition is None else condition
+    found = []
+    for name in np.unique(condition):
+        here = condition == name
+        for other in others:
+            a, b = first[here], other[here]
+            found.append(
+                ((a.mean() - b.mean()) ** 2, (a == b).mean(), error_consistency(a, b))
+            )
+    names = ("accuracy_difference", "observed_consistency", "mean_error_consistency")
+    means = map(float, np.mean(found, axis=0))
+    return {
+        **dict(zip(names, means, strict=True)),
+        "counted_accuracy": float(first.mean()),
+    }
+
+
 def _kappas(correct: np.ndarray, pairs: Pairs, weights: np.ndarray) -> np.ndarray:
     """Returns kappas [r, pairs] of images weighted by [r, n]."""
     correct = np.asarray(correct, bool)

@@ -71,11 +71,13 @@ def write(
         experiment = _file_name(decided.experiment)
         name = f"{experiment}_{observers[decided.observer]}_session_1"
         write_csv(decided, folder / _DECISIONS / parent / f"{name}.csv")
+    drawn = [("overview", report.overview)] if report.overview else []
     for section in report.sections:
-        for name, drawing in section.drawings.items():
-            for suffix in (".png", ".svg"):
-                drawing.write(folder / _FIGURES / f"{figures[name]}{suffix}")
-    _write(folder / MARKDOWN, _markdown(report.tables, about))
+        drawn += section.drawings.items()
+    for name, drawing in drawn:
+        for suffix in (".png", ".svg"):
+            drawing.write(folder / _FIGURES / f"{figures[name]}{suffix}")
+    _write(folder / MARKDOWN, _markdown(report, about))
     _write(folder / HTML, _page(report, about))
     lines = "".join(_lines(found, about))
     _write(folder / ROWS, lines)  # last: says that the rest is there
@@ -124,13 +126,13 @@ def _fits(decided: Decisions, held: Sequence[Decisions]) -> bool:
     )
 
 
-def print_summary(
-    tables: Sequence[Table], about: Mapping[str, Any], console: Console
-) -> None:
-    """Prints the tables, without very wide ones, the notes and the speed."""
-    for table in tables:
+def print_summary(report: Report, about: Mapping[str, Any], console: Console) -> None:
+    """Prints the tables, without very wide ones, sentences, notes and the speed."""
+    for table in report.tables:
         if len(table.header) <= _MOST_COLUMNS:
             print_table(table, console)
+    for name, said in report.sentences:
+        console.print(f"\n{name} {said}", soft_wrap=True)
     for note in about["notes"]:
         console.print(f"note: {note}", soft_wrap=True)
     for passed in about["speed"]:
@@ -142,11 +144,12 @@ def print_summary(
         )
 
 
-def _markdown(tables: Sequence[Table], about: Mapping[str, Any]) -> str:
+def _markdown(report: Report, about: Mapping[str, Any]) -> str:
     parts = [
         f"# Evaluation\n\n{about['time']}, {about['devices']}\n",
         f"```\n{shlex.join(about['command'])}\n```\n",
-        *map(to_markdown, tables),
+        *(f"**{name}** {said}\n" for name, said in report.sentences),
+        *map(to_markdown, report.tables),
     ]
     if about["notes"]:
         parts.append("\n".join(["Notes:", "", *(f"- {n}" for n in about["notes"]), ""]))

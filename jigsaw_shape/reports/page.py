@@ -96,6 +96,8 @@ class Report:
 
     Attributes:
       cards: One for each model.
+      sentences: What is said first: a model's name and its sentence.
+      overview: The figure that compares all models; None without shares to draw.
       sections: In their order; tables of a suite are shown in its last section.
       tables: In their order.
     """
@@ -103,6 +105,8 @@ class Report:
     cards: Sequence[Card]
     sections: Sequence[Section]
     tables: Sequence[Table]
+    sentences: Sequence[tuple[str, str]] = ()
+    overview: Drawing | None = None
 
 
 def make(template: str, **values: object) -> str:

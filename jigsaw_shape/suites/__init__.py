@@ -1,10 +1,12 @@
 """The suites of `evaluate`, by name, in the order in which they are shown."""
 
 from jigsaw_shape.suites import (
+    configural,
     distortions,
     experiments,
     probe,
     puzzle,
+    reliance,
     retrieval,
     shape_bias,
     target,
@@ -16,6 +18,8 @@ SUITES: dict[str, Suite] = {
     "shape_bias": shape_bias.SUITE,
     "experiments": experiments.SUITE,
     "target": target.SUITE,
+    "reliance": reliance.SUITE,
+    "configural": configural.SUITE,
     "distortions": distortions.SUITE,
     "puzzle": puzzle.SUITE,
     "retrieval": retrieval.SUITE,

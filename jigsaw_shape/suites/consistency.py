@@ -1,15 +1,19 @@
-"""Error consistency between models, humans and networks: rows, tables, a figure."""
+"""Error consistency between models, humans and networks: rows, tables, a figure.
+
+And the ranks of model-vs-human's benchmark, over all sets of images that humans saw.
+"""
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from scipy import stats
 
-from jigsaw_shape.data.decisions import Decisions
+from jigsaw_shape.data.decisions import NOT_COUNTED, Decisions
 from jigsaw_shape.measures import error_consistency
 from jigsaw_shape.reports import look
 from jigsaw_shape.reports.look import Looks
-from jigsaw_shape.reports.table import Table, interval
+from jigsaw_shape.reports.table import NONE, Table, interval
 from jigsaw_shape.suites import figure_parts, row_tables
 from jigsaw_shape.suites.observers import HUMANS, as_listed
 
@@ -53,6 +57,94 @@ def rows(
         for i, other in enumerate(everyone):
             if i > n and other.kind != "human":
                 yield row(model.observer, "model", other.observer, [(n, i)])
+
+
+def likeness_rows(
+    models: Sequence[Decisions],
+    observers: Sequence[Decisions],
+    condition: np.ndarray | None = None,
+) -> Iterator[dict]:
+    """Yields how alike models, networks and humans are to humans on one set.
+
+    `condition` is the experiment; the measures are those of
+    `error_consistency.likeness`, on the conditions that the benchmark counts. None
+    without two humans.
+
+    Args:
+      models: See `rows`.
+      observers: See `rows`.
+      condition: str [n], of each image; None for one condition.
+    """
+    humans = [one for one in observers if one.kind == "human"]
+    if len(humans) < 2:
+        return
+    experiment = humans[0].experiment
+    counted = np.ones(len(humans[0].category), bool)
+    if condition is not None:
+        counted = ~np.isin(condition, NOT_COUNTED.get(experiment, ()))
+        condition = condition[counted]
+    if not counted.any():
+        return
+    theirs = np.stack([one.correct[counted] for one in humans])
+
+    def likeness(own, others):
+        return error_consistency.likeness(own, others, condition)
+
+    base = {"condition": experiment, "n": int(counted.sum())}
+    among = [likeness(one, np.delete(theirs, i, 0)) for i, one in enumerate(theirs)]
+    means = {key: float(np.mean([one[key] for one in among])) for key in among[0]}
+    yield {"model": HUMANS, "group": "human", **base, **means}
+    for one in (*models, *observers):
+        if one.kind != "human":
+            row = {"model": one.observer, "group": one.kind, **base}
+            yield row | likeness(one.correct[counted], theirs)
+
+
+def ranks(rows: Sequence[dict]) -> Iterator[Table]:
+    """Yields the table of ranks over sets, of everyone who answered all sets.
+
+    Three ranks, by accuracy difference, observed and error consistency, each a mean
+    over sets, are averaged; ties share a rank. Humans have none.
+
+    Args:
+      rows: Of all suites; those of `likeness_rows` count.
+    """
+    rows = [row for row in rows if "mean_error_consistency" in row]
+    sets = {(row["data"], row["condition"]) for row in rows}
+    by_model: dict[str, list[dict]] = {}
+    for row in rows:
+        by_model.setdefault(row["model"], []).append(row)
+    means = {
+        name: [float(np.mean([row[key] for row in own])) for key in _RANKED]
+        for name, own in by_model.items()
+        if len(own) == len(sets)
+    }
+    ranked = [name for name in means if name != HUMANS]
+    if not ranked:
+        return
+    table = np.array([means[name] for name in ranked])
+    signs = np.array([1, -1, -1, 0])  # the smallest is best, the largest, the largest
+    columns = [stats.rankdata(signs[i] * table[:, i]) for i in range(3)]
+    mean_rank = dict(zip(ranked, np.mean(columns, axis=0), strict=True))
+    order = sorted(ranked, key=mean_rank.__getitem__)
+    body = [
+        [name, *(_kappa(v) for v in means[name]), f"{mean_rank[name]:.2f}"]
+        for name in order
+    ]
+    if HUMANS in means:
+        body.append([HUMANS, *(_kappa(v) for v in means[HUMANS]), NONE])
+    header = ("", *_RANKED.values(), "mean rank")
+    names = ", ".join(sorted(condition for _, condition in sets))
+    title = f"Likeness to humans, a mean over {names}"
+    yield Table(title, header, body)
+
+
+_RANKED = {
+    "accuracy_difference": "accuracy difference",
+    "observed_consistency": "observed consistency",
+    "mean_error_consistency": "error consistency",
+    "counted_accuracy": "accuracy",
+}
 
 
 def make_tables(rows: Sequence[dict], data: str) -> Iterator[Table]:

@@ -12,16 +12,13 @@ from collections.abc import Iterator, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.figure import Figure
 
 from jigsaw_shape.classifiers.classifier import Classifier
 from jigsaw_shape.data.stimuli import Stimuli
 from jigsaw_shape.measures import distortions as distortions_lib
 from jigsaw_shape.measures import intervals
 from jigsaw_shape.measures.distortions import Distortion
-from jigsaw_shape.reports import look
-from jigsaw_shape.reports.look import Looks
-from jigsaw_shape.reports.page import Section, Tile
+from jigsaw_shape.reports.page import Section
 from jigsaw_shape.reports.table import Table, interval, percent
 from jigsaw_shape.suites import (
     accuracy,
@@ -183,10 +180,6 @@ def _title_of(condition: str) -> str:
     return _TITLES.get(condition, condition.replace("_", " ").capitalize())
 
 
-def _level_text(level: float | str) -> str:
-    return "∞" if level == "inf" else f"{level:g}"
-
-
 def _tables(rows, data) -> Iterator[Table]:
     yield from row_tables.crossed(
         f"Area under the curve of accuracy on {data}, in % (95 % interval)",
@@ -208,59 +201,16 @@ def _facts(rows) -> Iterator[Fact]:
 
 
 def _section(rows, data, results, looks) -> Section:
-    drawn = {f"distortions_{data}": curves(rows, looks)}
+    panels = figure_parts.level_panels(rows, looks, _title_of, _UNITS)
+    drawn = {f"distortions_{data}": panels}
     drawn |= differences.figures(rows, data, _title_of)
     lead = (
         "Accuracy as each distortion grows, from undistorted images on the left. The "
         "broken line is chance; shades are 95 % intervals over images."
     )
-    shown = tuple(_levels(results.samples.get(data, {}), rows))
+    samples = results.samples.get(data, {})
+    shown = tuple(figure_parts.level_strips(samples, rows, _title_of, _UNITS))
     return Section("distortions", f"Distortions: {data}", lead, drawn, shown)
-
-
-def _levels(samples, rows) -> Iterator[tuple[str, tuple[Tile, ...]]]:
-    """Yields one image at each level of each distortion, with the accuracies."""
-    rows = [row for row in rows if "level" in row]
-    for condition in dict.fromkeys(row["condition"] for row in rows):
-        here = [row for row in rows if row["condition"] == condition]
-        tiles = []
-        for level in dict.fromkeys(row["level"] for row in here):
-            of_level = [row for row in here if row["level"] == level]
-            answers = tuple(
-                (row["model"], f"{percent(row['accuracy'], 0)} %", "other")
-                for row in of_level
-            )
-            images = samples.get(of_level[0]["probe"])
-            if images is not None:
-                tiles.append(Tile(images[0], _level_text(level), answers))
-        if tiles:
-            yield f"{_title_of(condition)} ({_UNITS[condition]})", tuple(tiles)
-
-
-def curves(rows: Sequence[dict], looks: Looks) -> Figure:
-    """Returns accuracy against each distortion's levels, a panel each."""
-    rows = [row for row in rows if "level" in row]
-    conditions = list(dict.fromkeys(row["condition"] for row in rows))
-    n_columns = min(4, len(conditions))
-    n_rows = math.ceil(len(conditions) / n_columns)
-    size = 2.7 * n_columns + 0.6, 2.35 * n_rows + 0.6
-    figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(n_rows, n_columns, sharey=True, squeeze=False)
-    for axes, condition in zip(grid.flat, conditions, strict=False):
-        here = [row for row in rows if row["condition"] == condition]
-        levels = list(dict.fromkeys(row["level"] for row in here))
-        figure_parts.level_curves(axes, here, levels, looks)
-        axes.set_title(_title_of(condition))
-        axes.set_xlabel(_UNITS[condition], fontsize=8.5)
-        axes.set_xticks(range(len(levels)), [_level_text(v) for v in levels])
-        rotation = 0 if len(levels) < 7 else 45
-        axes.tick_params(axis="x", labelsize=8, rotation=rotation)
-    for axes in grid[:, 0]:
-        axes.set_ylabel("accuracy")
-    for axes in list(grid.flat)[len(conditions) :]:
-        axes.set_axis_off()
-    look.legend_above(figure, grid[0, 0])
-    return figure
 
 
 SUITE = Suite(

@@ -35,6 +35,7 @@ class Evaluator:
       on_pass: `on_pass(title, n_images)` is a context that yields a function, which is
         called with the number of images that are done.
       keep_features: Whether a suite will read features.
+      full: Whether suites show every published level, not a few.
       results: What has been found so far.
     """
 
@@ -43,6 +44,7 @@ class Evaluator:
     n_images: int
     on_pass: Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
     keep_features: bool = False
+    full: bool = False
     results: Results = dataclasses.field(default_factory=Results)
     # (model, digest of the images, path) -> {"classification": [n], "features": [F]}
     _kept: dict[tuple[str, str, str], dict[str, np.ndarray]] = dataclasses.field(
@@ -77,7 +79,9 @@ class Evaluator:
         for group in _groups(job.models):
             probes = [PLAIN]
             for name in job.suites:
-                probes += SUITES[name].probes(part, group)
+                suite = SUITES[name]
+                make = (suite.full_probes if self.full else None) or suite.probes
+                probes += make(part, group)
             outputs |= self._show(group, part, probes, n_samples=_N_SAMPLES)
         self._refuse_non_finite(job.models, part, outputs, "classification")
         return Answers(part, job.models, outputs, job.matches, seed=self.seed)

@@ -32,7 +32,7 @@ import numpy as np
 from scipy import ndimage
 
 from jigsaw_shape.classifiers.classifier import Classifier
-from jigsaw_shape.data import domain_folders
+from jigsaw_shape.data import anagrams, domain_folders
 from jigsaw_shape.data.stimuli import Stimuli
 from jigsaw_shape.reports.page import Section, Tile
 from jigsaw_shape.reports.table import Table
@@ -52,7 +52,9 @@ TEXTURE_GRID = 6
 _CANNY_STD_PX = 2**0.5
 _CANNY_QUANTILE, _CANNY_LOW = 0.7, 0.4
 _FAINTEST = 1 / 255  # in an image of 8 bits a lower gradient is due to rounding
-_NOT_PUBLISHED = ("cue_conflict", "images", domain_folders.EXPERIMENT)
+_NOT_PUBLISHED = (
+    *("cue_conflict", "images", anagrams.EXPERIMENT, domain_folders.EXPERIMENT),
+)
 _N_SHOWN = 8  # images of a published set
 
 
@@ -101,6 +103,7 @@ def rows(answers: Answers) -> Iterator[dict]:
         everyone = answers.decisions, answers.observers
         for row in consistency.rows(*everyone, seed=answers.seed):
             yield {"condition": answers.stimuli.experiment, **row}
+        yield from consistency.likeness_rows(*everyone, answers.stimuli.condition)
 
 
 def _made_rows(answers: Answers) -> Iterator[dict]:
@@ -240,5 +243,6 @@ SUITE = Suite(
     tables=_tables,
     section=_section,
     facts=accuracy.facts,
+    overall=consistency.ranks,
     one_section=True,
 )

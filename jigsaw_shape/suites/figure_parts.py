@@ -4,7 +4,8 @@ Functions that draw a figure are called inside `look.look()`. They take rows of 
 set, the models' `Looks` if they use them, and a `remark` to be written below.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,6 +14,8 @@ from matplotlib.figure import Figure
 from jigsaw_shape.data.stimuli import Stimuli
 from jigsaw_shape.reports import look
 from jigsaw_shape.reports.look import Looks, number
+from jigsaw_shape.reports.page import Tile
+from jigsaw_shape.reports.table import percent
 
 _THUMB_PX = 224
 
@@ -112,3 +115,110 @@ def level_curves(
         axes.axhline(chance, color="#888888", lw=0.9, ls=(0, (4, 3)), zorder=1)
     axes.set_ylim(0, 1.02)
     axes.grid(axis="y")
+
+
+def level_panels(
+    rows: Sequence[dict],
+    looks: Looks,
+    title_of: Callable[[str], str],
+    units: Mapping[str, str],
+) -> Figure:
+    """Returns accuracy against each condition's levels, a panel each.
+
+    Args:
+      rows: As for `level_curves`, with `condition`; others are left out.
+      looks: Of the models.
+      title_of: How a condition is written.
+      units: What a condition's level is.
+    """
+    rows = [row for row in rows if "level" in row]
+    conditions = list(dict.fromkeys(row["condition"] for row in rows))
+    n_columns = min(4, len(conditions))
+    n_rows = math.ceil(len(conditions) / n_columns)
+    size = 2.7 * n_columns + 0.6, 2.35 * n_rows + 0.6
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(n_rows, n_columns, sharey=True, squeeze=False)
+    for axes, condition in zip(grid.flat, conditions, strict=False):
+        here = [row for row in rows if row["condition"] == condition]
+        levels = list(dict.fromkeys(row["level"] for row in here))
+        level_curves(axes, here, levels, looks)
+        axes.set_title(title_of(condition))
+        axes.set_xlabel(units[condition], fontsize=8.5)
+        axes.set_xticks(range(len(levels)), [_level_text(v) for v in levels])
+        rotation = 0 if len(levels) < 7 else 45
+        axes.tick_params(axis="x", labelsize=8, rotation=rotation)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("accuracy")
+    for axes in list(grid.flat)[len(conditions) :]:
+        axes.set_axis_off()
+    look.legend_above(figure, grid[0, 0])
+    return figure
+
+
+def level_strips(
+    samples: Mapping[str, np.ndarray],
+    rows: Sequence[dict],
+    title_of: Callable[[str], str],
+    units: Mapping[str, str],
+) -> Iterator[tuple[str, tuple[Tile, ...]]]:
+    """Yields one image at each level of each condition, with the accuracies.
+
+    Args:
+      samples: Images of each probe.
+      rows: With `condition`, `level`, `probe` and `accuracy`; others are left out.
+      title_of: How a condition is written.
+      units: What a condition's level is.
+    """
+    rows = [row for row in rows if "level" in row]
+    for condition in dict.fromkeys(row["condition"] for row in rows):
+        here = [row for row in rows if row["condition"] == condition]
+        tiles = []
+        for level in dict.fromkeys(row["level"] for row in here):
+            of_level = [row for row in here if row["level"] == level]
+            answers = tuple(
+                (row["model"], f"{percent(row['accuracy'], 0)} %", "other")
+                for row in of_level
+            )
+            images = samples.get(of_level[0]["probe"])
+            if images is not None:
+                tiles.append(Tile(images[0], _level_text(level), answers))
+        if tiles:
+            yield f"{title_of(condition)} ({units[condition]})", tuple(tiles)
+
+
+def _level_text(level: float | str) -> str:
+    return "∞" if level == "inf" else f"{level:g}"
+
+
+def interval_groups(
+    axes: Axes,
+    points: Sequence[tuple[int, str, dict]],
+    names: Sequence[str],
+    looks: Looks,
+) -> None:
+    """Draws shares with their intervals, a line of all models for each name.
+
+    Args:
+      axes: The panel; its x axis holds 0 to 1.
+      points: Line, counted from above; key of the measure; row with `low` and `high`.
+      names: Of the lines.
+      looks: Of the models.
+    """
+    models = [m for m in looks if any(row["model"] == m for _, _, row in points)]
+    step = min(0.2, 0.8 / max(1, len(models)))
+    for line, key, row in points:
+        place = models.index(row["model"]) - (len(models) - 1) / 2
+        y = len(names) - 1 - line - step * place
+        colour, mark = look.of(row, looks)
+        value, low, high = (number(row[k]) for k in (key, "low", "high"))
+        axes.plot([low, high], [y, y], color=colour, lw=1.8, solid_capstyle="round")
+        style = {"ms": 7, "mec": "white", "mew": 0.6, "lw": 0}
+        axes.plot(value, y, mark, color=colour, **style)
+    for name in models:
+        colour, mark = looks[name]
+        axes.plot([], [], mark, color=colour, label=name)
+    axes.set_yticks(range(len(names)), names[::-1])
+    axes.set_ylim(-0.6, len(names) - 0.4)
+    low, high = axes.get_xlim()
+    axes.set_xlim(min(-0.02, low), max(1.02, high))
+    faint_grid(axes)

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jigsaw_shape.data import domain_folders
+from jigsaw_shape.data import anagrams, domain_folders
 from jigsaw_shape.data.stimuli import Stimuli, of_dataset
 from jigsaw_shape.suites.opened import Opened
 from jigsaw_shape.suites.suite import Found, Job
 from jigsaw_shape.training import learner
 
+_NOT_LABELLED = ("cue_conflict", anagrams.EXPERIMENT, domain_folders.EXPERIMENT)
 WANTED = "give --data with a folder CATEGORY/IMAGE, or --model with a run, for its own"
 
 
@@ -32,10 +33,7 @@ def find(opened: Opened, suites: Sequence[str]) -> Found:
         stimuli
         for stimuli in opened.data
         if stimuli.experiment == "original"
-        or (
-            "experiments" not in suites
-            and stimuli.experiment not in ("cue_conflict", domain_folders.EXPERIMENT)
-        )
+        or ("experiments" not in suites and stimuli.experiment not in _NOT_LABELLED)
     ]
     found = [Job(stimuli, runs) for stimuli, runs in opened.of_runs(own_target)]
     if others or opened.predicted:

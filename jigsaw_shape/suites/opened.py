@@ -14,8 +14,8 @@ from jigsaw_shape.classifiers.classifier import Classifier
 from jigsaw_shape.classifiers.of_run import ADAPTATION
 from jigsaw_shape.classifiers.open import is_published, open_classifier
 from jigsaw_shape.classifiers.untrained import untrained_beside
+from jigsaw_shape.data import anagrams, domain_folders, emoji, out_of_distribution
 from jigsaw_shape.data import decisions as decisions_lib
-from jigsaw_shape.data import domain_folders, emoji
 from jigsaw_shape.data.decisions import EXPERIMENTS, Decisions
 from jigsaw_shape.data.decoding import parse_background
 from jigsaw_shape.data.embedded import emoji_small
@@ -28,7 +28,10 @@ from jigsaw_shape.suites.classes import Match
 from jigsaw_shape.suites.observers import HUMANS
 
 _PARTS = (emoji.HELD_OUT, emoji.UNRELATED)  # of the classes of domains=DIR
-_LABELS = (*EXPERIMENTS, "images", domain_folders.EXPERIMENT, *_PARTS)
+_LABELS = (
+    *(*EXPERIMENTS, "images", anagrams.EXPERIMENT, domain_folders.EXPERIMENT),
+    *_PARTS,
+)
 _SHIPPED = "emoji_small"  # in place of a folder of domains
 _PUBLISHED = "pretrained:"
 
@@ -297,6 +300,10 @@ def _read_data(named: str, notes: list[str]) -> list[Stimuli]:
         stimuli, left_out = domain_folders.read_folder(folder)
         notes += left_out
         return [_part(stimuli, label, named)]
+    if label == anagrams.EXPERIMENT:
+        return [anagrams.read_folder(folder)]
+    if not label and out_of_distribution.is_set(folder):
+        return [out_of_distribution.read_folder(folder)]
     if not label and decisions_lib.experiment_of(folder.resolve().name) is None:
         below = [
             entry
@@ -305,8 +312,10 @@ def _read_data(named: str, notes: list[str]) -> list[Stimuli]:
             and decisions_lib.experiment_of(entry.name)
             and not any(entry.rglob("*.csv"))
         ]
-        if below:
-            return [read_folder(entry) for entry in below]
+        sets = sorted(filter(out_of_distribution.is_set, folder.iterdir()))
+        if below or sets:
+            read = map(read_folder, below), map(out_of_distribution.read_folder, sets)
+            return [stimuli for some_read in read for stimuli in some_read]
     return [read_folder(folder, label)]
 
 

@@ -25,7 +25,15 @@ from jigsaw_shape.reports.table import NONE, Table, interval, percent
 from jigsaw_shape.suites import consistency, differences, figure_parts, row_tables
 from jigsaw_shape.suites.observers import HUMANS, as_listed, crowds
 from jigsaw_shape.suites.opened import Opened
-from jigsaw_shape.suites.suite import PLAIN, Answers, Fact, Found, Job, Suite
+from jigsaw_shape.suites.suite import (
+    PLAIN,
+    Answers,
+    Fact,
+    Found,
+    Headline,
+    Job,
+    Suite,
+)
 
 _N_TILES = 12
 _SHAPE, _TEXTURE, _NEITHER = "#3B6FB6", "#E3A857", "#EEEEEE"
@@ -122,6 +130,7 @@ def rows(answers: Answers) -> Iterator[dict]:
     }
     yield from differences.rows(biases, seed=answers.seed)
     yield from consistency.rows(models, answers.observers, seed=answers.seed)
+    yield from consistency.likeness_rows(models, answers.observers)
 
 
 def _places(answers: Answers, model) -> tuple[np.ndarray, np.ndarray, int]:
@@ -202,6 +211,20 @@ def _facts(rows) -> Iterator[Fact]:
         elif row.get("versus") == HUMANS:
             kappa = f"{row['error_consistency']:.3f}"
             yield kappa, "error consistency with humans", None
+
+
+def _headlines(rows) -> Iterator[Headline]:
+    for row in rows:
+        bias = row.get("shape_bias", np.nan)
+        if bias is not None and np.isfinite(bias):
+            first, second = cues_of(row["data"])
+            first = "outlines" if first == "shape" else first
+            clause = (
+                f"follows {first} where they disagree with {second} in "
+                f"{percent(bias, 0)} of 100 images that it decides by either"
+            )
+            ends = row["low"], row["high"]
+            yield Headline("shape bias", bias, *ends, clause=clause)
 
 
 def _section(rows, data, results, looks) -> Section:
@@ -388,4 +411,5 @@ SUITE = Suite(
     tables=_tables,
     section=_section,
     facts=_facts,
+    headlines=_headlines,
 )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 # has them, "jigsaw" float32 [n, K + 1] and "features" float32 [n, F].
 Outputs = Mapping[str, np.ndarray]
 Row = dict[str, Any]
+ProbesOf = Callable[[Stimuli, Sequence[Classifier]], Sequence["Probe"]]
 Fact = tuple[str, str, float | None]  # of a card: number, what it is, share or None
 
 
@@ -53,6 +54,26 @@ class Probe:
 
 
 PLAIN = Probe("plain")  # unchanged images
+
+
+@dataclasses.dataclass(frozen=True)
+class Headline:
+    """A share that the page leads with.
+
+    Attributes:
+      measure: What it is, for the figure that compares all models.
+      value: In [0, 1] or about.
+      low: End of its 95 % interval.
+      high: The other end.
+      clause: How the model's sentence says it, such as "is right on 82 % of photos";
+        "" leaves it to the figure.
+    """
+
+    measure: str
+    value: float
+    low: float
+    high: float
+    clause: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,10 +186,14 @@ class Suite:
       probes: `probes(stimuli, group)` returns the versions to show to a group of models
         that have the same size and, if any, the same puzzle. None: unchanged images
         alone.
+      full_probes: The same for `evaluate --full`; None: no others than `probes`.
       tables: `tables(rows, data)` yields its tables, from its rows on one set.
+      overall: `overall(rows)` yields tables over all sets of images, from the rows of
+        all suites.
       section: `section(rows, data, results, looks)` returns its part of the page.
       facts: `facts(rows)` yields what a model's card says, from the model's rows
         without `category` and `difference`.
+      headlines: `headlines(rows)` yields what leads the page, from the same rows.
       one_section: Whether one section shows all sets of images; its `data` is "".
       by_features: Whether it reads features in place of decisions, whatever the models'
         classes are.
@@ -179,7 +204,12 @@ class Suite:
     rows: Callable[[Answers], Iterable[Row]]
     section: Callable[[Sequence[Row], str, "Results", Looks], Section]
     probes: Callable[[Stimuli, Sequence[Classifier]], Sequence[Probe]] | None = None
+    full_probes: Callable[[Stimuli, Sequence[Classifier]], Sequence[Probe]] | None = (
+        None
+    )
     tables: Callable[[Sequence[Row], str], Iterable[Table]] = lambda rows, data: ()
+    overall: Callable[[Sequence[Row]], Iterable[Table]] = lambda rows: ()
     facts: Callable[[Sequence[Row]], Iterable[Fact]] = lambda rows: ()
+    headlines: Callable[[Sequence[Row]], Iterable[Headline]] = lambda rows: ()
     one_section: bool = False
     by_features: bool = False

@@ -3,12 +3,23 @@
 from jigsaw_shape.reports.page import Section
 from jigsaw_shape.reports.table import interval, percent
 from jigsaw_shape.suites import accuracy, differences, labelled_images
-from jigsaw_shape.suites.suite import Suite
+from jigsaw_shape.suites.suite import Headline, Suite
 
 
 def _tables(rows, data):
     yield from accuracy.table(rows, data)
     yield from differences.table(rows, data)
+
+
+def _headlines(rows):
+    for row in rows:
+        if "accuracy" in row:
+            right = percent(row["accuracy"], 0)
+            yield Headline(
+                "accuracy",
+                *(row[key] for key in ("accuracy", "low", "high")),
+                clause=f"is right on {right} of 100 images",
+            )
 
 
 def _section(rows, data, results, looks) -> Section:
@@ -35,4 +46,5 @@ SUITE = Suite(
     tables=_tables,
     section=_section,
     facts=accuracy.facts,
+    headlines=_headlines,
 )
