@@ -18,8 +18,10 @@ def augment_and_mix(
     Hendrycks et al., AugMix, ICLR 2020, algorithm 1: three chains of one to three
     operations, mixed by weights from Dirichlet(1, 1, 1), and that with the image by m
     from Beta(1, 1). The operations are theirs, at their severity 3: autocontrast,
-    equalize, posterize, rotate, solarize, shear and translate along both axes; what
-    comes from outside is black. The strength s moves from the content to that.
+    equalize, posterize, rotate, solarize, shear and translate along both axes. The
+    strength s moves from the content to that. Departures: outside of the image its
+    border goes on, where theirs is black, which draws edges that are no shape's; it is
+    sheared from its centre, and angles and shifts of severity are not rounded down.
 
     Images are computed one after the other, so that each pays for its own operations
     alone; an accelerator has little to do at a time then.
@@ -99,7 +101,11 @@ def _affine(image, matrix):
     places = jnp.stack([rows, columns], -1) - centre
     places = places @ matrix[:, :2].T + matrix[:, 2] + centre
     places = places.transpose(2, 0, 1)
-    return jax.vmap(lambda x: map_coordinates(x, places, 1), 2, 2)(image)
+
+    def channel(values):
+        return map_coordinates(values, places, 1, mode="nearest")
+
+    return jax.vmap(channel, 2, 2)(image)
 
 
 def _rotate(image, level, sign):
