@@ -127,7 +127,7 @@ def test_at_most_so_many_images_of_a_domain():
     results = evaluate(("probe",), [_model()], _stimuli(), n_images=20)
     within = _rows(results, measure="linear", fit="photo", test="photo")[0]
     across = _rows(results, measure="linear", fit="photo", test="toon")[0]
-    assert (within["n_fit"], across["n"], across["data"]) == (12, 20, "mine (probe)")
+    assert (within["n_fit"], across["n"], across["data"]) == (12, 20, "mine, 60 images")
     (stimuli,) = results.stimuli.values()
     assert "60 of 180 images, at most 20 of a domain" in stimuli.made_by
     cells = list(zip(stimuli.domain, stimuli.category, strict=True))

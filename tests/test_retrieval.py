@@ -89,13 +89,34 @@ def test_a_query_does_not_find_itself():
     assert found.chance == 0.5
 
 
+def test_first_ranks_and_the_first_200_are_their_definitions(monkeypatch):
+    features, labels = make_data()
+    monkeypatch.setattr(retrieval, "TOP", 7)
+    queries, gallery = np.arange(0, 40, 3), np.arange(5, 40)
+    found = _retrieve(features, labels, queries, gallery)
+    units = features / np.linalg.norm(features, axis=1, keepdims=True)
+    first, at_top = [], []
+    for query in found.queries:
+        others = gallery[gallery != query]
+        similarity = units[others] @ units[query]
+        right = labels[others] == labels[query]
+        ranks = np.array([(similarity >= s).sum() for s in similarity[right]])
+        precision = [(right & (similarity >= s)).sum() for s in similarity[right]]
+        at_top.append((precision / ranks)[ranks <= 7].sum() / min(right.sum(), 7))
+        first.append(ranks.min())
+    first = np.array(first)
+    assert found.mrr == pytest.approx((1 / first).mean())
+    assert found.recall == {k: pytest.approx((first <= k).mean()) for k in (1, 5)}
+    assert found.map_at_top == pytest.approx(np.mean(at_top))
+
+
 def test_perfect_and_useless_features():
     labels = np.repeat([0, 1, 2], 10)
     perfect = np.eye(3, dtype=np.float32)[labels]
     everyone = np.arange(30)
     found = _retrieve(perfect, labels, everyone, everyone)
     assert found.map == 1
-    assert found.precision == {1: 1, 5: 1, 10: pytest.approx(0.9)}
+    assert [found.precision[k] for k in (1, 5, 10)] == [1, 1, pytest.approx(0.9)]
     useless = np.ones((30, 4), np.float32)
     found = _retrieve(useless, labels, everyone, everyone)
     assert found.map == pytest.approx(found.chance) == pytest.approx(9 / 29)
@@ -137,7 +158,9 @@ def test_blocks_change_nothing(monkeypatch):
     monkeypatch.setattr(retrieval, "_BLOCK", 100)
     again = _retrieve(features, labels, everyone, everyone)
     assert whole.map == pytest.approx(again.map)
-    assert whole.precision == pytest.approx(again.precision)
+    assert whole.precision == pytest.approx(again.precision, nan_ok=True)
+    assert whole.recall == again.recall
+    np.testing.assert_array_equal(whole.queries, again.queries)
 
 
 def test_shorter_counts_pairs():

@@ -19,7 +19,7 @@ from jigsaw_shape.pixels import augment
 from jigsaw_shape.reports import evaluation_folder as files
 from jigsaw_shape.reports import look
 from jigsaw_shape.reports import table as table_lib
-from jigsaw_shape.suites import classes, opened
+from jigsaw_shape.suites import classes, opened, retrieval_figures, seen
 from jigsaw_shape.suites import retrieval as retrieval_suite
 from jigsaw_shape.suites.evaluator import Evaluator, NonFiniteError
 from jigsaw_shape.suites.opened import Opened
@@ -161,7 +161,7 @@ def _rows(n_models=2, names=DOMAINS):
 def test_a_figure_shows_every_model_and_number(tmp_path):
     rows = _rows()
     with look.look():
-        figure = retrieval_suite.figure(rows, "remark")
+        figure = retrieval_figures.figure(rows, "remark")
     figure.savefig(tmp_path / "retrieval.png")
     titles = [axes.get_title("left") for axes in figure.axes]
     for model in ("m0", "m1"):
@@ -187,18 +187,69 @@ def _texts(table):
 
 def test_tables_have_every_pair_and_domain():
     rows = _rows()
-    precisions, early, lengths = retrieval_suite.SUITE.tables(rows, "mine")
+    precisions, early, first, lengths = retrieval_suite.SUITE.tables(rows, "mine")
     assert [row[0] for row in _texts(precisions)] == [
         *(f"{a} → {b}" for a in DOMAINS for b in DOMAINS),
         *("between two, mean", "within one, mean"),
     ]
     assert len(precisions.header) == len(_texts(precisions)[0]) == 5
-    first = next(r for r in rows if r["measure"] == "retrieval")
-    assert _texts(precisions)[0][3].startswith(table_lib.percent(first["map"]))
+    row = next(r for r in rows if r["measure"] == "retrieval")
+    assert _texts(precisions)[0][3].startswith(table_lib.percent(row["map"]))
     assert _texts(early)[0][1].endswith(f"/ {table_lib.NONE}")  # fewer than ten
+    assert _texts(first)[0][1] == " / ".join(
+        table_lib.percent(row[key])
+        for key in ("recall_at_1", "recall_at_5", "mrr", "map_at_200")
+    )
     assert [row[:2] for row in _texts(lengths)] == [
         [m, d] for m in ("m0", "m1") for d in DOMAINS
     ]
+
+
+def test_queries_that_a_run_never_saw_are_marked():
+    about = {"dataset": "mine", "target": "sketch", "sources": "photo"}
+    run = dataclasses.replace(_model("run", classes=("Cat",)), about=about)
+    results = _search([run, _model("other")], _stimuli())
+    rows = [r for r in results.rows if r.get("measure") == "retrieval"]
+    for row in rows:
+        if row["model"] == "other":
+            assert "query_domain_seen" not in row
+            continue
+        assert row["query_domain_seen"] == (row["query"] == "photo")
+        assert row["n_unseen"] == 3  # dogs
+        means = (row["map_seen"] + row["map_unseen"]) / 2
+        assert means == pytest.approx(row["map"])
+    tables = list(retrieval_suite.SUITE.tables(results.rows, "mine"))
+    (strange,) = [t for t in tables if "saw nothing like" in t.title]
+    assert [row[2] for row in _texts(strange)] == 2 * ["trained on"] + 2 * [
+        "never seen"
+    ]
+    with look.look():
+        figure = retrieval_figures.figure([r for r in results.rows if "measure" in r])
+    ticks = [t.get_text() for t in figure.axes[0].get_yticklabels()]
+    assert ticks == ["photo", "sketch*"]
+    adapted = dataclasses.replace(run, about={**about, "setting": "adaptation"})
+    assert seen.of_domains(adapted, _stimuli())["sketch"]
+    unset = dataclasses.replace(run, about={**about, "sources": ""})
+    own = dataclasses.replace(_stimuli(), experiment="images")
+    assert seen.of_domains(unset, own) == {"photo": True, "sketch": False}
+    assert seen.of_domains(unset, _stimuli()) == {"photo": False, "sketch": False}
+
+
+def test_a_map_shows_each_model_with_a_mark_for_each_domain():
+    results = _search([_model(), _model("other", 2)], _stimuli())
+    kept = results.kept["retrieval", "mine"]
+    assert kept["of m"].shape == (N, 2)
+    places = {name: kept[f"of {name}"] for name in ("m", "other")}
+    with look.look():
+        figure = retrieval_figures.map_figure(places, kept["category"], kept["domain"])
+    shown = [axes for axes in figure.axes if axes.collections]
+    assert [axes.get_title("left") for axes in shown] == ["m", "other"]
+    assert sum(len(c.get_offsets()) for c in shown[0].collections) == N
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == [*DOMAINS, *CLASSES]
+    with look.look():
+        section = retrieval_suite.SUITE.section(results.rows, "mine", results, {})
+    assert "retrieval_map_mine" in section.figures
 
 
 def test_domains_without_a_class_in_common_are_left_blank():
@@ -209,7 +260,7 @@ def test_domains_without_a_class_in_common_are_left_blank():
     blank = [r for r in rows if r.get("query") not in (None, r.get("gallery"))]
     assert [(r["map"], r["n_queries"]) for r in blank] == [(None, 0)] * 2
     json.dumps(rows, allow_nan=False)
-    axes = retrieval_suite.figure(rows).axes[0]
+    axes = retrieval_figures.figure(rows).axes[0]
     assert [text.get_text() for text in axes.texts].count(table_lib.NONE) == 2
     precisions, *_ = retrieval_suite.SUITE.tables(rows, "mine")
     assert _texts(precisions)[1][1:] == ["0", table_lib.NONE, table_lib.NONE]

@@ -76,6 +76,7 @@ def open_run(
             "dataset": config.data.name,
             "images": directory_lib.read_images(directory),
             "target": config.data.target,
+            "sources": config.data.sources,
             **({"setting": ADAPTATION} if adapted else {}),
             "seed": config.seed,
             "selection": selection,

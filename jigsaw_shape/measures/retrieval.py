@@ -13,7 +13,8 @@ from scipy import stats
 
 from jigsaw_shape.measures import intervals
 
-KS = (1, 5, 10)
+KS = (1, 5, 10, 100, 200)
+RECALLS, TOP = (1, 5), 200  # of recall, and of mAP among the first
 _BLOCK = 2**25  # similarities at a time, 128 MB
 
 
@@ -29,6 +30,10 @@ class Retrieval(NamedTuple):
       n_queries: Their number.
       chance: The mean share of the gallery that is right: precision of a random order.
       scores: float64 [n_queries], each query's average precision.
+      queries: int64 [n_queries], which images these are.
+      recall: For 1 and 5 the share of queries with a right image among so many.
+      mrr: Mean reciprocal rank of the first right image.
+      map_at_top: Mean average precision among the first 200.
     """
 
     map: float
@@ -36,6 +41,10 @@ class Retrieval(NamedTuple):
     n_queries: int
     chance: float
     scores: np.ndarray
+    queries: np.ndarray
+    recall: dict[int, float]
+    mrr: float
+    map_at_top: float
 
 
 def unit(features: np.ndarray) -> np.ndarray:
@@ -59,8 +68,10 @@ def retrieve(
     Average precision is the mean, over a query's R right images, of the precision at
     each one's rank: (1 / R) sum_r P(rank of r). Images of equal similarity share the
     rank of the last of them, so that P counts them all (scikit-learn's
-    `average_precision_score`). Precision at k is the expected share of right images
-    among the first k if images of equal similarity came in random order.
+    `average_precision_score`). Among the first 200 it is the sum over right images of a
+    rank up to 200 over min(R, 200). The rank of the first right image, for recall and
+    reciprocal rank, is shared in the same way. Precision at k is the expected share of
+    right images among the first k if images of equal similarity came in random order.
 
     Args:
       vectors: float32 [N, F], of length 1 or 0, see `unit`.
@@ -71,30 +82,44 @@ def retrieve(
     """
     own = np.full(len(labels), -1)
     own[gallery] = np.arange(len(gallery))  # a query's column, if it is in the gallery
-    found, precisions, chances = [], {k: [] for k in ks}, []
+    found: list[_Score] = []
     rows = max(1, _BLOCK // max(1, len(gallery)))
     for start in range(0, len(queries), rows):
         block = queries[start : start + rows]
         similarity = vectors[block] @ vectors[gallery].T
         right = labels[block][:, None] == labels[gallery][None]
         is_self = own[block][:, None] == np.arange(len(gallery))[None]
-        for part in _scores(similarity, right, is_self, ks):
-            found.append(part[0])
-            chances.append(part[1])
-            for k, value in zip(ks, part[2], strict=True):
-                precisions[k].append(value)
-    nan = float("nan")
+        found += _scores(block, similarity, right, is_self, ks)
+
+    def mean(of) -> float:
+        return float(np.mean([of(one) for one in found])) if found else float("nan")
+
     return Retrieval(
-        map=float(np.mean(found)) if found else nan,
-        precision={k: float(np.mean(v)) if v else nan for k, v in precisions.items()},
+        map=mean(lambda one: one.average_precision),
+        precision={k: mean(lambda one, i=i: one.at_k[i]) for i, k in enumerate(ks)},
         n_queries=len(found),
-        chance=float(np.mean(chances)) if chances else nan,
-        scores=np.array(found, np.float64),
+        chance=mean(lambda one: one.chance),
+        scores=np.array([one.average_precision for one in found], np.float64),
+        queries=np.array([one.query for one in found], np.int64),
+        recall={k: mean(lambda one, k=k: one.first <= k) for k in RECALLS},
+        mrr=mean(lambda one: 1 / one.first),
+        map_at_top=mean(lambda one: one.at_top),
     )
 
 
-def _scores(similarity, right, is_self, ks):
-    """Yields average precision, share right and precisions of each query that counts.
+class _Score(NamedTuple):
+    """What one query found; see `Retrieval`."""
+
+    query: int
+    average_precision: float
+    at_top: float
+    chance: float
+    first: int
+    at_k: list[float]
+
+
+def _scores(queries, similarity, right, is_self, ks) -> Iterator[_Score]:
+    """Yields the score of each query that counts.
 
     All arrays are [q, G]; `is_self` is true at most once a row.
     """
@@ -104,14 +129,22 @@ def _scores(similarity, right, is_self, ks):
     order = np.argsort(-similarity, axis=1, kind="stable")
     similarity = np.take_along_axis(similarity, order, 1)
     hits = np.take_along_axis(right, order, 1)
-    for row, row_hits, n in zip(similarity, hits, n_gallery, strict=True):
+    rows = zip(queries, similarity, hits, n_gallery, strict=True)
+    for query, row, row_hits, n in rows:
         if not row_hits.any():
             continue
         counts = np.cumsum(row_hits[:n])
         last = _last_of_equal(row[:n])
-        precision = counts[last] / (last + 1)
-        at_k = [_expected_precision(counts, last, k) for k in ks]
-        yield precision[row_hits[:n]].mean(), counts[-1] / n, at_k
+        ranks = last[row_hits[:n]] + 1
+        precision = counts[ranks - 1] / ranks
+        yield _Score(
+            query=int(query),
+            average_precision=precision.mean(),
+            at_top=precision[ranks <= TOP].sum() / min(len(ranks), TOP),
+            chance=counts[-1] / n,
+            first=int(ranks[0]),
+            at_k=[_expected_precision(counts, last, k) for k in ks],
+        )
 
 
 def _last_of_equal(values: np.ndarray) -> np.ndarray:
@@ -208,8 +241,8 @@ def retrieval_rows(
     """Yields a row for each pair of domains that `between` found.
 
     `measure` "retrieval", `query`, `gallery`, `map`, `low` and `high`, the ends of its
-    95 % bootstrap interval over queries, `chance`, `precision_at_K` and `n_queries`;
-    what is not a number is None.
+    95 % bootstrap interval over queries, `chance`, `precision_at_K`, `recall_at_K`,
+    `mrr`, `map_at_200` and `n_queries`; what is not a number is None.
     """
     for (query, searched), one in found.items():
         low, high = intervals.interval(one.scores, np.ones(one.n_queries), seed=seed)
@@ -225,6 +258,9 @@ def retrieval_rows(
                 f"precision_at_{k}": _number(value)
                 for k, value in one.precision.items()
             },
+            **{f"recall_at_{k}": _number(value) for k, value in one.recall.items()},
+            "mrr": _number(one.mrr),
+            f"map_at_{TOP}": _number(one.map_at_top),
             "n_queries": one.n_queries,
         }
 

@@ -65,6 +65,8 @@ class Evaluator:
                 self.results.rows.append(
                     {"suite": name, "data": job.stimuli.name, **row}
                 )
+            if (keep := SUITES[name].keep) is not None:
+                self.results.kept[name, job.stimuli.name] = keep(answers)
 
     def _probed(self, job: Job) -> Answers:
         stimuli = job.stimuli

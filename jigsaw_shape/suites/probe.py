@@ -97,7 +97,9 @@ def _at_most(stimuli: Stimuli, n_images: int, seed: int) -> Stimuli:
         f"{n_images} of a domain, each class in proportion (--n-images)"
     )
     part = stimuli.subset(np.sort(chosen))
-    return dataclasses.replace(part, name=f"{stimuli.name} (probe)", made_by=text)
+    return dataclasses.replace(
+        part, name=f"{stimuli.name}, {len(chosen)} images", made_by=text
+    )
 
 
 def _trained(stimuli: Stimuli) -> np.ndarray:

@@ -40,16 +40,22 @@ def _used(rows: Sequence[Mapping], where: str) -> list[Mapping]:
 def _summary(rows: Sequence[Mapping], where: str) -> dict[str, dict]:
     """Returns the mean row of each measure of one model, within or across domains.
 
-    A mean of several has no interval.
+    A mean of several has no interval. A measure that some pair of domains lacks, such
+    as 10 images of a class where there are fewer, has none.
     """
     found: dict[str, list[Mapping]] = {}
-    for row in _used(rows, where):
+    used = _used(rows, where)
+    n_pairs = len(set(map(title, used)))
+    for row in used:
         found.setdefault(_measure(row), []).append(row)
     whole = {}
     for name in _TITLES:
-        if len(of := found.get(name, ())) == 1:
+        of = found.get(name, ())
+        if len(of) < n_pairs or not of:
+            continue
+        if len(of) == 1:
             whole[name] = dict(of[0])
-        elif of:
+        else:
             means = {
                 key: float(np.mean([row[key] for row in of]))
                 for key in ("accuracy", "chance")

@@ -3,7 +3,7 @@
 import dataclasses
 import datetime
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -27,6 +27,7 @@ class Results:
       observers: Others' decisions on the same images.
       stimuli: Each folder or data set by name.
       samples: `{data: {probe: uint8 [k, H, W, 3]}}`, for the page.
+      kept: What suites keep for their sections (`Suite.keep`), by suite and data.
       notes: What a reader should know, such as what was left out.
       speed: Fields `data`, `n_answers`, `images_per_s`, `forward_share`, a pass each.
     """
@@ -36,6 +37,9 @@ class Results:
     observers: list[Decisions] = dataclasses.field(default_factory=list)
     stimuli: dict[str, Stimuli] = dataclasses.field(default_factory=dict)
     samples: dict[str, dict[str, np.ndarray]] = dataclasses.field(default_factory=dict)
+    kept: dict[tuple[str, str], Mapping[str, Any]] = dataclasses.field(
+        default_factory=dict
+    )
     notes: list[str] = dataclasses.field(default_factory=list)
     speed: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 

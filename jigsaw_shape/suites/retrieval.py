@@ -4,26 +4,31 @@ It reads pooled features alone, so the classes that a model knows do not matter.
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from jigsaw_shape.data import domain_folders
 from jigsaw_shape.data.known_sets import photographs_among
 from jigsaw_shape.data.stimuli import Stimuli, of_dataset
+from jigsaw_shape.embedding import plane
 from jigsaw_shape.measures import retrieval
-from jigsaw_shape.reports import look as look_lib
-from jigsaw_shape.reports.look import number
 from jigsaw_shape.reports.page import Section, Tile
-from jigsaw_shape.reports.table import NONE, Table, interval, percent
-from jigsaw_shape.suites import differences, figure_parts, row_tables, with_features
+from jigsaw_shape.reports.table import percent
+from jigsaw_shape.suites import (
+    differences,
+    figure_parts,
+    retrieval_figures,
+    retrieval_tables,
+    seen,
+    with_features,
+)
+from jigsaw_shape.suites.labelled_images import choice
 from jigsaw_shape.suites.opened import Opened
 from jigsaw_shape.suites.suite import PLAIN, Answers, Fact, Found, Job, Suite
 from jigsaw_shape.training import learner
 
-_MOST_NUMBERS = 12  # domains: beyond that numbers in cells are illegible
-_LENGTH = "#0072B2"
+_MOST_ON_MAP = 1000  # images
 
 
 def find(opened: Opened, suites: Sequence[str]) -> Found:
@@ -83,11 +88,13 @@ def rows(answers: Answers) -> Iterator[dict]:
         model.name: answers.outputs[model.name][PLAIN.name]["features"]
         for model in answers.models
     }
+    models = {model.name: model for model in answers.models}
     for name, vectors in {**features, **answers.features}.items():
         base = {"model": name, "group": "model"}
         found = retrieval.between(vectors, labels, domains, names)
         for row in retrieval.retrieval_rows(found, seed=answers.seed):
-            yield base | row
+            pair = found[row["query"], row["gallery"]]
+            yield base | row | _strange(models.get(name), stimuli, row, pair)
         for row in retrieval.norm_rows(vectors, domains, names, photographs):
             yield base | row
         scores[name] = {
@@ -98,12 +105,63 @@ def rows(answers: Answers) -> Iterator[dict]:
     yield from differences.rows(scores, seed=answers.seed)
 
 
+def _strange(model, stimuli: Stimuli, row: Mapping, pair: retrieval.Retrieval) -> dict:
+    """Returns which queries are of a domain or of classes that a run never saw."""
+    if model is None:  # a file of features
+        return {}
+    domains = seen.of_domains(model, stimuli)
+    found = {"query_domain_seen": domains[row["query"]]} if domains else {}
+    classes = seen.of_classes(model, stimuli)
+    if classes is not None:
+        known = classes[pair.queries]
+        found["n_unseen"] = int((~known).sum())
+        for key, chosen in (("map_seen", known), ("map_unseen", ~known)):
+            found[key] = float(pair.scores[chosen].mean()) if chosen.any() else None
+    return found
+
+
+def keep(answers: Answers) -> dict[str, np.ndarray]:
+    """Returns a map of the images for the page, of at most 1,000, each class in share.
+
+    `category` and `domain`, str [n], and under `of MODEL` each model's float32 [n, 2].
+    """
+    stimuli = answers.stimuli
+    part = choice(stimuli, _MOST_ON_MAP, answers.seed)
+    row_of = {image: row for row, image in enumerate(stimuli.images)}
+    rows = [row_of[image] for image in part.images]
+    features = {
+        model.name: answers.outputs[model.name][PLAIN.name]["features"]
+        for model in answers.models
+    }
+    found = {"category": part.category, "domain": part.domain}
+    for name, vectors in {**features, **answers.features}.items():
+        found[f"of {name}"], found["method"] = plane.place(np.float32(vectors[rows]))
+    return found
+
+
+def _map(kept: Mapping, data: str):
+    """Returns the figure of the map."""
+    places = {k.removeprefix("of "): v for k, v in kept.items() if k[:3] == "of "}
+    remark = (
+        f"{data}: {len(kept['category']):,} images by {kept['method']} of their "
+        "features' directions. Distances between groups say little; look at whether a "
+        "class lies together or each domain by itself."
+    )
+    return retrieval_figures.map_figure(
+        places, kept["category"], kept["domain"], remark
+    )
+
+
 def _section(rows, data, results, looks) -> Section:
     del looks
     shown = [row for row in rows if "measure" in row]
     stimuli = results.stimuli[data]
     remark = f"{data}. {stimuli.made_by}" if stimuli.made_by else data
-    drawn = {f"retrieval_{data}": figure(shown, remark)}
+    if any(row.get("query_domain_seen") is False for row in shown):
+        remark += ". * A domain that the run was not trained on"
+    drawn = {f"retrieval_{data}": retrieval_figures.figure(shown, remark)}
+    if kept := results.kept.get(("retrieval", data)):
+        drawn[f"retrieval_map_{data}"] = _map(kept, data)
     drawn |= differences.figures(rows, data, str)
     firsts = zip(*np.unique(stimuli.domain, return_index=True), strict=True)
     tiles = [Tile(figure_parts.thumbnail(stimuli, i), str(d)) for d, i in firsts]
@@ -144,8 +202,8 @@ def _summary(rows: Sequence[Mapping]) -> Iterator[Fact]:
     if used:
         where = "between domains" if cross else "within a domain"
         mean = f"mean over {len(used)} pairs; " if len(used) > 1 else ""
-        chance = percent(_mean(row["chance"] for row in used))
-        share = _mean(row["map"] for row in used)
+        chance = percent(retrieval_tables.mean(row["chance"] for row in used))
+        share = retrieval_tables.mean(row["map"] for row in used)
         yield f"{percent(share)} %", f"mAP {where} ({mean}chance {chance} %)", share
     lengths = [r for r in rows if r["measure"] == "norm" and r.get("ratio")]
     lengths = [r for r in lengths if r["domain"] != r["reference"]]
@@ -156,197 +214,6 @@ def _summary(rows: Sequence[Mapping]) -> Iterator[Fact]:
         yield f"{least['ratio']:.2f}", what + others, None
 
 
-def figure(rows: Sequence[Mapping], remark: str = "") -> Figure:
-    """Returns mAP between domains beside the lengths of features: a row a model.
-
-    Lengths are divided by the photographs' mean if there are any, else by the mean of
-    all domains' means, so that models can be compared.
-    """
-    models = list(dict.fromkeys(row["model"] for row in rows))
-    lengths = (row["domain"] for row in rows if row["measure"] == "norm")
-    names = list(dict.fromkeys(lengths))
-    side = max(1.7, 0.62 * len(names))  # inches, of a heat map
-    labels = 0.085 * max(map(len, names))
-    result = Figure(
-        figsize=(2 * labels + side + 5.2, (side + 0.75) * len(models) + 1.3),
-        layout="constrained",
-    )
-    grid = result.subplots(
-        len(models), 2, squeeze=False, width_ratios=(side, 3.2), sharex="col"
-    )
-    scale = max((row["map"] for row in rows if row.get("map")), default=1)
-    for (left, right), model in zip(grid, models, strict=True):
-        own = [row for row in rows if row["model"] == model]
-        picture = _precisions(left, own, names, scale)
-        left.set_title(model, fontweight="bold")
-        unit = _lengths(right, own, names)
-    _name_columns(grid, names, unit)
-    result.colorbar(
-        picture,
-        ax=list(grid[:, 0]),
-        shrink=min(1.0, 2.4 / ((side + 0.75) * len(models))),
-        label="mAP, %",
-    )
-    look_lib.caption(result, remark, int(14 * result.get_figwidth()))
-    return result
-
-
-def _name_columns(grid, names, unit: str) -> None:
-    left, right = grid[-1]
-    left.set_xticks(range(len(names)), names, rotation=40, ha="right")
-    left.set_xlabel("searched")
-    right.set_xlim(0, 1.1 * right.get_xlim()[1])  # room for the numbers
-    right.set_xlabel(f"length of features ÷ {unit}")
-    grid[0][1].set_title("◆ mean, | median, bar: middle half", fontsize=8.5)
-
-
-def _precisions(axes, rows: Sequence[Mapping], names: Sequence[str], scale: float):
-    """Draws mAP, with chance below it, of each query's domain in each searched one."""
-    values, chance = np.full((2, len(names), len(names)), np.nan)
-    for row in rows:
-        if row["measure"] == "retrieval":
-            cell = names.index(row["query"]), names.index(row["gallery"])
-            values[cell], chance[cell] = number(row["map"]), number(row["chance"])
-    picture = axes.imshow(
-        100 * values, cmap="Blues", vmin=0, vmax=100 * scale, aspect="auto"
-    )
-    axes.set_yticks(range(len(names)), names)
-    axes.set_ylabel("query")
-    axes.tick_params(left=False, bottom=False)
-    axes.spines[:].set_visible(False)
-    small = len(names) > 6
-    for i, j in np.argwhere(np.isfinite(values)):
-        if len(names) > _MOST_NUMBERS:
-            break
-        ink = "white" if values[i, j] > 0.6 * scale else look_lib.INK
-        look = {"ha": "center", "color": ink}
-        text = f"{100 * values[i, j]:.0f}" if small else f"{100 * values[i, j]:.1f}"
-        axes.text(j, i - (0 if small else 0.08), text, va="center", **look)
-        if not small:
-            text = f"chance {100 * chance[i, j]:.0f}"
-            axes.text(j, i + 0.32, text, va="center", fontsize=5.5, **look)
-    for i, j in np.argwhere(np.isnan(values)):  # no query has a match
-        axes.text(j, i, NONE, va="center", ha="center", color="#888888")
-    return picture
-
-
-def _lengths(axes, rows: Sequence[Mapping], names: Sequence[str]) -> str:
-    """Draws each domain's lengths; returns the name of what they are divided by."""
-    lengths = {row["domain"]: row for row in rows if row["measure"] == "norm"}
-    reference = next(iter(lengths.values())).get("reference")
-    if reference is None:
-        by = float(np.mean([row["mean"] for row in lengths.values()]))
-        unit = "the mean of the domains"
-    else:
-        by, unit = lengths[reference]["mean"], f"the mean of {reference}"
-    by = by or 1.0
-    axes.axvline(1, color="#BBBBBB", lw=0.9, ls=(0, (2, 3)), zorder=0)
-    for y, name in enumerate(names):
-        row = lengths[name]
-        low, middle, high, mean = (
-            row[key] / by for key in ("quartile_1", "median", "quartile_3", "mean")
-        )
-        axes.plot(
-            [low, high], [y, y], color=_LENGTH, lw=7, alpha=0.3, solid_capstyle="butt"
-        )
-        axes.plot(middle, y, "|", color=_LENGTH, ms=11, mew=1.8)
-        axes.plot(mean, y, "D", color=_LENGTH, ms=5.5, mec="white", mew=0.6)
-        figure_parts.number_beside(axes, f"{mean:.2f}", max(high, mean), y)
-    axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(names) - 0.5, -0.5)  # in line with the heat map's rows
-    axes.margins(x=0.15)
-    figure_parts.faint_grid(axes)
-    return unit
-
-
-def _tables(rows: Sequence[Mapping], data: str) -> Iterator[Table]:
-    all_rows, rows = rows, [r for r in rows if "measure" in r]
-    models = list(dict.fromkeys(row["model"] for row in rows))
-    found = [r for r in rows if r["measure"] == "retrieval"]
-    found = [{**r, "pair": f"{r['query']} → {r['gallery']}"} for r in found]
-    by_pair: dict[str, list[Mapping]] = {}  # of each pair a row a model, in their order
-    for row in found:
-        by_pair.setdefault(row["pair"], []).append(row)
-    body = [
-        (
-            pair,
-            f"{here[0]['n_queries']:,}",
-            percent(here[0]["chance"]),
-            *map(_with_interval, here),
-        )
-        for pair, here in by_pair.items()
-    ]
-    yield Table(
-        f"mAP on {data}, in % (95 % interval over queries)",
-        ("query → searched", "queries", "chance", *models),
-        (*body, *_means(found, models)),
-    )
-    yield from row_tables.crossed(
-        f"Precision among the first 1, 5 and 10 found on {data}, in %",
-        found,
-        "pair",
-        "model",
-        _precision,
-    )
-    yield from _length_table(rows, data)
-    yield from differences.table(all_rows, data, str)
-
-
-def _with_interval(row: Mapping) -> str:
-    if row["map"] is None:  # no query has a match
-        return NONE
-    return f"{percent(row['map'])} ({interval(row)})"
-
-
-def _precision(row: Mapping) -> str:
-    keys = [key for key in row if key.startswith("precision_at_")]
-    return " / ".join(percent(row[key]) for key in keys)
-
-
-def _means(found: Sequence[Mapping], models: Sequence[str]) -> Iterator[tuple]:
-    """Yields lines of means over pairs of two domains, and over single domains."""
-    found = [row for row in found if row["map"] is not None]
-    for title, is_cross in (("between two, mean", True), ("within one, mean", False)):
-        here = [r for r in found if (r["query"] != r["gallery"]) == is_cross]
-        if len({r["pair"] for r in here}) > 1:
-            chance = _mean(r["chance"] for r in here)
-            of_model = [
-                percent(_mean(r["map"] for r in here if r["model"] == model))
-                for model in models
-            ]
-            yield (title, NONE, percent(chance), *of_model)
-
-
-def _mean(values: Iterable[float]) -> float:
-    return float(np.mean([*values]))
-
-
-def _length_table(rows: Sequence[Mapping], data: str) -> Iterator[Table]:
-    lengths = [r for r in rows if r["measure"] == "norm"]
-    reference = lengths[0].get("reference")
-    key = "relative" if reference is None else "ratio"
-    of = "all domains'" if reference is None else f"{reference}'s"
-    less = {
-        (r["model"], r["domain"]): r["probability"]
-        for r in rows
-        if r["measure"] == "norm_shorter" and r["than"] == reference
-    }
-    columns = {
-        "": row_tables.WHO,
-        "domain": lambda row: row["domain"],
-        "images": lambda row: f"{row['n']:,}",
-        "mean": lambda row: f"{row['mean']:.2f}",
-        "median": lambda row: f"{row['median']:.2f}",
-        "quartiles": lambda row: f"{row['quartile_1']:.2f} to {row['quartile_3']:.2f}",
-        f"mean ÷ {of}": lambda row: NONE if row[key] is None else f"{row[key]:.3f}",
-    }
-    if reference is not None:
-        columns[f"shorter than {reference}, %"] = lambda row: percent(
-            less.get((row["model"], row["domain"]))
-        )
-    yield from row_tables.listed(f"Length of features on {data}", lengths, columns)
-
-
 SUITE = Suite(
     find=find,
     wanted=(
@@ -354,8 +221,9 @@ SUITE = Suite(
         "or --model with a run, for its own images"
     ),
     rows=rows,
-    tables=_tables,
+    tables=retrieval_tables.tables,
     section=_section,
     facts=_facts,
+    keep=keep,
     by_features=True,
 )

@@ -194,6 +194,8 @@ class Suite:
       facts: `facts(rows)` yields what a model's card says, from the model's rows
         without `category` and `difference`.
       headlines: `headlines(rows)` yields what leads the page, from the same rows.
+      keep: `keep(answers)` returns what its section draws beside its rows, by name;
+        it becomes `results.kept[suite, data]`.
       one_section: Whether one section shows all sets of images; its `data` is "".
       by_features: Whether it reads features in place of decisions, whatever the models'
         classes are.
@@ -211,5 +213,6 @@ class Suite:
     overall: Callable[[Sequence[Row]], Iterable[Table]] = lambda rows: ()
     facts: Callable[[Sequence[Row]], Iterable[Fact]] = lambda rows: ()
     headlines: Callable[[Sequence[Row]], Iterable[Headline]] = lambda rows: ()
+    keep: Callable[[Answers], Mapping[str, Any]] | None = None
     one_section: bool = False
     by_features: bool = False
