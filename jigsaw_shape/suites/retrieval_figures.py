@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from jigsaw_shape.reports import look as look_lib
 from jigsaw_shape.reports.look import number
@@ -164,7 +165,7 @@ def map_figure(
     ]
     if few:
         handles += [
-            Line2D([], [], ls="", color=colour, marker="s", label=name)
+            Patch(color=colour, label=name)
             for colour, name in zip(colours, names, strict=True)
         ]
     result.legend(handles=handles, loc="outside right upper", fontsize=8)
