@@ -1,19 +1,19 @@
 r"""The benchmark emoji: features of its held-out names, and its table (docs/flat.md).
 
     python benchmarks/emoji.py features DIR OUT pretrained:efficientnet_lite0@96 RUN
+    python benchmarks/emoji.py table DIR OUT
     python -m jigsaw_shape.evaluate --suite retrieval --data held_out=DIR --out EVAL \
         --predictions OUT/pixels.npz --predictions OUT/hog.npz ...
-    python benchmarks/emoji.py table EVAL
 
 `features` writes a file each of the named models, at @PX where that is given, and of
 two that need no network: pixels, 32 px in RGB less their mean, and histograms of
 oriented gradients (Dalal & Triggs, CVPR 2005, by scikit-image: 96 px in grey, cells of
 12 px, blocks of 2 x 2, 9 orientations). DIR are the drawings of `prepare emoji`.
-`table` prints recall at 1 and mAP by the kind of query, means over the pairs of designs
-that are of different drawers.
+`table` prints recall at 1 and at 5 and mAP by the design of the queries, means over the
+pairs of designs that are of different drawers, for all names that are held out and for
+those without a relative among the learned. `evaluate` draws the pairs.
 """
 
-import json
 import pathlib
 import sys
 import time
@@ -23,7 +23,8 @@ from skimage.color import rgb2gray
 from skimage.feature import hog
 
 import jigsaw_shape
-from jigsaw_shape.data import domain_folders, emoji
+from jigsaw_shape.data import domain_folders, emoji, known_sets
+from jigsaw_shape.measures import retrieval
 
 TARGETS = ("openmoji", "fluent_emoji_high_contrast", "emojione_monotone")
 
@@ -55,32 +56,46 @@ def write_features(drawings: pathlib.Path, out: pathlib.Path, models) -> None:
         print(f"{named}: {n} images in {time.perf_counter() - start:.0f} s")
 
 
-def print_table(evaluation: pathlib.Path) -> None:
-    """Prints the means of an evaluation's rows as a table in Markdown."""
-    lines = (evaluation / "evaluation.jsonl").read_text().splitlines()
-    rows = [row for row in map(json.loads, lines) if row.get("measure") == "retrieval"]
-    rows = [
-        row
-        for row in rows
-        if row["query"] != row["gallery"]
-        and emoji.are_independent(row["query"], row["gallery"])
-    ]
-    queries = {"learned designs": lambda query: query not in TARGETS}
-    for target in TARGETS:
-        queries[target] = target.__eq__
-    queries["unseen designs"] = lambda query: query in TARGETS
-    print("| recall at 1 / mAP, % |", " | ".join(queries), "|")
-    print("| --- |", " | ".join(["---"] * len(queries)), "|")
-    for model in dict.fromkeys(row["model"] for row in rows):
-        cells = []
-        for is_one in queries.values():
-            of = [r for r in rows if r["model"] == model and is_one(r["query"])]
-            recall, precision = (
-                100 * np.mean([row[key] for row in of])
-                for key in ("precision_at_1", "map")
-            )
-            cells.append(f"{recall:.1f} / {precision:.1f}")
-        print(f"| {model} |", " | ".join(cells), "|")
+def print_table(drawings: pathlib.Path, out: pathlib.Path) -> None:
+    """Prints the means of all files of features in a folder as tables in Markdown."""
+    files = sorted(out.glob("*.npz"))
+    names = sorted({path.name for path in drawings.glob("*/*")})
+    for part in (emoji.HELD_OUT, emoji.UNRELATED):
+        kept = emoji.names_of(part, names)
+        print(f"\n| {part}, {len(kept)} names | {' | '.join(_QUERIES)} |")
+        print(f"| --- {'| --- ' * len(_QUERIES)}|")
+        for path in files:
+            with np.load(path) as file:
+                found = _between(file["images"], file["features"], kept)
+            print(f"| {path.stem} | {' | '.join(map(found, _QUERIES.values()))} |")
+
+
+_LEARNED = [d for d in known_sets.EMOJI.domains if d not in TARGETS]
+_QUERIES = {"learned designs": _LEARNED, **{t: [t] for t in TARGETS}, "unseen": TARGETS}
+
+
+def _between(images, features, names):
+    """Returns what says recall at 1 / at 5 / mAP of the queries of some designs."""
+    domains, classes = np.array([image.split("/")[:2] for image in images]).T
+    kept = np.isin(classes, names)
+    designs, of = np.unique(domains[kept], return_inverse=True)
+    _, labels = np.unique(classes[kept], return_inverse=True)
+    found = retrieval.between(features[kept], labels, of, list(designs))
+
+    def say(queries):
+        pairs = [
+            one
+            for (query, searched), one in found.items()
+            if query in queries and emoji.are_independent(query, searched)
+        ]
+        means = (
+            np.mean([one.precision[1] for one in pairs]),
+            np.mean([5 * one.precision[5] for one in pairs]),  # one is right of each
+            np.mean([one.map for one in pairs]),
+        )
+        return " / ".join(f"{100 * mean:.1f}" for mean in means)
+
+    return say
 
 
 if __name__ == "__main__":
@@ -88,4 +103,4 @@ if __name__ == "__main__":
         drawings, out, *models = sys.argv[2:]
         write_features(pathlib.Path(drawings), pathlib.Path(out), models)
     else:
-        print_table(pathlib.Path(sys.argv[2]))
+        print_table(*map(pathlib.Path, sys.argv[2:]))
