@@ -8,7 +8,11 @@ every image beside itself in another style, an outline, another design's colours
 another design's amplitudes, both classified and held to the same answer; and beside it
 a puzzle of which every tile wears a style of its own. Parts of it, to see what each
 gives: `configs/flat.py:shape` without the puzzle, `configs/flat.py:fourier` without
-consistency, `configs/flat.py:erm` without styles.
+consistency, `configs/flat.py:erm` without styles. Halfway back to the weights that it
+started from, which keeps what they knew of photographs (WiSE-FT):
+
+    python -m jigsaw_shape.average runs/emoji-styled_puzzle-openmoji-s0 \
+        --from-initial 0.5 --out runs/flat
 
 Nothing has been measured with this file yet; docs/flat.md has what has been.
 """

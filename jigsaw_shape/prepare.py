@@ -37,6 +37,11 @@ from jigsaw_shape.data.known_sets import KNOWN_SETS
 from jigsaw_shape.data.names import plain
 from jigsaw_shape.system import command_line
 
+_NEED_NONE = {
+    "shapes": "is drawn",
+    "emoji_small": "comes with the package",
+    "imagenet": "is read from TFDS",
+}
 _MOST_CLASSES = 100  # in the table; of more only the total is shown
 
 
@@ -47,9 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _stimuli(args)
     name = plain(args.name or args.set)
     if name in sources.SOURCES:
-        needs_none = {"imagenet": "is read from TFDS", "shapes": "is drawn"}.get(
-            name, "comes with the package"
-        )
+        needs_none = _NEED_NONE.get(name, "is no folder")
         command_line.refuse(
             "prepare", f"{name} {needs_none}, see configs/: choose another name"
         )
