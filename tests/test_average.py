@@ -3,24 +3,62 @@
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
-from small_runs import arguments
+from conftest import REPOSITORY
+from test_checks import load_config
 
-from jigsaw_shape import average, train
+from jigsaw_shape import average
 from jigsaw_shape.classifiers.open import open_classifier
-from jigsaw_shape.runs import records, rows, stored_weights
+from jigsaw_shape.runs import fingerprint, records, rows, stored_weights
 from jigsaw_shape.training import averaged_runs
+from jigsaw_shape.training import learner as learner_lib
+from jigsaw_shape.training import step as step_lib
+from jigsaw_shape.training.checkpoints import Checkpoints
 
-STEPS = (1, 2, 3, 4)
+# Step -> the validation loss there; the window of SWAD is all but the first.
+LOSSES = {10: 3.0, 20: 1.0, 24: 1.1, 30: 1.2}
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run of the preset swad, evaluated after each of its four steps."""
+    """A run of the preset swad as training leaves it, its weights drawn anew."""
     directory = tmp_path_factory.mktemp("runs") / "swad"
-    changes = {"epochs": 0, "steps": 4, "diversify__p_shuffled": "(0.0,)"}
-    assert train.main(["train", *arguments(directory, "swad", **changes)]) == 0
+    directory.mkdir()
+    config = load_config(REPOSITORY / "configs" / "shapes.py", "swad")
+    config.update_from_flattened_dict(
+        {
+            "data.n_per_class": 6,
+            "data.n_cue_conflict_per_class": 4,
+            "data.stored_px": 16,
+            "data.image_size": 12,
+            "data.batch_size": 16,
+            "eval.batch_size": 64,
+        }
+    )
+    (directory / "config.json").write_text(fingerprint.to_json(config))
+    (directory / "run.json").write_text('{"starts": [{"images": "abc"}]}')
+    learner = learner_lib.make_learner(config, 8, 4)
+    shapes = jax.eval_shape(
+        lambda: learner.model.init(jax.random.key(0), jnp.zeros((1, 12, 12, 3)), False)
+    )
+    rng = np.random.default_rng(0)
+    rows_of = []
+    with Checkpoints(directory / "checkpoints", keep_evaluated=True) as checkpoints:
+        for step, loss in LOSSES.items():
+            variables = jax.tree.map(
+                lambda x: rng.uniform(0.5, 1, x.shape).astype(np.float32), shapes
+            )
+            state = step_lib.init_state(
+                variables, optax.identity(), jax.random.key(0), keep_ema=True
+            )
+            measures = {"val/accuracy": 0.5, "target/accuracy": 0.5, "val/loss": loss}
+            checkpoints.save(state.replace(step=np.int32(step)), measures)
+            row = {"kind": "eval", "step": step, "epoch": step / 10, **measures}
+            rows_of.append(json.dumps(row) + "\n")
+    (directory / rows.FILE_NAME).write_text("".join(rows_of))
     return directory
 
 
@@ -42,20 +80,18 @@ def test_swad_joins_the_segments_of_its_window(run, tmp_path):
     )
     about = json.loads((out / "run.json").read_text())["starts"][0]["averaged"]
     chosen = [step for _, step, _ in about["parts"]]
+    assert chosen == [20, 24, 30]  # segments of 10, 4 and 6 steps
     trees = [_stored(run, step) for step in chosen]
-    expected = jax.tree.map(lambda *leaves: np.mean(leaves, 0), *trees)
+    expected = jax.tree.map(
+        lambda *leaves: np.average(leaves, axis=0, weights=(10, 4, 6)), *trees
+    )
     opened = open_classifier(out, selection="last")
     _assert_same(dict(opened.network.variables), expected)
-    evaluations = [row for row in rows.read(run) if row["kind"] == "eval"]
-    first, last = averaged_runs.window([row["val/loss"] for row in evaluations])
-    assert chosen == [row["step"] for row in evaluations[first : last + 1]]
-
     record = records.read(out)
     assert record.status == "finished"
     assert record.preset == "swad+swad"
-    before = records.read(run)
-    assert record.protocol == before.protocol
-    assert (record.target, record.seed) == (before.target, before.seed)
+    assert record.protocol["images"] == "abc"
+    assert (record.target, record.seed) == ("sketch", 0)
     assert set(record.results) == set(rows.RULES)
 
 
@@ -63,9 +99,9 @@ def test_statistics_are_made_anew_and_weights_stay(run, tmp_path):
     out = tmp_path / "out"
     flags = ["--checkpoints", "all", "--norm-batches", "2", "--out", str(out)]
     assert average.main(["average", str(run), *flags]) == 0
-    trees = [_stored(run, step) for step in STEPS]
+    trees = [_stored(run, step) for step in LOSSES]
     expected = jax.tree.map(lambda *leaves: np.mean(leaves, 0), *trees)
-    found = _stored(out, 4)
+    found = _stored(out, 30)
     _assert_same(found["params"], expected["params"])
     moved = jax.tree.map(
         lambda a, b: np.abs(a - b).max(), found["batch_stats"], expected["batch_stats"]
@@ -120,5 +156,5 @@ def test_checkpoints_that_were_not_kept_are_named(run, tmp_path):
     (fewer / "checkpoints").mkdir(parents=True)
     for name in ("config.json", "run.json", rows.FILE_NAME):
         (fewer / name).write_text((run / name).read_text())
-    with pytest.raises(ValueError, match=r"steps 1, 2, 3, 4: train it with"):
+    with pytest.raises(ValueError, match=r"steps 10, 20, 24, 30: train it with"):
         averaged_runs.choose([fewer], "all", "val")
