@@ -21,7 +21,7 @@ from jigsaw_shape.training.sharpness import make_sharpness
 N, N_CLASSES, N_DOMAINS = 16, 3, 4
 # Methods that go together, each step of which is traced at once.
 TOGETHER = (
-    "coral mmd cdann vrex irm groupdro fishr sd mixup rsc efdmix sma sam",
+    "coral mmd cdann vrex irm groupdro fishr sd mixup rsc efdmix erm_plus_plus sam",
     "sagnet cutmix dsu swad sagm",
     "fact padain swa",
     "augmix",

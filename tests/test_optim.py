@@ -111,3 +111,13 @@ def test_the_second_gradient_is_taken_at_a_worse_place(name):
 
 def test_without_sharpness_there_is_one_gradient():
     assert make_sharpness(_config().optim) is None
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_heads_train_alone_at_first(name):
+    config = _config(name=name, heads_first=0.4, lr=0.1, weight_decay=0.1)
+    tree = {"encoder": {"kernel": jnp.ones(2)}, "head": {"kernel": jnp.ones(2)}}
+    after = [_run(config, 5, [tree] * n, tree) for n in (2, 3)]
+    np.testing.assert_array_equal(after[0]["encoder"]["kernel"], 1)
+    assert (after[0]["head"]["kernel"] < 1).all()
+    assert (after[1]["encoder"]["kernel"] < 1).all()

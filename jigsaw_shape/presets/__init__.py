@@ -214,6 +214,7 @@ PRESETS: dict[str, Callable[[ConfigDict], None]] = {
     "augmix": mixed.augmix,
     "fact": mixed.fact,
     "sma": weights.sma,
+    "erm_plus_plus": weights.erm_plus_plus,
     "swa": weights.swa,
     "swad": weights.swad,
     "sam": weights.sam,

@@ -15,6 +15,19 @@ def sma(config: ConfigDict) -> None:
     config.averaging.start = 0.02
 
 
+def erm_plus_plus(config: ConfigDict) -> None:
+    """`sma` after a tenth of the run in which the class head trains alone.
+
+    Teterwak et al., ERM++, arXiv 2304.01973, of whose ingredients these two are a
+    method: averaged weights and a warm start of 500 of 5000 steps. The others are
+    settings: a longer run (`config.epochs`), stronger initial weights
+    (`config.model.init`), BatchNorm that trains, which is the default. Their last run
+    on all images, validation included, is not part of it.
+    """
+    sma(config)
+    config.optim.heads_first = 0.1
+
+
 def swa(config: ConfigDict) -> None:
     """Evaluates the mean of the weights after each of the last epochs.
 

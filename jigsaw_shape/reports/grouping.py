@@ -17,7 +17,7 @@ _SPLIT = ("split", "split_seed", "images")
 # Beginnings of fields that are not part of a method, and a field that is.
 _PROTOCOL = ("data.", "model.", "augment.", "optim.", "eval.", "epochs", "steps")
 _OF_METHODS = (
-    "optim.ema_decay",
+    *("optim.ema_decay", "optim.heads_first"),
     *("optim.sharpness", "optim.sharpness_rho", "optim.sharpness_alpha"),
 )
 _SET_APART = "pass the runs of one group only, or use --apart"

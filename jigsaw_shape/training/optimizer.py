@@ -1,5 +1,7 @@
 """Optimizers and learning rates by name, from optax."""
 
+import jax
+import jax.numpy as jnp
 import optax
 from flax import traverse_util
 from ml_collections import ConfigDict
@@ -37,17 +39,32 @@ def make_optimizer(config: ConfigDict, n_steps: int) -> optax.GradientTransforma
     """Returns the update rule of `config.optim` for a run of `n_steps`.
 
     `sgd` adds the decay to the gradient before momentum (PyTorch's SGD); `adamw`
-    decouples it.
+    decouples it. In the share `heads_first` of the run the encoder's weights stay.
     """
     optim = config.optim
     lr = learning_rate(config, n_steps)
     mask = _is_kernel if optim.decay_kernels_only else None
     if optim.name == "adamw":
-        return optax.adamw(lr, weight_decay=optim.weight_decay, mask=mask)
-    return optax.chain(
-        optax.add_decayed_weights(optim.weight_decay, mask),
-        optax.sgd(lr, momentum=optim.momentum or None, nesterov=optim.nesterov),
-    )
+        rule = optax.adamw(lr, weight_decay=optim.weight_decay, mask=mask)
+    else:
+        rule = optax.chain(
+            optax.add_decayed_weights(optim.weight_decay, mask),
+            optax.sgd(lr, momentum=optim.momentum or None, nesterov=optim.nesterov),
+        )
+    n_held = round(optim.heads_first * n_steps)
+    return optax.chain(_hold(n_held), rule, _hold(n_held)) if n_held else rule
+
+
+def _hold(n_steps: int) -> optax.GradientTransformation:
+    """Returns what sets the encoder's updates to 0 in the first `n_steps`."""
+
+    def update(updates, step, params=None):
+        del params
+        moving = step >= n_steps
+        encoder = jax.tree.map(lambda u: jnp.where(moving, u, 0), updates["encoder"])
+        return {**updates, "encoder": encoder}, step + 1
+
+    return optax.GradientTransformation(lambda params: jnp.zeros((), int), update)
 
 
 def _is_kernel(params) -> dict:
