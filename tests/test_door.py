@@ -1,6 +1,7 @@
 """The Python door: what `load` and `search` return, and the examples that show them."""
 
 import doctest
+import importlib
 import importlib.util
 import json
 import pathlib
@@ -264,28 +265,43 @@ def test_what_cannot_be_searched_is_refused(home, model, photos, tmp_path):
         jigsaw_shape.search(query, path, model)
 
 
-PUBLIC = [jigsaw_shape, Classifier]
+PACKAGE = REPOSITORY / "jigsaw_shape"
+WITH_EXAMPLES = [
+    ".".join(path.relative_to(REPOSITORY).with_suffix("").parts)
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if ">>> " in path.read_text()
+]
+
+
+@pytest.fixture
+def at_home(home, model, monkeypatch):
+    """Moves to `home`, where there are features too."""
+    monkeypatch.chdir(home)
+    names = [f"photos/{n}.png" for n in range(1, 5)]
+    facts = search.facts_of(model, "runs/mine")
+    features_file.write(
+        pathlib.Path("features.npz"), names, model.features(names), facts
+    )
 
 
 @pytest.mark.filterwarnings("error")
-def test_examples_in_docstrings_hold(home, monkeypatch):
-    monkeypatch.chdir(home)
-    names = {"jigsaw_shape": jigsaw_shape, "np": np, "Image": Image}
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
+def test_examples_in_docstrings_hold(name, at_home):
+    module = importlib.import_module(name.removesuffix(".__init__"))
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     runner = doctest.DocTestRunner(optionflags=flags)
-    found = [
-        example
-        for public in PUBLIC
-        for example in doctest.DocTestFinder().find(public, globs=names)
-    ]
-    with_examples = {example.name for example in found if example.examples}
-    assert with_examples == {
-        *("jigsaw_shape", "jigsaw_shape.load", "jigsaw_shape.search", "Classifier"),
-        *(f"Classifier.{name}" for name in ("features", "logits", "stages")),
-    }
-    for example in found:
+    names = {"jigsaw_shape": jigsaw_shape, "np": np, "Image": Image}
+    examples = doctest.DocTestFinder().find(module, globs=vars(module) | names)
+    for example in examples:
         runner.run(example)
+    assert runner.summarize(verbose=False).attempted > 0
     assert runner.summarize(verbose=False).failed == 0
+
+
+def test_what_python_is_offered_has_examples():
+    offered = [jigsaw_shape, *(getattr(jigsaw_shape, n) for n in jigsaw_shape.__all__)]
+    offered += [Classifier, Classifier.features, Classifier.logits, Classifier.stages]
+    assert [one for one in offered if ">>> " not in one.__doc__] == []
 
 
 def blocks_of(page, beginning):
@@ -296,12 +312,7 @@ def blocks_of(page, beginning):
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/features.md"])
-def test_python_in_the_documents_runs(page, home, model, photos, monkeypatch):
-    monkeypatch.chdir(home)
-    facts = search.facts_of(model, "runs/mine")
-    features_file.write(
-        pathlib.Path("features.npz"), photos, model.features(photos), facts
-    )
+def test_python_in_the_documents_runs(page, at_home):
     blocks = blocks_of(page, "import jigsaw_shape\n")
     assert blocks
     for block in blocks:

@@ -69,6 +69,9 @@ def decode(
     Grey, palettes and CMYK become RGB as Pillow converts them, 16 bits a channel are
     scaled to 8, EXIF orientation is applied, and an animation gives its first frame.
 
+    >>> decode("photos/1.png", size_px=32).shape
+    (32, 32, 3)
+
     Args:
       source: A file's content or its path, in any format that Pillow reads.
       background: What shows through where the image is transparent: a key of

@@ -88,7 +88,7 @@ def is_held_out(name: str) -> bool:
     The first eight hexadecimal digits of the SHA-256 of the name, in lower case with
     hyphens, are a multiple of 4.
 
-    >>> is_held_out("cat"), is_held_out("anchor")
+    >>> is_held_out("cat"), is_held_out("guitar")
     (False, True)
     """
     digest = sha256(_hyphened(name).encode()).hexdigest()

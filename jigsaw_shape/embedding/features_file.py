@@ -95,6 +95,10 @@ def write(
 def read(path: Path) -> Features:
     """Returns what `write` wrote.
 
+    >>> found = read(Path("features.npz"))
+    >>> found.paths[0], found.vectors.shape
+    ('photos/1.png', (4, 256))
+
     Raises:
       ValueError: The file is damaged, or not one of `write`.
       OSError: It cannot be read.

@@ -22,6 +22,11 @@ def nearest(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the nearest vectors of each query, the nearest first.
 
+    >>> vectors = np.array([[0, 2], [3, 4]])
+    >>> indices, cosines = nearest(np.array([[1, 0]]), vectors, top=2)
+    >>> indices.tolist(), round(float(cosines[0, 0]), 3)
+    ([[1, 0]], 0.6)
+
     Args:
       queries: float32 [Q, F].
       vectors: float32 [N, F].

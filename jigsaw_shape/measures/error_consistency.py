@@ -20,6 +20,10 @@ def error_consistency(first: np.ndarray, second: np.ndarray) -> float:
     o is how often both are right or both wrong, e how often they would be by chance,
     p1 p2 + (1 - p1)(1 - p2); 1 where o is 1.
 
+    >>> right = np.array([True, True, False, False])
+    >>> error_consistency(right, right), error_consistency(right, ~right)
+    (1.0, -1.0)
+
     Args:
       first: bool [n], whether one observer is right on each image.
       second: bool [n], another on the same images.

@@ -81,6 +81,10 @@ def interval(
     images. The exact binomial interval (Clopper and Pearson, 1934) of as many images is
     returned instead.
 
+    >>> low, high = interval(np.ones(20), np.ones(20))  # all of 20 are right
+    >>> round(low, 3), high
+    (0.832, 1.0)
+
     Args:
       numerator: [n], such as each image's number of right answers.
       denominator: [n], such as each image's number of answers; at least the numerator.

@@ -73,6 +73,11 @@ def retrieve(
     reciprocal rank, is shared in the same way. Precision at k is the expected share of
     right images among the first k if images of equal similarity came in random order.
 
+    >>> vectors = unit(np.array([[1, 0], [2, 0.1], [0, 1], [0.1, 1]]))
+    >>> found = retrieve(vectors, np.array([0, 0, 1, 1]), np.arange(4), np.arange(4))
+    >>> found.map, found.n_queries
+    (1.0, 4)
+
     Args:
       vectors: float32 [N, F], of length 1 or 0, see `unit`.
       labels: int [N].

@@ -21,6 +21,11 @@ def shape_bias(
     images means little, so `shape_accuracy` S / n, `texture_accuracy` T / n and `n`
     stand beside it. `shape_bias` is nan where nothing was decided for either cue.
 
+    >>> decisions = np.array(["cat", "dog", "cup"])
+    >>> found = shape_bias(decisions, np.array(["cat"] * 3), np.array(["dog"] * 3))
+    >>> found["shape_bias"], found["n"]
+    (0.5, 3)
+
     Args:
       decisions: [n], the class answered for each image, as a number or a name.
       shape: [n], the class of its shape.

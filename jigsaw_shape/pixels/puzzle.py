@@ -83,6 +83,9 @@ def hamming_distances(permutations: np.ndarray) -> np.ndarray:
 def cut_tiles(images: jax.Array, grid: int) -> jax.Array:
     """Returns the tiles of square images, row by row; they abut, without a gap.
 
+    >>> cut_tiles(np.zeros((5, 6, 6, 3)), 3).shape
+    (5, 9, 2, 2, 3)
+
     Args:
       images: [B, S, S, C] of any dtype, S a multiple of `grid`.
       grid: Tiles per side.
@@ -132,7 +135,14 @@ def permute_tiles(tiles: jax.Array, permutations: jax.Array) -> jax.Array:
 def unshuffle_tiles(
     tiles: jax.Array, orders: jax.Array, permutations: jax.Array
 ) -> jax.Array:
-    """Returns the tiles that `shuffle_tiles` was given; arguments as there."""
+    """Returns the tiles that `shuffle_tiles` was given; arguments as there.
+
+    >>> tiles, orders = cut_tiles(np.random.rand(1, 4, 4, 3), 2), np.array([3])
+    >>> permutations = permutation_set(2, n_permutations=5, seed=0)
+    >>> shuffled = shuffle_tiles(tiles, orders, permutations)
+    >>> bool((unshuffle_tiles(shuffled, orders, permutations) == tiles).all())
+    True
+    """
     inverse = np.argsort(np.asarray(permutations), axis=1)
     return shuffle_tiles(tiles, orders, inverse)
 
