@@ -96,6 +96,19 @@ def interval(
         n_right = 0 if top.sum() == 0 else n_counted
         exact = stats.binomtest(n_right, n_counted).proportion_ci(LEVEL, "exact")
         return float(exact.low), float(exact.high)
+    return of_ratio(top, bottom, seed=seed)
+
+
+def of_ratio(
+    top: np.ndarray, bottom: np.ndarray, *, seed: int = 0
+) -> tuple[float, float]:
+    """Returns the 95 % interval of `top.sum() / bottom.sum()`, whatever their signs.
+
+    Args:
+      top: float [n], what each image adds.
+      bottom: float [n], the same.
+      seed: Of the drawing.
+    """
     return of_statistic(lambda w: _ratio(w, top, bottom), len(top), seed=seed)
 
 

@@ -200,9 +200,7 @@ def rows(answers: Answers) -> Iterator[dict]:
 def _survival(part: intervals.Part, seed: int) -> dict:
     """Returns `survives` with its interval, of what is above chance in each image."""
     top, bottom = part
-    low, high = intervals.of_statistic(
-        lambda w: (w @ top) / (w @ bottom), len(top), seed=seed
-    )
+    low, high = intervals.of_ratio(top, bottom, seed=seed)
     return {"survives": float(top.sum() / bottom.sum()), "low": low, "high": high}
 
 
