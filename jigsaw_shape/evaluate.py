@@ -16,8 +16,8 @@ share every pass over the images. LABEL=MODEL sets a model's name in rows and fi
 EXPERIMENT=DIR. A folder of such folders stands for all of them. Any other folder is
 labelled images. domains=DIR holds DOMAIN/CLASS/IMAGE, for retrieval; held_out=DIR and
 held_out_unrelated=DIR are those of the names that emoji holds out (docs/flat.md), and
-held_out=emoji_small needs no folder. Without --data a run is evaluated on the domain
-that it held out.
+held_out=emoji_small needs no folder. anagrams=DIR holds published pairs of images of
+the same tiles. Without --data a run is evaluated on the domain that it held out.
 
 docs/evaluating.md says what each measure means.
 

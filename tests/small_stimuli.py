@@ -50,7 +50,15 @@ def make_answers(outputs, label: np.ndarray, size_px: int = 48, permutations=Non
 
 
 def evaluate(
-    suites, models, stimuli, *, n_images=0, predicted=(), features=None, explicit=True
+    suites,
+    models,
+    stimuli,
+    *,
+    n_images=0,
+    predicted=(),
+    features=None,
+    explicit=True,
+    full=False,
 ) -> Results:
     """Returns what suites find of models on the images that are given."""
     opened = Opened(
@@ -58,6 +66,7 @@ def evaluate(
     )
     jobs, notes = plan.plan(opened, suites, explicit=explicit)
     evaluator = Evaluator(opened, 0, n_images, _no_bar)
+    evaluator.full = full
     evaluator.keep_features = any(SUITES[name].by_features for name in suites)
     evaluator.results.notes += notes
     for job in jobs:

@@ -11,7 +11,7 @@ from jigsaw_shape.reports import evaluation_folder as files
 from jigsaw_shape.reports.page import Section
 from jigsaw_shape.reports.table import Table
 from jigsaw_shape.suites import SUITES, accuracy, figure_parts, labelled_images
-from jigsaw_shape.suites.suite import Probe, Suite
+from jigsaw_shape.suites.suite import Headline, Probe, Suite
 
 
 def _upside_down(rngs, images):
@@ -47,6 +47,12 @@ TOY = Suite(
         "toy", "Turned on their heads", "What is known.", {"toy": _figure(rows)}
     ),
     facts=lambda rows: [("toy fact", "of a card", None) for row in rows],
+    headlines=lambda rows: [
+        Headline(
+            "upside down", row["accuracy"], row["low"], row["high"], "stands still"
+        )
+        for row in rows
+    ],
 )
 
 
@@ -65,5 +71,7 @@ def test_a_suite_is_one_object(tmp_path, monkeypatch, capsys):
     assert (out / "figures" / "toy.png").is_file()
     assert "Upside down" in (out / files.MARKDOWN).read_text()
     page = (out / files.HTML).read_text()
-    for text in ("Turned on their heads", "What is known.", "toy fact", "<svg"):
+    assert (out / "figures" / "overview.png").is_file()
+    assert "erm stands still." in printed.out
+    for text in ("Turned on their heads", "What is known.", "toy fact", "stands still"):
         assert text in page

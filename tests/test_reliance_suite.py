@@ -4,15 +4,16 @@ Each image has a class by one cue alone, and the model reads that cue.
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
-from small_stimuli import make_answers, make_stimuli
+from small_stimuli import evaluate, make_answers, make_stimuli
 
 from jigsaw_shape.classifiers.classifier import Classifier
+from jigsaw_shape.suites import SUITES, distortions, one_pass, puzzle, reliance
 from jigsaw_shape.suites import classes as classes_lib
-from jigsaw_shape.suites import distortions, one_pass, puzzle, reliance
-from jigsaw_shape.suites.suite import PLAIN, Answers
+from jigsaw_shape.suites.suite import PLAIN, Answers, Found, Job, Probe
 
 N, PX = 16, 64
 LABEL = np.arange(N) % 2
@@ -180,3 +181,33 @@ def test_a_model_at_chance_has_no_share():
     assert not list(reliance.SUITE.headlines(shares))
     assert not list(reliance.SUITE.facts(shares))
     assert list(reliance.SUITE.tables([r | {"suite": "reliance"} for r in rows], "x"))
+
+
+@pytest.mark.parametrize(("full", "shown"), [(False, {"a"}), (True, {"a", "b"})])
+def test_full_shows_every_published_level(full, shown, monkeypatch):
+    seen = set()
+
+    def probes(*names):
+        def make(rngs, images, name):
+            seen.add(name)
+            return images
+
+        return lambda stimuli, group: [
+            Probe(n, functools.partial(make, name=n)) for n in names
+        ]
+
+    one = dataclasses.replace(
+        reliance.SUITE,
+        find=lambda opened, suites: Found([Job(opened.data[0], opened.models, True)]),
+        probes=probes("a"),
+        full_probes=probes("a", "b"),
+        rows=lambda answers: (),
+    )
+    monkeypatch.setitem(SUITES, "reliance", one)
+    answer = {"classification": np.eye(2, dtype=np.float32)[LABEL[:4]]}
+    model = Classifier("m", ("0", "1"), 8, 4, lambda images, orders=None: answer)
+    blank = np.zeros((8, 8, 3), np.uint8)
+    names, category = [f"{n}.png" for n in range(4)], LABEL[:4].astype(str)
+    stimuli = make_stimuli(names, category, lambda i, px: blank)
+    evaluate(("reliance",), [model], stimuli, full=full)
+    assert seen == shown

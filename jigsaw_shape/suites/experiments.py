@@ -21,6 +21,9 @@ These are made by program from any labelled images:
 - texture: the image cut into 6 x 6 tiles that all trade places (`puzzle.shuffle`).
   Published textures were photographs of surfaces, or of objects in heaps.
 
+Other published sets, such as model-vs-human's sketches and distortions, are shown as
+they are. Beside humans' decisions, models are ranked as in its benchmark.
+
 scikit-image makes them on the host. The extra `evaluate` installs it.
 """
 
