@@ -182,7 +182,7 @@ def test_imagenet_weights_answer_in_16_categories():
         own.variables, normalized
     )
     logits = np.asarray(features) @ own.classifier["kernel"] + own.classifier["bias"]
-    assert set(found) == {"classification", "features"}
+    assert set(found) == {"classification", "features", "ranks"}
     assert found["features"] == pytest.approx(np.asarray(features), abs=2e-3)
     expected = imagenet16.category_scores(logits)
     assert found["classification"] == pytest.approx(expected, abs=2e-3)

@@ -42,7 +42,8 @@ class Classifier:
       predict: `predict(images, orders=None)` maps one or more images, uint8 or float32
         in [0, 1], [b, H, W, 3], JAX or NumPy, to host arrays: `classification`, float32
         [b, n], whose largest entry is the answer, `jigsaw`, float32 [b, K + 1], and
-        `features`, float32 [b, F], as far as it has them.
+        `features`, float32 [b, F], as far as it has them; where `n_scores` is set also
+        `ranks`, float32 [b, n], each class's place among all that it ranks.
         Images of another side than `size_px` are resized as in training's evaluation
         (`augment.resize`). With `orders`, int32 [b], each image is cut into `grid` x
         `grid` tiles and shuffled by that row of `permutations`. Any number of devices;
