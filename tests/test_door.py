@@ -165,7 +165,7 @@ def test_stages_are_what_the_encoder_hands_on(model, photos):
     for stage, maps in expected.items():
         np.testing.assert_allclose(found[stage], maps, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(found["stage4"].mean((1, 2)), features, atol=1e-4)
-    (only,) = model.stages(photos[0], ["stage2"]).items()
+    (only,) = model.stages(photos[0], "stage2").items()
     assert only[0] == "stage2"
     np.testing.assert_array_equal(only[1], found["stage2"][0])
     with pytest.raises(ValueError, match="no stage 'layer1'"):

@@ -129,7 +129,7 @@ class Classifier:
         return self._of_all(images, self.only(head))[head]
 
     def stages(
-        self, images: Images, names: Sequence[str] | None = None
+        self, images: Images, names: str | Sequence[str] | None = None
     ) -> dict[str, np.ndarray]:
         """Returns what the encoder's stages return, by name, from first to last.
 
@@ -139,7 +139,7 @@ class Classifier:
 
         Args:
           images: See the class.
-          names: Which; None for all, of which the first are large.
+          names: One or several; None for all, of which the first are large.
 
         Returns:
           float32 [B, h, w, C], or [B, F] of fully connected layers; of one image
@@ -154,6 +154,7 @@ class Classifier:
                 f"{self.name} is a program, which gives no stages: load the run, or "
                 "weights, such as model.safetensors of the same export"
             )
+        names = [names] if isinstance(names, str) else names
         return self._of_all(images, functools.partial(self.predict_stages, names=names))
 
     def answer(
