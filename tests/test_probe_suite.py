@@ -152,6 +152,11 @@ def test_tables_figure_and_facts_say_the_rows(results):
     assert share == pytest.approx(mean)
     assert number == f"{100 * mean:.1f} %"
     assert what.startswith("linear probe of its features across domains, mine")
+    assert not list(suite.SUITE.headlines(rows))  # a mean of pairs has no interval
+    one = [r for r in linear if r["test"] == "sketch" or r["fit"] == r["test"]]
+    (headline,) = suite.SUITE.headlines(one)
+    assert headline.low <= headline.value <= headline.high
+    assert "name sketch rightly" in headline.clause
 
 
 def test_images_that_no_probe_can_be_fitted_on_are_refused():

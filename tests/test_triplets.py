@@ -105,6 +105,9 @@ def test_networks_of_one_cue_get_all_or_nothing(by_class):
     assert "triplets_mine" in section.figures
     facts = list(suite.SUITE.facts([rows["texture"]]))
     assert facts[0][0] == "0.0 %"
+    (headline,) = suite.SUITE.headlines([rows["texture"]])
+    assert headline.value == 0 < headline.high
+    assert "by shape in 0 of 100 triplets" in headline.clause
 
 
 def test_features_alone_will_do_and_lone_images_are_refused():

@@ -231,5 +231,6 @@ SUITE = Suite(
     tables=probe_page.tables,
     section=probe_page.section,
     facts=probe_page.facts,
+    headlines=probe_page.headlines,
     by_features=True,
 )

@@ -11,7 +11,7 @@ from jigsaw_shape.reports.look import Looks
 from jigsaw_shape.reports.page import Section
 from jigsaw_shape.reports.table import Table, interval, percent
 from jigsaw_shape.suites import differences, row_tables
-from jigsaw_shape.suites.suite import Fact
+from jigsaw_shape.suites.suite import Fact, Headline
 
 OTHERS = "the others"  # as a row's `fit`: all domains but the one that is tested
 LINEAR, NEIGHBOURS, FEW = "linear", "neighbours", "few_shot"
@@ -122,6 +122,23 @@ def facts(rows: Sequence[Mapping]) -> Iterator[Fact]:
                 what += f"{percent(found['chance'])} %)"
                 yield f"{percent(found['accuracy'])} %", what, found["accuracy"]
                 break
+
+
+def headlines(rows: Sequence[Mapping]) -> Iterator[Headline]:
+    """Yields the linear probe across domains where it is of one pair: on a target."""
+    rows = [row for row in rows if "measure" in row]
+    for data in dict.fromkeys(row["data"] for row in rows):
+        here = [row for row in rows if row["data"] == data]
+        found = _summary(here, _ACROSS).get(LINEAR, {})
+        if "low" in found:
+            clause = (
+                f"lets a linear probe of its features name {found['test']} rightly "
+            )
+            clause += f"in {percent(found['accuracy'], 0)} of 100 images"
+            ends = found["low"], found["high"]
+            yield Headline(
+                "linear probe on the target", found["accuracy"], *ends, clause=clause
+            )
 
 
 def section(rows: Sequence[Mapping], data: str, results, looks: Looks) -> Section:

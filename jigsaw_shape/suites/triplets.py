@@ -25,7 +25,15 @@ from jigsaw_shape.suites import (
     with_features,
 )
 from jigsaw_shape.suites.opened import Opened
-from jigsaw_shape.suites.suite import PLAIN, Answers, Fact, Found, Job, Suite
+from jigsaw_shape.suites.suite import (
+    PLAIN,
+    Answers,
+    Fact,
+    Found,
+    Headline,
+    Job,
+    Suite,
+)
 
 _N_SHOWN = 4  # triplets on the page
 
@@ -137,6 +145,15 @@ def _facts(rows) -> Iterator[Fact]:
         yield f"{percent(share)} %", what, share
 
 
+def _headlines(rows) -> Iterator[Headline]:
+    for row in _overall(rows):
+        share = row["shape_matches"]
+        clause = f"has features that go by shape in {percent(share, 0)} of 100 triplets"
+        yield Headline(
+            "triplets by shape", share, row["low"], row["high"], clause=clause
+        )
+
+
 def _section(rows, data, results, looks) -> Section:
     stimuli = results.stimuli[data]
     found, match = matched(stimuli)
@@ -197,5 +214,6 @@ SUITE = Suite(
     tables=_tables,
     section=_section,
     facts=_facts,
+    headlines=_headlines,
     by_features=True,
 )
