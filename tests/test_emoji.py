@@ -1,11 +1,13 @@
 """The data set emoji: its rules, its drawing from tiny packages, what ships of it."""
 
 import csv
+import doctest
 import hashlib
 import io
 import json
 import shutil
 import tarfile
+import types
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from jigsaw_shape.config import default_config
 from jigsaw_shape.data import emoji, emoji_drawings, known_sets, sources
 from jigsaw_shape.data.embedded import emoji_small
 from jigsaw_shape.data.names import plain
-from jigsaw_shape.suites import opened
+from jigsaw_shape.suites import given_images
 from jigsaw_shape.training import learner
 
 SQUARE = '<path d="M8 8h16v16H8z" fill="{}"/>'
@@ -84,6 +86,7 @@ def test_the_rule_of_held_out_names_is_the_one_that_is_stated():
         first = hashlib.sha256(name.encode()).hexdigest()[:8]
         assert emoji.is_held_out(name) == (int(first, 16) % 4 == 0)
         assert emoji.is_held_out(plain(name)) == emoji.is_held_out(name)
+    assert doctest.testmod(emoji).failed == 0
     names = emoji_small.names()
     parts = [emoji.names_of(part, names) for part in emoji.PARTS]
     learned, held_out, unrelated = map(set, parts)
@@ -143,10 +146,10 @@ def test_packages_become_a_data_set(packages, run_prepare, tmp_path, capsys):
     assert "was prepared before" in capsys.readouterr().out
     assert (drawings / "noto" / "box" / "box.png").stat().st_mtime_ns == drawn
 
-    stimuli = opened._read_data(f"domains={drawings}", [])[0]
+    stimuli = given_images.read(f"domains={drawings}", [])[0]
     assert len(stimuli.images) == 22
     with pytest.raises(ValueError, match="none of its classes is held out"):
-        opened._read_data(f"held_out={drawings}", [])
+        given_images.read(f"held_out={drawings}", [])
 
 
 def refusal(capsys, run_prepare, *arguments):
@@ -277,8 +280,14 @@ def test_names_can_be_learned_and_others_found(tmp_path):
     assert set(data.classes) == set(
         map(plain, emoji.names_of("learned", emoji_small.names()))
     )
-    stimuli = opened._read_data("held_out=emoji_small", [])[0]
+    stimuli = given_images.read("held_out=emoji_small", [])[0]
     assert not set(stimuli.category) & set(data.classes)
+    run = types.SimpleNamespace(name="mine", config=config, classes=data.classes)
+    given_images.refuse_learned(["held_out=emoji_small"], [run])
+    run.classes += ("bell",)
+    given_images.refuse_learned(["domains=emoji_small"], [run])
+    with pytest.raises(ValueError, match=r"mine learned 1 of the .*, such as bell"):
+        given_images.refuse_learned(["held_out=emoji_small"], [run])
     assert stimuli.read(0, 32, "white").shape == (32, 32, 3)
     dataset, splits = learner.load_data(config)
     assert splits.sources == ("noto", "twemoji")

@@ -14,25 +14,19 @@ from jigsaw_shape.classifiers.classifier import Classifier
 from jigsaw_shape.classifiers.of_run import ADAPTATION
 from jigsaw_shape.classifiers.open import is_published, open_classifier
 from jigsaw_shape.classifiers.untrained import untrained_beside
-from jigsaw_shape.data import anagrams, domain_folders, emoji, out_of_distribution
 from jigsaw_shape.data import decisions as decisions_lib
-from jigsaw_shape.data.decisions import EXPERIMENTS, Decisions
+from jigsaw_shape.data.decisions import Decisions
 from jigsaw_shape.data.decoding import parse_background
-from jigsaw_shape.data.embedded import emoji_small
 from jigsaw_shape.data.names import plain
 from jigsaw_shape.data.shared_classes import some
-from jigsaw_shape.data.stimuli import Stimuli, of_dataset, read_folder
+from jigsaw_shape.data.stimuli import Stimuli
 from jigsaw_shape.embedding import features_file
 from jigsaw_shape.suites import classes as classes_lib
+from jigsaw_shape.suites import given_images
 from jigsaw_shape.suites.classes import Match
+from jigsaw_shape.suites.given_images import labelled
 from jigsaw_shape.suites.observers import HUMANS
 
-_PARTS = (emoji.HELD_OUT, emoji.UNRELATED)  # of the classes of domains=DIR
-_LABELS = (
-    *(*EXPERIMENTS, "images", anagrams.EXPERIMENT, domain_folders.EXPERIMENT),
-    *_PARTS,
-)
-_SHIPPED = "emoji_small"  # in place of a folder of domains
 _PUBLISHED = "pretrained:"
 
 
@@ -133,7 +127,9 @@ def open_all(args: argparse.Namespace, n_devices: int) -> Opened:
     if not 0 <= args.seed < 2**32:
         raise ValueError(f"--seed is {args.seed}: 0 to {2**32 - 1} allowed")
     notes = []
-    data = [stimuli for named in args.data for stimuli in _read_data(named, notes)]
+    data = [
+        stimuli for named in args.data for stimuli in given_images.read(named, notes)
+    ]
     twice = _first_twice([stimuli.name for stimuli in data])
     if twice:
         raise ValueError(f"--data names two folders called {twice}: rename one")
@@ -141,6 +137,7 @@ def open_all(args: argparse.Namespace, n_devices: int) -> Opened:
     if args.observers:
         observers = decisions_lib.read_observers(pathlib.Path(args.observers))
     models, mapping = _open_models(args), {}
+    given_images.refuse_learned(args.data, models)
     if args.mapping:
         mapping = classes_lib.read_mapping(pathlib.Path(args.mapping))
         known = {plain(name) for model in models for name in model.classes}
@@ -192,7 +189,7 @@ def _open_models(args: argparse.Namespace) -> list[Classifier]:
     _refuse_unused(args)
     found = []
     for named in args.model:
-        label, what = _labelled(named)
+        label, what = labelled(named)
         path = pathlib.Path(what)
         name = path.resolve().name if path.is_dir() else path.stem
         if not path.exists():
@@ -232,7 +229,7 @@ def _open_models(args: argparse.Namespace) -> list[Classifier]:
 
 def _refuse_unused(args: argparse.Namespace) -> None:
     """Refuses flags of published weights where there are none."""
-    published = [is_published(_labelled(m)[1], args.encoder) for m in args.model]
+    published = [is_published(labelled(m)[1], args.encoder) for m in args.model]
     for option, value in (("--encoder", args.encoder), ("--size", args.size)):
         if value and not any(published):
             raise ValueError(
@@ -252,7 +249,7 @@ def _read_predicted(
         )
     decided, features = [], {}
     for named in arguments:
-        label, rest = _labelled(named)
+        label, rest = labelled(named)
         path = pathlib.Path(rest)
         name = label or path.stem
         if name in features:
@@ -273,75 +270,3 @@ def _read_predicted(
 
 def _first_twice(names: Sequence[str]) -> str | None:
     return next((name for name in names if list(names).count(name) > 1), None)
-
-
-def _labelled(named: str) -> tuple[str, str]:
-    """Returns LABEL and REST of `LABEL=REST`, or an empty label and all of `REST`."""
-    label, equals, rest = named.partition("=")
-    return (label, rest) if equals and rest and "/" not in label else ("", named)
-
-
-def _read_data(named: str, notes: list[str]) -> list[Stimuli]:
-    """Returns the images of `[EXPERIMENT=]DIR`, or of each experiment's folder in it.
-
-    There, folders whose names say no experiment are left out, and so are folders of
-    decisions (CSV). Files left out of `domains=DIR` are added to the notes.
-    """
-    label, path = _labelled(named)
-    folder = pathlib.Path(path)
-    if label and label not in _LABELS:
-        known = ", ".join(_LABELS)
-        raise ValueError(f"--data {named}: {label} is no experiment; use {known}")
-    if path == _SHIPPED and label and not folder.is_dir():
-        return [_part(_shipped(), label, named)]
-    if not folder.is_dir():
-        raise ValueError(f"--data {folder} is not a folder")
-    if label == domain_folders.EXPERIMENT or label in _PARTS:
-        stimuli, left_out = domain_folders.read_folder(folder)
-        notes += left_out
-        return [_part(stimuli, label, named)]
-    if label == anagrams.EXPERIMENT:
-        return [anagrams.read_folder(folder)]
-    if not label and out_of_distribution.is_set(folder):
-        return [out_of_distribution.read_folder(folder)]
-    if not label and decisions_lib.experiment_of(folder.resolve().name) is None:
-        below = [
-            entry
-            for entry in sorted(folder.iterdir())
-            if entry.is_dir()
-            and decisions_lib.experiment_of(entry.name)
-            and not any(entry.rglob("*.csv"))
-        ]
-        sets = sorted(filter(out_of_distribution.is_set, folder.iterdir()))
-        if below or sets:
-            read = map(read_folder, below), map(out_of_distribution.read_folder, sets)
-            return [stimuli for some_read in read for stimuli in some_read]
-    return [read_folder(folder, label)]
-
-
-def _shipped() -> Stimuli:
-    """Returns the drawings that come with the package."""
-    dataset = emoji_small.load()
-    stimuli = of_dataset(
-        dataset,
-        np.arange(len(dataset)),
-        name=dataset.name,
-        side_px=emoji_small.SIZE_PX,
-    )
-    return dataclasses.replace(
-        stimuli,
-        experiment=domain_folders.EXPERIMENT,
-        read=lambda i, px, *how: emoji_small.load(size_px=px).read(i),
-    )
-
-
-def _part(stimuli: Stimuli, label: str, named: str) -> Stimuli:
-    """Returns the images of the classes that a label stands for."""
-    if label not in _PARTS:
-        return stimuli
-    kept = emoji.names_of(label, stimuli.categories)
-    indices = np.flatnonzero(np.isin(stimuli.category, kept))
-    if not len(indices):
-        raise ValueError(f"--data {named}: none of its classes is held out")
-    name = f"{stimuli.name} ({label}, {len(kept)} classes)"
-    return dataclasses.replace(stimuli.subset(indices), name=name)
