@@ -355,6 +355,13 @@ def _check_class_head(config: ConfigDict) -> None:
             f"--config.losses.style={losses.style} changes what the class head reads "
             "too: set one of the two to 0",
         )
+    if of_head and losses.classification == 0:
+        _refuse(
+            "losses.classification",
+            0,
+            f"--config.{of_head[0]} is about the class head: set one of the two to its "
+            "default",
+        )
     if of_head and config.classification.detached:
         _refuse(
             "classification.detached",

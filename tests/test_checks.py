@@ -87,6 +87,16 @@ def test_images_without_labels_ask_for_puzzles_alone(fields, words):
         ("optim.step_at", ("a",), "numbers"),
         ("augment.crop_scale", ("a", "b"), "numbers"),
         ("augment.crop_scale", (0.5,), "use 2 numbers"),
+        ("averaging.name", "mean", "'' for none | sma | swa | segments"),
+        ("averaging.start", 1.0, "below 1"),
+        ("mixing.name", "blend", "'' for none | mixup | cutmix"),
+        ("mixing.alpha", 0.0, "above 0"),
+        ("mixstyle.name", "adain", "mixstyle | efdmix | dsu | padain"),
+        ("optim.sharpness", "flat", "'' for none | sam | sagm"),
+        ("optim.heads_first", 1.0, "below 1"),
+        ("rsc.features", 1.0, "below 1"),
+        ("losses.jsd", 1.0, "images in changed styles"),
+        ("losses.teacher", 1.0, "images in changed styles"),
         ("jigsaw.bias_whole_image", 1.1, "0 to 1"),
         ("jigsaw.view", "both", "instead | beside"),
         ("jigsaw.view", "beside", "leaves no puzzle"),
@@ -177,3 +187,23 @@ def test_sources_are_read_from_one_string():
     assert config_lib.source_names(config) == ()
     config.data.sources = "photo, cartoon,"
     assert config_lib.source_names(config) == ("photo", "cartoon")
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"averaging.name": "sma", "optim.ema_decay": 0.9}, "keeps one average"),
+        ({"mixing.name": "mixup", "losses.jigsaw": 0.5}, "is of single images"),
+        ({"rsc.features": 0.3, "losses.style": 1.0}, "changes what the class head"),
+        ({"rsc.features": 0.3, "classification.detached": True}, "by the class head"),
+        ({"losses.vrex": 1.0, "losses.classification": 0.0}, "answers of the class"),
+        ({"rsc.features": 0.3, "losses.classification": 0.0}, "about the class head"),
+    ],
+)
+def test_methods_that_do_not_go_together_are_refused(fields, words):
+    config = load_config(REPOSITORY / "configs" / "pacs.py")
+    config.losses.jigsaw = 0.5 if "mixing.name" not in fields else 0.0
+    config.jigsaw.bias_whole_image = 0.5
+    config.update_from_flattened_dict(fields)
+    with pytest.raises(ValueError, match=words):
+        checks.check(config, n_devices=4)
