@@ -1,10 +1,14 @@
 """What a training step of each method costs against one of `erm`.
 
     python benchmarks/methods.py --encoder resnet18 --size 84 --batch 32
+    python benchmarks/methods.py --count
 
-Each preset's step is timed beside erm's, in turns, on one synthetic batch; a line says
-how many times as long it takes, the median over `--rounds` turns, and what it took to
-compile. On a CPU it is the processor's time, which other work beside it hardly changes.
+The first form times each preset's step beside erm's, in turns, on one synthetic batch;
+a line says how many times as long it takes, the median over `--rounds` turns, and what
+it took to compile. On a CPU it is the processor's time, which other work beside it
+hardly changes. The second form compiles nothing: it counts the floating point
+operations of the step's program, whatever else runs beside it. (The count takes a loop
+for one of its rounds: of `augmix` it has one image's operations.)
 """
 
 import argparse
@@ -12,16 +16,18 @@ import statistics
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import throughput
 
 from jigsaw_shape.data.image_store import ImageStore
 from jigsaw_shape.presets import PRESETS
 from jigsaw_shape.system import devices
+from jigsaw_shape.training import learner as learner_lib
 
 
-def make_step(arguments, preset: str):
-    """Returns a function that makes one step of a preset."""
+def _prepare(arguments, preset: str):
+    """Returns the state, `update(state, bank, batch)` and a batch of a preset."""
     named = argparse.Namespace(
         preset=preset, encoder=arguments.encoder, dtype=arguments.dtype
     )
@@ -29,7 +35,12 @@ def make_step(arguments, preset: str):
     dataset = throughput.synthetic_dataset(config.data.stored_px)
     store = ImageStore(dataset, cache="none", stored_px=config.data.stored_px)
     batch = devices.shard(store.batch(np.arange(arguments.batch)))
-    state, update = throughput.start(config, dataset)
+    return *throughput.start(config, dataset), batch
+
+
+def make_step(arguments, preset: str):
+    """Returns a function that makes one step of a preset."""
+    state, update, batch = _prepare(arguments, preset)
 
     def step():
         nonlocal state
@@ -48,6 +59,23 @@ def seconds(step) -> float:
     return clock() - began
 
 
+def count(arguments, preset: str) -> float:
+    """Returns the floating point operations of a step, in 1e9."""
+    state, update, batch = _prepare(arguments, preset)
+    lowered = jax.jit(update).lower(state, None, batch)
+    return lowered.cost_analysis()["flops"] / 1e9
+
+
+def _zeros(config, model, pretrained):
+    """Stands for `learner.init_variables`, which would compile."""
+    del pretrained
+    size = config.data.image_size
+    images = jnp.zeros((1, size, size, 3))
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), images, False))
+    zeros = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), dict(shapes))
+    return {"batch_stats": {}, **zeros}
+
+
 def main() -> None:
     """Prints one line for each preset."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -56,6 +84,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=84)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--count", action="store_true", help="operations, not time")
     parser.add_argument("--presets", nargs="+", choices=PRESETS, default=list(PRESETS))
     arguments = parser.parse_args()
     device = jax.devices()[0]
@@ -63,6 +92,12 @@ def main() -> None:
         f"{arguments.encoder}, {arguments.size} px, batch {arguments.batch}, "
         f"{jax.device_count()} x {device.device_kind}, jax {jax.__version__}"
     )
+    if arguments.count:
+        learner_lib.init_variables = _zeros
+        print("preset          GFLOP a step", flush=True)
+        for preset in arguments.presets:
+            print(f"{preset:14s}  {count(arguments, preset):12.2f}", flush=True)
+        return
     print("preset          x erm  ms/step  compile s", flush=True)
     erm = make_step(arguments, "erm")
     seconds(erm)
