@@ -8,7 +8,8 @@ r"""The benchmark emoji: features of its held-out names, and its table (docs/fla
 `features` writes a file each of the named models, at @PX where that is given, and of
 two that need no network: pixels, 32 px in RGB less their mean, and histograms of
 oriented gradients (Dalal & Triggs, CVPR 2005, by scikit-image: 96 px in grey, cells of
-12 px, blocks of 2 x 2, 9 orientations). DIR are the drawings of `prepare emoji`.
+12 px, blocks of 2 x 2, 9 orientations); and of each model joined with these histograms,
+both of length 1. DIR are the drawings of `prepare emoji`.
 `table` prints recall at 1 and at 5 and mAP by the design of the queries, means over the
 pairs of designs that are of different drawers, for all names that are held out and for
 those without a relative among the learned. `evaluate` draws the pairs.
@@ -46,13 +47,17 @@ def write_features(drawings: pathlib.Path, out: pathlib.Path, models) -> None:
     small = np.stack([stimuli.read(i, 32) for i in range(n)]).reshape(n, -1) / 255
     write("pixels", small - small.mean(axis=1, keepdims=True))
     cells = {"pixels_per_cell": (12, 12), "cells_per_block": (2, 2), "orientations": 9}
-    write("hog", [hog(rgb2gray(stimuli.read(i, 96)), **cells) for i in range(n)])
+    shapes = [hog(rgb2gray(stimuli.read(i, 96)), **cells) for i in range(n)]
+    write("hog", shapes)
     for named in models:
         what, _, px = named.partition("@")
         model = jigsaw_shape.load(what, size_px=int(px or 0))
         start = time.perf_counter()
         name = pathlib.Path(what.partition(":")[2] or what).name
-        write(f"{name}-{model.size_px}", model.features(list(stimuli.paths)))
+        found = model.features(list(stimuli.paths))
+        write(f"{name}-{model.size_px}", found)
+        both = [retrieval.unit(shapes), retrieval.unit(found)]
+        write(f"hog+{name}-{model.size_px}", np.concatenate(both, axis=1))
         print(f"{named}: {n} images in {time.perf_counter() - start:.0f} s")
 
 
