@@ -10,7 +10,7 @@ import numpy as np
 from jigsaw_shape.reports import page, thumbnails
 from jigsaw_shape.reports.thumbnails import Thumbnails
 
-MOST = 3000  # images of a page, which then has at most some 15 MB
+MOST = 3000  # images of a page; with features of 1,280 numbers these are 10 MB
 
 
 class Shown(NamedTuple):
