@@ -121,15 +121,13 @@ def fetch(versions: Mapping[str, str], folder: pathlib.Path) -> None:
       ValueError: There is no npm, or it fails; says what to do.
     """
     wanted = " ".join(f"{_SCOPE}{name}@{v}" for name, v in versions.items())
-    by_hand = (
-        f"run `npm pack {wanted}` where there is, and name that folder with --from"
-    )
+    by_hand = f"run `npm pack {wanted}` where it works, and give --from that folder"
     npm = shutil.which("npm")
     if npm is None:
         raise ValueError(f"there is no npm to fetch the packages with: {by_hand}")
     folder.mkdir(parents=True, exist_ok=True)
     for name, version in versions.items():
-        command = [npm, "pack", "--silent", f"{_SCOPE}{name}@{version}"]
+        command = [npm, "pack", "--loglevel=error", f"{_SCOPE}{name}@{version}"]
         try:
             subprocess.run(
                 command,
@@ -146,8 +144,7 @@ def fetch(versions: Mapping[str, str], folder: pathlib.Path) -> None:
         except subprocess.CalledProcessError as error:
             said = (error.stderr or error.stdout).strip().splitlines() or ["no reason"]
             raise ValueError(
-                f"npm cannot fetch {_SCOPE}{name}@{version}: {said[0]}; without a "
-                f"network, {by_hand}"
+                f"npm cannot fetch {_SCOPE}{name}@{version}: {said[0]}; {by_hand}"
             ) from error
 
 
