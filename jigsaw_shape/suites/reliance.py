@@ -237,7 +237,8 @@ def _facts(rows) -> Iterator[Fact]:
 
 def _headlines(rows) -> Iterator[Headline]:
     clauses = {
-        "global_shape": "keeps {} % of its accuracy when 4 × 4 patches are shuffled",
+        "global_shape": "keeps {} % of its accuracy above chance when 4 × 4 patches "
+        "are shuffled",
         "local_shape": "{} % when 8 × 8 patches are turned",
         "texture": "{} % without texture",
         "colour": "{} % without colour",
