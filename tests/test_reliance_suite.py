@@ -211,3 +211,14 @@ def test_full_shows_every_published_level(full, shown, monkeypatch):
     stimuli = make_stimuli(names, category, lambda i, px: blank)
     evaluate(("reliance",), [model], stimuli, full=full)
     assert seen == shown
+
+
+@pytest.mark.parametrize(("size_px", "left_out"), [(60, {16}), (64, set())])
+def test_grids_that_leave_much_as_it_was_are_left_out(size_px, left_out):
+    group = [Classifier("m", ("0", "1"), size_px, N, None)]
+    names = {probe.name for probe in reliance.probes(None, group)}
+    for kind in ("puzzle", "patch_rotation"):
+        shown = {g for g in (2, 4, 8, 16) if f"{kind}/{g}" in names}
+        assert {2, 4, 8, 16} - shown == left_out
+    of_31 = [Classifier("m", ("0", "1"), 31, N, None)]
+    assert "patch_rotation/8" in {probe.name for probe in reliance.probes(None, of_31)}
