@@ -36,7 +36,8 @@ def test_an_untrained_network_is_the_same_but_for_its_weights(run):
     assert [m.name for m in untrained_beside([model, model])] == ["untrained convnet"]
     program = dataclasses.replace(model, network=None)
     with pytest.raises(ValueError, match="m is a program"):
-        untrained(program, name="u")
+        untrained_beside([program])
+    assert len(untrained_beside([program, model])) == 1
 
 
 def test_a_run_that_adapted_to_the_target_is_marked(tmp_path, run, capsys):

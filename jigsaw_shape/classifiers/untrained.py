@@ -55,10 +55,11 @@ def untrained_beside(models: list[Classifier], seed: int = 0) -> list[Classifier
     """Returns an untrained network for each architecture and data set among models.
 
     Raises:
-      ValueError: One of the models is a program.
+      ValueError: All of the models are programs, whose networks are not known.
     """
     found: dict[tuple, Classifier] = {}
-    for model in models:
+    known = [model for model in models if model.network is not None]
+    for model in known or models:
         network, config = model.network, model.config
         data = config and config.data.to_json()
         size = network and (network.module.encoder, network.size_px, network.classes)

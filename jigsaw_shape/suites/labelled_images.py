@@ -10,9 +10,9 @@ import numpy as np
 
 from jigsaw_shape.data import anagrams, domain_folders
 from jigsaw_shape.data.stimuli import Stimuli, of_dataset
+from jigsaw_shape.suites import own_data
 from jigsaw_shape.suites.opened import Opened
 from jigsaw_shape.suites.suite import Found, Job
-from jigsaw_shape.training import learner
 
 _NOT_LABELLED = ("cue_conflict", anagrams.EXPERIMENT, domain_folders.EXPERIMENT)
 WANTED = "give --data with a folder CATEGORY/IMAGE, or --model with a run, for its own"
@@ -62,7 +62,7 @@ def find_probed(opened: Opened, suites: Sequence[str]) -> Found:
 
 def own_target(config) -> Stimuli:
     """Returns every image of the domain that a run held out."""
-    dataset, splits = learner.load_data(config)
+    dataset, splits = own_data.load(config)
     return of_dataset(
         dataset,
         splits.target,

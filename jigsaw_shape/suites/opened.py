@@ -22,7 +22,7 @@ from jigsaw_shape.data.shared_classes import some
 from jigsaw_shape.data.stimuli import Stimuli
 from jigsaw_shape.embedding import features_file
 from jigsaw_shape.suites import classes as classes_lib
-from jigsaw_shape.suites import given_images
+from jigsaw_shape.suites import given_images, own_data
 from jigsaw_shape.suites.classes import Match
 from jigsaw_shape.suites.given_images import labelled
 from jigsaw_shape.suites.observers import HUMANS
@@ -126,6 +126,7 @@ def open_all(args: argparse.Namespace, n_devices: int) -> Opened:
         raise ValueError(f"--n-images is {args.n_images}: 0 or more allowed")
     if not 0 <= args.seed < 2**32:
         raise ValueError(f"--seed is {args.seed}: 0 to {2**32 - 1} allowed")
+    own_data.forget()
     notes = []
     data = [
         stimuli for named in args.data for stimuli in given_images.read(named, notes)

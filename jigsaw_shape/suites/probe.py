@@ -17,12 +17,17 @@ from scipy import stats
 from jigsaw_shape.data import domain_folders
 from jigsaw_shape.data.stimuli import Stimuli, of_dataset
 from jigsaw_shape.measures import intervals, probe
-from jigsaw_shape.suites import accuracy, differences, probe_page, with_features
+from jigsaw_shape.suites import (
+    accuracy,
+    differences,
+    own_data,
+    probe_page,
+    with_features,
+)
 from jigsaw_shape.suites.labelled_images import choice
 from jigsaw_shape.suites.opened import Opened
 from jigsaw_shape.suites.probe_page import FEW, LINEAR, NEIGHBOURS, OTHERS
 from jigsaw_shape.suites.suite import PLAIN, Answers, Found, Job, Suite
-from jigsaw_shape.training import learner
 
 _GIVEN = (domain_folders.EXPERIMENT, "images")
 
@@ -62,7 +67,7 @@ def find(opened: Opened, suites: Sequence[str]) -> Found:
 
 def own_images(config) -> Stimuli:
     """Returns every image of a run's sources and of its target."""
-    dataset, splits = learner.load_data(config)
+    dataset, splits = own_data.load(config)
     indices = np.concatenate([splits.train, splits.val, splits.target])
     stimuli = of_dataset(
         dataset,

@@ -18,6 +18,7 @@ from jigsaw_shape.reports.table import percent
 from jigsaw_shape.suites import (
     differences,
     figure_parts,
+    own_data,
     retrieval_figures,
     retrieval_tables,
     seen,
@@ -26,7 +27,6 @@ from jigsaw_shape.suites import (
 from jigsaw_shape.suites.labelled_images import choice
 from jigsaw_shape.suites.opened import Opened
 from jigsaw_shape.suites.suite import PLAIN, Answers, Fact, Found, Job, Suite
-from jigsaw_shape.training import learner
 
 _MOST_ON_MAP = 1000  # images
 
@@ -58,7 +58,7 @@ def find(opened: Opened, suites: Sequence[str]) -> Found:
 
 def own_images(config) -> Stimuli:
     """Returns a run's target and its sources' validation images."""
-    dataset, splits = learner.load_data(config)
+    dataset, splits = own_data.load(config)
     stimuli = of_dataset(
         dataset,
         np.sort(np.concatenate([splits.val, splits.target])),

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from jigsaw_shape.data import sources
 from jigsaw_shape.data.shared_classes import some
 from jigsaw_shape.data.stimuli import Stimuli, of_dataset
 from jigsaw_shape.measures.shape_bias import (
@@ -22,7 +21,13 @@ from jigsaw_shape.reports import look
 from jigsaw_shape.reports.look import Looks, number
 from jigsaw_shape.reports.page import Section, Tile
 from jigsaw_shape.reports.table import NONE, Table, interval, percent
-from jigsaw_shape.suites import consistency, differences, figure_parts, row_tables
+from jigsaw_shape.suites import (
+    consistency,
+    differences,
+    figure_parts,
+    own_data,
+    row_tables,
+)
 from jigsaw_shape.suites.observers import HUMANS, as_listed, crowds
 from jigsaw_shape.suites.opened import Opened
 from jigsaw_shape.suites.suite import (
@@ -94,7 +99,7 @@ def _shared(stimuli: Stimuli, known: Sequence[str]) -> Stimuli | None:
 
 def own_conflict(config) -> Stimuli | None:
     """Returns the cue conflict of a run's data set; None without one."""
-    dataset = sources.load_cue_conflict(config.data)
+    dataset = own_data.load_conflict(config)
     if dataset is None:
         return None
     return of_dataset(
