@@ -5,9 +5,10 @@ r"""Trains a jigsaw multitask learner, leaving one domain out.
 
 Every field of the configuration is a flag; `jigsaw_shape/config.py` says what each
 means. Run the same command again to continue a run that was stopped. Exit codes: 0
-done; 2 refused, with one line that says why; 3 a loss is no finite number; 74 a
-file cannot be read or written, such as on a full disk; 75 stopped by SIGTERM or
-Ctrl-C, and saved; 130 Ctrl-C before there was anything to save.
+done; 2 refused, with one line that says why; 3 a loss is no finite number; 69
+another process of a run on several hosts is missing or gone; 74 a file cannot be read
+or written, such as on a full disk; 75 stopped by SIGTERM or Ctrl-C, and saved; 130
+Ctrl-C before there was anything to save.
 """
 
 import contextlib
@@ -16,6 +17,7 @@ import sys
 import jax
 from absl import flags
 from clu import parameter_overview
+from ml_collections import ConfigDict
 
 from jigsaw_shape import checks
 from jigsaw_shape.data import shared_classes, sources
@@ -24,7 +26,7 @@ from jigsaw_shape.reports import figures, fonts, run_tables
 from jigsaw_shape.reports.table import print_table
 from jigsaw_shape.runs import directory as directory_lib
 from jigsaw_shape.runs import fingerprint, logbook, rows
-from jigsaw_shape.system import command_line, devices
+from jigsaw_shape.system import command_line, devices, peers
 from jigsaw_shape.training import initial_weights, loop
 from jigsaw_shape.training import learner as learner_lib
 from jigsaw_shape.training.progress import Progress
@@ -47,13 +49,49 @@ def main(argv: list[str]) -> int:
         "Join the other processes of a TPU pod or Slurm job first.",
         flag_values=values,
     )
+    coordinator = flags.DEFINE_string(
+        "coordinator",
+        "",
+        "HOST:PORT of the first process, where nothing else says it.",
+        flag_values=values,
+    )
+    process = flags.DEFINE_string(
+        "process", "", "I/N: this is process I of N, from 0.", flag_values=values
+    )
+    join_timeout = flags.DEFINE_integer(
+        "join-timeout",
+        peers.JOIN_TIMEOUT_S,
+        "Seconds to wait for the other processes.",
+        flag_values=values,
+    )
+    peer_timeout = flags.DEFINE_integer(
+        "peer-timeout",
+        peers.PEER_TIMEOUT_S,
+        "Seconds of silence after which another process counts as dead.",
+        flag_values=values,
+    )
     config = command_line.parse_config("train", argv, values, usage=__doc__)
+    with peers.leaving_together("train"):
+        with command_line.refusals("train"):
+            if multihost.value or coordinator.value or process.value:
+                peers.join(
+                    "train",
+                    coordinator=coordinator.value,
+                    process=process.value,
+                    join_timeout_s=join_timeout.value,
+                    peer_timeout_s=peer_timeout.value,
+                )
+        code = _train(config, workdir.value)
+        if code == command_line.IO_FAILED:
+            peers.leave(code)
+        return code
+
+
+def _train(config: ConfigDict, workdir: str) -> int:
     with contextlib.ExitStack() as stack:
         with command_line.refusals("train"):
-            if multihost.value:
-                jax.distributed.initialize()
-            if workdir.value:
-                config.workdir = workdir.value
+            if workdir:
+                config.workdir = workdir
             sources.spell_domains(config.data)
             checks.check(config, jax.device_count())
             directory_lib.keep_background(config)

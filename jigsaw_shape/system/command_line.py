@@ -18,6 +18,7 @@ from jigsaw_shape.system import programs
 OK = 0
 REFUSED = 2  # the request cannot be carried out as it stands
 NON_FINITE = 3  # a loss stopped being a number
+LOST_PEER = 69  # EX_UNAVAILABLE: another process of a run on several hosts is gone
 IO_FAILED = 74  # EX_IOERR: a file could not be read or written on the way
 INTERRUPTED = 75  # EX_TEMPFAIL: stopped on request and saved; run it again to continue
 KILLED = 130  # Ctrl-C where there is nothing to save

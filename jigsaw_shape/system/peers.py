@@ -1,0 +1,145 @@
+"""Several processes that train together: how they find, lose and leave each other."""
+
+import contextlib
+import os
+import re
+import sys
+import threading
+from collections.abc import Iterator
+from typing import NoReturn
+
+import jax
+
+from jigsaw_shape.system import command_line
+
+JOIN_TIMEOUT_S = 300
+PEER_TIMEOUT_S = 100
+
+# What JAX's collectives and its coordination service say where a process is gone.
+_GONE = re.compile(
+    r"gloo|nccl|coordination service|heartbeat|UNAVAILABLE|DEADLINE_EXCEEDED", re.I
+)
+
+
+def join(
+    command: str,
+    *,
+    coordinator: str = "",
+    process: str = "",
+    join_timeout_s: int = JOIN_TIMEOUT_S,
+    peer_timeout_s: int = PEER_TIMEOUT_S,
+) -> None:
+    """Waits until every process has joined; before JAX computes anything.
+
+    Without `coordinator` JAX asks the TPU pod, Slurm or Open MPI who takes part.
+    Where a process is missing after `join_timeout_s`, this one ends with one line and
+    `command_line.LOST_PEER`. Where one later sends no sign of life for
+    `peer_timeout_s`, JAX aborts the others (SIGABRT, exit code 134).
+
+    Args:
+      command: For messages.
+      coordinator: `host:port` of process 0, on which it listens.
+      process: `i/n`: this is process i of n, counted from 0.
+      join_timeout_s: How long to wait for all.
+      peer_timeout_s: How long a process may be silent.
+
+    Raises:
+      ValueError: The arguments do not fit together, or nothing says who takes part.
+    """
+    if min(join_timeout_s, peer_timeout_s) < 1:
+        raise ValueError(
+            f"--join-timeout {join_timeout_s}, --peer-timeout {peer_timeout_s}: give "
+            "seconds, 1 or more"
+        )
+    addressed = _addressed(coordinator, process)
+    # JAX would end a process that waits in vain by SIGABRT and a stack of C++ frames.
+    waiting = threading.Timer(join_timeout_s, _give_up, (command, join_timeout_s))
+    waiting.daemon = True
+    waiting.start()
+    try:
+        jax.distributed.initialize(
+            **addressed,
+            initialization_timeout=join_timeout_s + 60,
+            heartbeat_timeout_seconds=peer_timeout_s,
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"--multihost finds no TPU pod, Slurm or Open MPI job around it ({error}): "
+            "give --coordinator HOST:PORT and --process I/N"
+        ) from error
+    finally:
+        waiting.cancel()
+
+
+@contextlib.contextmanager
+def leaving_together(command: str) -> Iterator[None]:
+    """Ends this process at once where it fails alone, so that no peer waits for it.
+
+    Where the failure is that a peer is gone, says so in one line, and the exit code is
+    `command_line.LOST_PEER`. Without peers nothing changes.
+    """
+    try:
+        yield
+    except SystemExit as error:
+        if error.code:
+            leave(error.code)
+        raise
+    except Exception as error:
+        if not (jax.distributed.is_initialized() and _GONE.search(str(error))):
+            raise
+        reason = " ".join(str(error).split())
+        print(
+            f"{command}: another process is gone ({reason[:200]}). Run the same "
+            "command again on every host to continue from the last checkpoint",
+            file=sys.stderr,
+        )
+        _exit(command_line.LOST_PEER)
+
+
+def leave(code: int) -> None:
+    """Ends this process at once if it has peers; otherwise does nothing.
+
+    JAX's own way out waits minutes for the others, which wait for this process.
+    """
+    if jax.distributed.is_initialized():
+        _exit(code)
+
+
+def _addressed(coordinator: str, process: str) -> dict:
+    """Returns who takes part as JAX's arguments; {} where JAX finds it out."""
+    if not coordinator and not process:
+        return {}
+    rank, slash, count = process.partition("/")
+    is_process = slash and rank.isdecimal() and count.isdecimal()
+    if not (is_process and int(rank) < int(count)):
+        raise ValueError(
+            f"--process {process or 'is missing'}: write I/N with I from 0 to N-1, "
+            "such as 0/2"
+        )
+    if not re.fullmatch(r".+:\d+", coordinator):
+        raise ValueError(
+            f"--coordinator {coordinator or 'is missing'}: write HOST:PORT, where "
+            "process 0 listens"
+        )
+    return {
+        "coordinator_address": coordinator,
+        "num_processes": int(count),
+        "process_id": int(rank),
+        "cluster_detection_method": "deactivate",
+    }
+
+
+def _give_up(command: str, timeout_s: int) -> NoReturn:
+    print(
+        f"{command}: not every process has joined within {timeout_s} s: start the same "
+        "command on every host, see that they reach the first one's port, or raise "
+        "--join-timeout",
+        file=sys.stderr,
+    )
+    _exit(command_line.LOST_PEER)
+
+
+def _exit(code: int) -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
