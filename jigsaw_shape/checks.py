@@ -143,6 +143,7 @@ def check(config: ConfigDict, n_devices: int) -> None:
     defaults = config_lib.flatten(config_lib.default_config().to_dict())
     for key, value in config_lib.flatten(config.to_dict()).items():
         _check_field(key, value, defaults.get(key))
+    _check_folders(config)
     _check_length(config)
     _check_sizes(config, n_devices)
     _check_ordered("augment.crop_scale", config, most=1)
@@ -201,6 +202,16 @@ def _words(least: float, most: float) -> str:
     if most == math.inf:
         return f"use {least} or more"
     return f"use {least} to {most}"
+
+
+def _check_folders(config):
+    for key in ("workdir", "data.data_dir"):
+        value = config_lib.flatten(config.to_dict())[key]
+        if "://" in value:
+            raise ValueError(
+                f"--config.{key}={value}: must be a folder on a disk; "
+                "docs/scaling.md says how to keep one in a bucket"
+            )
 
 
 def _check_length(config: ConfigDict) -> None:

@@ -56,6 +56,8 @@ def test_images_without_labels_ask_for_puzzles_alone(fields, words):
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
+        ("workdir", "gs://mine/run", "must be a folder on a disk"),
+        ("data.data_dir", "gs://mine/data", "must be a folder on a disk"),
         ("epochs", 0, "exactly one"),
         ("steps", 10, "exactly one"),
         ("data.split", "kfold", "jigen | domainbed | official"),
