@@ -25,6 +25,7 @@ test: setup lint  ## lint, then every test
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/shellcheck -x launch/*.sh
 
 setup: $(VENV)/.installed
 

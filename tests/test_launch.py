@@ -1,17 +1,24 @@
-"""Launch scripts, as far as they go without a cloud."""
+"""Launch scripts, as far as they go without a cloud or a cluster."""
 
 import os
+import re
+import shlex
+import signal
 import subprocess
+import time
 
 import pytest
+import yaml
 from conftest import REPOSITORY
 
-SCRIPT = REPOSITORY / "launch" / "tpu_vm.sh"
+LAUNCH = REPOSITORY / "launch"
+ARGUMENTS = ["--config", "configs/pacs.py:jigen", "--workdir=a b", "it's $HOME"]
+BUCKETS = {"BUCKET": "gs://mine/runs", "DATA": "gs://mine/PACS"}
 
 
-def _dry(*arguments, **variables):
+def _dry(script, *arguments, **variables):
     done = subprocess.run(
-        [SCRIPT, *arguments],
+        [LAUNCH / script, *arguments],
         env=os.environ | {"DRY_RUN": "1"} | variables,
         capture_output=True,
         text=True,
@@ -19,45 +26,280 @@ def _dry(*arguments, **variables):
     return done.returncode, done.stdout
 
 
-def test_create_names_machine_zone_and_type():
-    code, printed = _dry("create", TPU_NAME="mine", ZONE="here", ACCELERATOR_TYPE="v9")
+def _words(script, *arguments, **variables):
+    """Returns the words of the one command that a dry run prints."""
+    code, printed = _dry(script, *arguments, **variables)
     assert code == 0
-    words = printed.split()
-    assert words[:6] == ["gcloud", "compute", "tpus", "tpu-vm", "create", "mine"]
+    assert printed.count("\n") == 1
+    return shlex.split(printed)
+
+
+def _passed_on(text):
+    """Returns the arguments of `python -m jigsaw_shape.train` that bash would see."""
+    arguments = re.search(r"jigsaw_shape\.train (?:--multihost )?(.*?)(\|\||$)", text)
+    command = f'printf "%s\\0" {arguments[1]}'
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    return done.stdout.split("\0")[:-1]
+
+
+def test_tpu_create_names_machine_zone_and_type():
+    mine = {"TPU_NAME": "mine", "ZONE": "here", "ACCELERATOR_TYPE": "v9"}
+    words = _words("tpu_vm.sh", "create", **mine)
+    assert words[:4] == ["gcloud", "compute", "tpus", "queued-resources"]
+    assert words[4:6] == ["create", "mine"]
     assert words[words.index("--zone") + 1] == "here"
     assert words[words.index("--accelerator-type") + 1] == "v9"
     assert "--spot" not in words
-    assert "--spot" in _dry("create", SPOT="1")[1].split()
+    assert "--spot" in _words("tpu_vm.sh", "create", SPOT="1")
 
 
-def test_train_passes_its_arguments_on_whatever_is_in_them():
-    code, printed = _dry("train", "--config", "configs/pacs.py:jigen", "--workdir=a b")
-    assert code == 0
-    # What bash would hand to gcloud, and then what the remote shell would run.
-    words = subprocess.run(
-        ["bash", "-c", f'printf "%s\\0" {printed}'], capture_output=True, text=True
-    ).stdout.split("\0")
+def test_tpu_train_keeps_the_runs_in_the_bucket():
+    words = _words("tpu_vm.sh", "train", *ARGUMENTS)
     remote = words[words.index("--command") + 1]
-    assert "-m jigsaw_shape.train --multihost" in remote
-    arguments = remote.split("--multihost ")[1]
-    parsed = subprocess.run(
-        ["bash", "-c", f'printf "%s\\0" {arguments}'], capture_output=True, text=True
-    ).stdout.split("\0")[:-1]
-    assert parsed == ["--config", "configs/pacs.py:jigen", "--workdir=a b"]
+    assert "keep.sh" not in remote
+    assert _passed_on(remote) == ARGUMENTS
+    words = _words("tpu_vm.sh", "train", *ARGUMENTS, BUCKET="gs://mine", TPU_NAME="x")
+    remote = words[words.index("--command") + 1]
+    assert "&& launch/keep.sh runs gs://mine/x.tar .venv/bin/python -m" in remote
+    assert _passed_on(remote) == ARGUMENTS
 
 
-@pytest.mark.parametrize("arguments", [(), ("destroy",), ("data",)])
-def test_anything_else_prints_the_usage(arguments):
-    code, _ = _dry(*arguments)
-    assert code == 2
+def test_tpu_setup_mounts_what_all_hosts_share():
+    assert "nfs" not in _dry("tpu_vm.sh", "setup")[1]
+    lines = _dry("tpu_vm.sh", "setup", NFS="10.0.0.2:/share")[1].splitlines()
+    mounting = shlex.split(lines[-1])
+    remote = mounting[mounting.index("--command") + 1]
+    assert "mount -t nfs 10.0.0.2:/share jigsaw_shape/runs" in remote
 
 
-def test_data_is_named_from_where_the_user_is(tmp_path):
+def test_tpu_data_is_named_from_where_the_user_is(tmp_path):
     done = subprocess.run(
-        [SCRIPT, "data", "pacs", "here/PACS"],
+        [LAUNCH / "tpu_vm.sh", "data", "pacs", "here/PACS"],
         env=os.environ | {"DRY_RUN": "1"},
         cwd=tmp_path,
         capture_output=True,
         text=True,
     )
     assert f" scp {tmp_path}/here/PACS " in done.stdout
+
+
+def _input_of(printed, command):
+    """Returns what a dry run says the command would read."""
+    first, rest = printed.split("\n", 1)
+    assert first == f"{command} <<'END'"
+    assert rest.endswith("\nEND\n")
+    return rest.removesuffix("END\n")
+
+
+def test_slurm_starts_a_process_for_each_gpu_of_each_node():
+    code, printed = _dry(
+        "slurm.sh", "train", *ARGUMENTS, NODES="2", GPUS="4", SBATCH="--time=8:00:00"
+    )
+    assert code == 0
+    script = _input_of(printed, "sbatch --time=8:00:00")
+    assert subprocess.run(["bash", "-n"], input=script, text=True).returncode == 0
+    options = re.findall(r"^#SBATCH (\S+)$", script, re.M)
+    assert {"--nodes=2", "--ntasks-per-node=4", "--gpus-per-node=4"} < set(options)
+    assert "--multihost" in script
+    assert _passed_on(script) == ARGUMENTS
+
+
+@pytest.mark.parametrize(
+    ("code", "restarts", "requeued"),
+    [(0, 0, False), (2, 0, False), (75, 0, True), (69, 3, True), (75, 20, False)],
+)
+def test_slurm_queues_a_stopped_run_again(tmp_path, code, restarts, requeued):
+    script = _input_of(_dry("slurm.sh", "train", *ARGUMENTS)[1], "sbatch")
+    for name, body in (("srun", f"exit {code}"), ("scontrol", 'echo "$@"')):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    fakes = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "SLURM_JOB_ID": "7",
+        "SLURM_RESTART_COUNT": str(restarts),
+    }
+    done = subprocess.run(
+        ["bash"], input=script, env=os.environ | fakes, capture_output=True, text=True
+    )
+    assert done.returncode == code
+    assert done.stdout == ("requeue 7\n" if requeued else "")
+
+
+def test_slurm_makes_an_array_of_a_benchmark():
+    words = _words("slurm.sh", "benchmark", "--out", "a|b", SBATCH="--qos=low")
+    made = ["python", "-m", "jigsaw_shape.benchmark", "--out", "a|b", "--slurm"]
+    assert words == [*made, "|", "sbatch", "--qos=low"]
+
+
+def _manifest(verb, *arguments, **variables):
+    code, printed = _dry("kubernetes.sh", verb, *arguments, **variables)
+    assert code == 0
+    return yaml.safe_load(_input_of(printed, "kubectl apply -f -"))
+
+
+def _argv(job, tmp_path, **variables):
+    """Returns how a pod of the job would call Python."""
+    fake = tmp_path / "python"
+    fake.write_text("#!/usr/bin/env bash\nprintf '%s\\0' \"$@\"\n")
+    fake.chmod(0o755)
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    done = subprocess.run(
+        container["command"],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"} | variables,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.split("\0")[:-1]
+
+
+def test_kubernetes_shards_a_benchmark(tmp_path):
+    job = _manifest("benchmark", *ARGUMENTS, SHARDS="8", IMAGE="r/me:1", GPUS="2")
+    assert (job["kind"], job["spec"]["completionMode"]) == ("Job", "Indexed")
+    assert job["spec"]["completions"] == job["spec"]["parallelism"] == 8
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "r/me:1"
+    assert container["resources"]["limits"] == {"nvidia.com/gpu": 2}
+    argv = _argv(job, tmp_path, JOB_COMPLETION_INDEX="3")
+    assert argv == ["-m", "jigsaw_shape.benchmark", *ARGUMENTS, "--shard", "3/8"]
+
+
+def test_kubernetes_trains_on_several_pods(tmp_path):
+    jobset = _manifest("train", *ARGUMENTS, NODES="2", NAME="x")
+    [replicated] = jobset["spec"]["replicatedJobs"]
+    job = replicated["template"]
+    assert job["spec"]["completions"] == job["spec"]["parallelism"] == 2
+    assert job["spec"]["backoffLimit"] == 0  # one lost pod restarts all
+    argv = _argv(job, tmp_path, JOB_COMPLETION_INDEX="1")
+    joins = ["--coordinator", "x-train-0-0.x:8476", "--process", "1/2"]
+    assert argv == ["-m", "jigsaw_shape.train", *ARGUMENTS, *joins]
+
+
+def test_kubernetes_prepares_without_a_gpu(tmp_path):
+    job = _manifest("prepare", "pacs", "--from", "/shared/PACS")
+    argv = _argv(job, tmp_path)
+    assert argv == ["-m", "jigsaw_shape.prepare", "pacs", "--from", "/shared/PACS"]
+
+
+def test_dockerfile_copies_what_is_committed():
+    copied = re.findall(r"^COPY (.+) \S+$", (LAUNCH / "Dockerfile").read_text(), re.M)
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True
+    ).stdout.splitlines()
+    for name in " ".join(copied).split():
+        assert any(f"{path}/".startswith(f"{name}/") for path in tracked), name
+
+
+def test_sky_hands_its_arguments_to_the_job():
+    words = _words("sky.sh", "benchmark", *ARGUMENTS, NODES="4", **BUCKETS)
+    task = yaml.safe_load((LAUNCH / "sky.yaml").read_text())
+    given = dict(w.split("=", 1) for w in words if w.partition("=")[0] in task["envs"])
+    assert given.keys() == task["envs"].keys()
+    assert "--use-spot" in words
+    variables = given | {"SKYPILOT_NODE_RANK": "1", "SKYPILOT_NUM_NODES": "4"}
+    script = task["run"].replace("launch/keep.sh", "printf '%s\\\\0'")
+    done = subprocess.run(
+        ["bash", "-c", script], env=variables, capture_output=True, text=True
+    )
+    kept, command = done.stdout.split("\0")[:2], done.stdout.split("\0")[2:-1]
+    assert kept == ["runs", "gs://mine/runs/1.tar"]
+    shard = ["--shard", "1/4"]
+    assert command == ["python", "-m", "jigsaw_shape.benchmark", *ARGUMENTS, *shard]
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "variables"),
+    [
+        *((f"{name}.sh", (), BUCKETS) for name in ("tpu_vm", "slurm", "kubernetes")),
+        *((f"{name}.sh", ("x",), BUCKETS) for name in ("tpu_vm", "slurm", "sky")),
+        ("kubernetes.sh", ("x",), {}),
+        ("tpu_vm.sh", ("data",), {}),
+        ("sky.sh", ("train",), {}),
+        ("sky.sh", ("train",), BUCKETS | {"NODES": "2"}),
+        ("keep.sh", ("runs",), {}),
+        ("keep.sh", ("runs", "runs.tar", "true"), {}),
+    ],
+)
+def test_anything_else_prints_the_usage(script, arguments, variables):
+    code, printed = _dry(script, *arguments, **variables)
+    assert (code, printed) == (2, "")
+
+
+@pytest.fixture
+def bucket(tmp_path):
+    """A folder in place of a bucket, and the environment in which gcloud uses it."""
+    folder = tmp_path / "bucket"
+    folder.mkdir()
+    fake = tmp_path / "bin" / "gcloud"
+    fake.parent.mkdir()
+    fake.write_text(
+        f"""#!/usr/bin/env bash
+at() {{ echo {folder}"${{1#gs://mine}}"; }}
+case "$2 $3 $4" in
+  "ls "*) ls "$(at "$3")" ;;
+  "cp - "*) cat > {tmp_path}/part && mv {tmp_path}/part "$(at "$4")" ;;
+  "cp "*) cat "$(at "$3")" ;;
+esac
+"""
+    )
+    fake.chmod(0o755)
+    return folder, os.environ | {"PATH": f"{fake.parent}:{os.environ['PATH']}"}
+
+
+def _keep(bucket, cwd, command, url="gs://mine/x.tar"):
+    cwd.mkdir(exist_ok=True)
+    return subprocess.Popen(
+        [LAUNCH / "keep.sh", "runs", url, "bash", "-c", command],
+        env=bucket[1],
+        cwd=cwd,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_new_machine_goes_on_from_the_bucket(bucket, tmp_path):
+    """Unfinished checkpoints are not kept, and the exit code is the command's."""
+    first = _keep(
+        bucket,
+        tmp_path / "first",
+        "mkdir -p runs/r/checkpoints/{5,6.orbax-checkpoint-tmp} && "
+        "echo weights > runs/r/checkpoints/5/w && echo row > runs/r/rows && exit 75",
+    )
+    first.communicate()
+    assert first.returncode == 75
+    assert not list((tmp_path / "first").glob("*.kept"))
+    second = _keep(
+        bucket,
+        tmp_path / "second",
+        "[[ $(cat runs/r/checkpoints/5/w runs/r/rows) == $'weights\\nrow' ]] && "
+        "[[ $(ls runs/r/checkpoints) == 5 ]] && echo row >> runs/r/rows",
+    )
+    assert second.communicate()[1] == ""
+    assert second.returncode == 0
+    third = _keep(bucket, tmp_path / "third", "[[ $(wc -l < runs/r/rows) == 2 ]]")
+    third.communicate()
+    assert third.returncode == 0
+
+
+def test_sigterm_reaches_the_command_and_what_it_saves_is_kept(bucket, tmp_path):
+    process = _keep(
+        bucket,
+        tmp_path / "here",
+        "trap 'echo saved > runs/rows; exit 75' TERM; touch runs/started; "
+        "while true; do sleep 0.01; done",
+    )
+    while not (tmp_path / "here/runs/started").exists():
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert process.returncode == 75
+    after = _keep(bucket, tmp_path / "after", "[[ $(cat runs/rows) == saved ]]")
+    after.communicate()
+    assert after.returncode == 0
+
+
+def test_nothing_begins_anew_where_the_bucket_cannot_be_reached(bucket, tmp_path):
+    bucket[0].rmdir()
+    process = _keep(bucket, tmp_path / "here", "touch runs/started")
+    process.communicate()
+    assert process.returncode != 0
+    assert not (tmp_path / "here/runs/started").exists()
