@@ -89,8 +89,8 @@ def leaving_together(command: str) -> Iterator[None]:
             raise
         reason = " ".join(str(error).split())
         print(
-            f"{command}: another process is gone ({reason[:200]}). Run the same "
-            "command again on every host to continue from the last checkpoint",
+            f"{command}: another process is gone or hangs ({reason[:200]}). Run the "
+            "same command again on every host to continue from the last checkpoint",
             file=sys.stderr,
         )
         _exit(command_line.LOST_PEER)
