@@ -28,7 +28,9 @@ def main(argv):
                 process=process,
                 join_timeout_s=int(timeout_s),
             )
+            print("joined", flush=True)
             if "refused" in error:
+                sys.stdin.readline()
                 raise ValueError(*error)
         if error:
             raise ValueError(*error)
@@ -48,6 +50,7 @@ def _start(*arguments):
     return subprocess.Popen(
         [sys.executable, "-c", _JOIN, *arguments],
         env=os.environ | {"PYTHONPATH": str(REPOSITORY), "GLOG_minloglevel": "3"},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -81,7 +84,8 @@ def test_other_errors_stay_what_they_are(coordinator):
 def test_a_refusal_waits_for_nobody(coordinator):
     refused = _start(coordinator, "0/2", "300", "refused")
     other = _start(coordinator, "1/2", "300")
-    assert "train: refused" in refused.communicate()[1]
+    assert "joined\n" in iter(other.stdout.readline, "")
+    assert "train: refused" in refused.communicate("now\n")[1]
     assert refused.returncode == command_line.REFUSED
     other.communicate()
     assert other.returncode in (command_line.LOST_PEER, -signal.SIGABRT)
