@@ -147,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--n-images",
         type=int,
-        default=1280,
+        default=256,
         metavar="N",
         help="distort, shuffle and filter at most this many labelled images, and probe "
         "at most this many of a domain; 0: all",
