@@ -19,7 +19,7 @@ def test_kfold_lists_of_any_system_are_read():
         ("photo", "dog", "c.jpg"): "val",
     }
     assert len(notes) == 1
-    assert "1 images into both" in notes[0]
+    assert "1 image into both" in notes[0]
 
 
 def test_domainnet_validates_on_its_test_lists():
