@@ -127,7 +127,7 @@ def _train(config: ConfigDict, workdir: str) -> int:
         if len(splits.unlabelled):
             n = command_line.counted(len(splits.unlabelled), "image")
             console.print(f"without labels: {n}")
-        note = dataset.classes and shared_classes.untaught_note(dataset, splits)
+        note = shared_classes.untaught_note(dataset, splits)
         if note:
             console.print(f"{note}; target/shared_accuracy leaves them out")
         with command_line.refusals("train"):  # an image may be damaged

@@ -1,4 +1,4 @@
-"""The one rule by which names of data sets, domains and classes are compared."""
+"""Names of data sets, domains and classes: how they are compared, and lists of them."""
 
 import functools
 import re
@@ -46,3 +46,8 @@ def _spell(signs: re.Match) -> str:
 def _sign_name(sign: str) -> str:
     name = _SPOKEN.get(sign) or unicodedata.name(sign, f"u{ord(sign):04x}")
     return words(name)
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """Returns the names in a field such as `"photo,cartoon"`; () for `""`."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())

@@ -19,6 +19,8 @@ def untaught_note(dataset: Dataset, splits: Splits) -> str:
     `"no source has fish: 8 target images cannot be right"`.
     """
     labels = dataset.label[splits.target]
+    if not len(labels):
+        return ""
     lost = labels[~taught(dataset, splits)[labels]]
     if not len(lost):
         return ""

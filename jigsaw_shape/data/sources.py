@@ -15,7 +15,7 @@ from jigsaw_shape.data import (
 from jigsaw_shape.data.dataset import Dataset, with_classes
 from jigsaw_shape.data.decoding import background_of
 from jigsaw_shape.data.embedded import emoji_small, shapes
-from jigsaw_shape.data.names import plain
+from jigsaw_shape.data.names import listed, plain
 
 
 def _check_shapes(data: ConfigDict) -> None:
@@ -50,7 +50,7 @@ def _shapes_cue_conflict(data: ConfigDict) -> Dataset:
 
 
 def _imagenet(data: ConfigDict) -> Dataset:
-    sources = [source.strip() for source in data.sources.split(",") if source.strip()]
+    sources = listed(data.sources)
     return imagenet.load(
         [*(sources or ["photo"]), data.target],
         data_dir=data.data_dir,
@@ -60,7 +60,7 @@ def _imagenet(data: ConfigDict) -> Dataset:
 
 
 def _unlabelled(data: ConfigDict) -> Dataset:
-    folders = [f.strip() for f in data.unlabelled.split(",") if f.strip()]
+    folders = listed(data.unlabelled)
     return unlabelled.load(
         folders, size_px=data.stored_px, background=background_of(data)
     )
@@ -136,7 +136,7 @@ def class_names(data: ConfigDict) -> tuple[str, ...]:
     """
     named = data.get("classes", "")
     if not named.endswith(".txt"):
-        return tuple(name.strip() for name in named.split(",") if name.strip())
+        return listed(named)
     try:
         lines = pathlib.Path(named).expanduser().read_text().splitlines()
     except (OSError, ValueError) as error:
@@ -158,7 +158,7 @@ def domain_name(data: ConfigDict, name: str) -> str:
 def spell_domains(data: ConfigDict) -> None:
     """Writes `config.data.target` and `sources` as the data set has its domains."""
     data.target = domain_name(data, data.target)
-    named = [name.strip() for name in data.sources.split(",") if name.strip()]
+    named = list(listed(data.sources))
     spelled = [domain_name(data, name) for name in named]
     if spelled != named:
         data.sources = ",".join(spelled)

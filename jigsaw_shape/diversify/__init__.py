@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import jax
 
+from jigsaw_shape.data.names import listed
 from jigsaw_shape.diversify import adain
 from jigsaw_shape.diversify.augmix import augment_and_mix
 from jigsaw_shape.diversify.colour import match_colour
@@ -67,7 +68,7 @@ def named(names: str) -> tuple[str, ...]:
     Raises:
       ValueError: There is no diversifier of one of these names.
     """
-    found = tuple(name.strip() for name in names.split(",") if name.strip())
+    found = listed(names)
     unknown = [name for name in found if name not in DIVERSIFIERS]
     if unknown:
         raise ValueError(

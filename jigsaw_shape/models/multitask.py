@@ -155,9 +155,10 @@ class Multitask(nn.Module):
         return outputs
 
 
-def reads_tiles(model: Multitask) -> bool:
-    """Returns whether a head reads the features of tiles that are encoded apart."""
-    return any(isinstance(h, Head) and h.tiles for h in model.heads.values())
+def _tile_grid(model: Multitask) -> int:
+    """Returns the tiles a side of the heads that read tiles apart; 0 without any."""
+    heads = (head for head in model.heads.values() if isinstance(head, Head))
+    return next((head.grid for head in heads if head.tiles), 0)
 
 
 def init_variables(model: Multitask, rng: jax.Array, size_px: int) -> dict[str, Any]:
@@ -170,9 +171,9 @@ def init_variables(model: Multitask, rng: jax.Array, size_px: int) -> dict[str, 
     def init(rng):
         images = jnp.zeros((1, size_px, size_px, 3))
         variables = {"batch_stats": {}, **model.init(rng, images, train=False)}
-        if not reads_tiles(model):
+        grid = _tile_grid(model)
+        if not grid:
             return variables
-        grid = next(h.grid for h in model.heads.values() if getattr(h, "tiles", 0))
         side = size_px // grid
         tiles = jnp.zeros((1, grid**2, side, side, 3))
         first = jnp.arange(grid**2)[None, None]
@@ -196,7 +197,9 @@ def solve_tiles(
     variables: Mapping[str, Any],
     tiles: jax.Array,
     permutations: jax.Array,
-    **options: Any,
+    *,
+    train: bool = False,
+    rngs: Mapping[str, jax.Array] | None = None,
 ) -> tuple[dict[str, jax.Array], Any]:
     """Returns the answers of the heads that read tiles, and the changed `batch_stats`.
 
@@ -209,20 +212,20 @@ def solve_tiles(
       variables: Its `params` and `batch_stats`.
       tiles: float32 [B, T, h, w, 3], RGB in [0, 1], in their original order.
       permutations: int32 [B, O, T], the original tile at each place.
-      **options: `train`, and `rngs` as `apply` takes them.
+      train: As in `Multitask`.
+      rngs: Of dropout, as `apply` takes them.
     """
     statistics = variables.get("batch_stats")
     own = {"params": variables["params"]}
     if statistics:
         own["batch_stats"] = {"encoder": statistics["tiles"]}
-    train = options.pop("train", False)
     outputs, changed = model.apply(
         own,
         tiles,
         train,
         permutations=permutations,
+        rngs=rngs,
         mutable=["batch_stats"] if train else [],
-        **options,
     )
     if train and statistics:
         statistics = {**statistics, "tiles": changed["batch_stats"]["encoder"]}
@@ -246,7 +249,7 @@ def answer(
       permutations: int32 [B, T], how `images` are shuffled.
     """
     outputs = model.apply(variables, images, train=False)
-    if tiles is not None and reads_tiles(model):
+    if tiles is not None and _tile_grid(model):
         solved, _ = solve_tiles(model, variables, tiles, permutations[:, None])
         outputs |= solved
     return outputs

@@ -295,7 +295,7 @@ def make_learner(config: ConfigDict, n_classes: int, n_domains: int = 0) -> Lear
 
 def _make_edit(config: ConfigDict, spec: EncoderSpec) -> step_lib.MakeEdit | None:
     named = config.mixstyle.stages
-    stages = tuple(s.strip() for s in named.split(",") if s.strip())
+    stages = config_lib.listed(named)
     if not stages:
         return None
     if stages == ("usual",):

@@ -122,9 +122,6 @@ def make_view(
             n = 1 + jnp.maximum(jnp.round(share), 1).astype(jnp.int32)
         return puzzle.sample_orders(rngs, n, bias)
 
-    def shuffled_share(progress):
-        return moved(jigsaw.shuffled, progress)
-
     def view(step_rng, progress, slots, images, domain, styling):
         image_rng, batch_rng, style_rng = jax.random.split(step_rng, 3)
         fold = jax.vmap(jax.random.fold_in, (None, 0))
@@ -163,7 +160,7 @@ def make_view(
 
         whole_bias = bias
         if tuple(jigsaw.shuffled) != (1.0,):
-            whole_bias = 1 - (1 - bias) * shuffled_share(progress)
+            whole_bias = 1 - (1 - bias) * moved(jigsaw.shuffled, progress)
         orders = draw(order_rngs, progress, whole_bias)
         images, styled = style_images(
             progress, shard_rng, style_rngs, natural, orders, domain, styling
@@ -204,7 +201,7 @@ def make_view(
             counts = jnp.ones(len(stored))
             if tuple(jigsaw.shuffled) != (1.0,):
                 draws = jax.vmap(jax.random.uniform)(more(order_rngs, 2))
-                counts = jnp.float32(draws < shuffled_share(progress))
+                counts = jnp.float32(draws < moved(jigsaw.shuffled, progress))
             if jigsaw.encode == "tiles":
                 tiles = cut(images, orders, tile_rngs, progress)
                 return ask_often(joined(seen), tiles, order_rngs, counts, progress)
