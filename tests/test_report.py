@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from conftest import REPOSITORY
 from made_runs import DOMAINS, evaluation, make_config, write_run
@@ -12,7 +13,7 @@ from rich.console import Console
 from test_page import balanced
 
 from jigsaw_shape import report
-from jigsaw_shape.reports import run_tables
+from jigsaw_shape.reports import figures, run_tables
 from jigsaw_shape.reports.table import print_table
 from jigsaw_shape.runs import rows
 
@@ -282,6 +283,25 @@ def test_one_run_has_its_rules_classes_and_legend():
         assert words in printed
     assert "shape bias" not in printed  # no row has it
     assert "shuffled images alone" in printed
+
+
+def test_of_many_classes_those_named_least_are_listed_and_the_picture_stays_small():
+    classes = [f"thing {i:03d}" for i in range(300)]
+    shares = {f"target/class/{name}": i / 300 for i, name in enumerate(classes)}
+    shares["target/class/thing 001"] = None  # the target does not show it
+    results = [_result(rule, 0.5, **shares) for rule in rows.RULES]
+    _, table = run_tables.run_tables(results, classes)
+    console = Console(width=100, file=io.StringIO())
+    print_table(table, console)
+    printed = console.file.getvalue()
+    assert "of 300 classes" in printed
+    assert [row[0].text for row in table.body][:2] == ["thing 000", "thing 002"]
+    assert len(table.body) == 12
+    counts = np.eye(300, dtype=int).tolist()
+    row = {"target/confusion": counts, "target/accuracy": 1.0}
+    row |= {"target": "sketch", "selection": "val"}
+    width, height = figures.confusion_figure(row, classes).get_size_inches()
+    assert max(width, height) < 40  # 300 names would need 137
 
 
 def test_a_benchmark_of_any_names_has_a_whole_page(tmp_path, capsys):

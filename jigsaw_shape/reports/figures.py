@@ -14,6 +14,7 @@ from jigsaw_shape.reports import fonts, look
 
 _DPI = 160
 _LARGE_BYTES = 600_000  # a larger SVG is put into pages as PNG
+_MOST_NAMED = 70  # classes of a confusion matrix
 
 
 class Drawing:
@@ -115,19 +116,22 @@ def confusion_figure(result: Mapping, classes: Sequence[str]) -> Figure:
 
     Args:
       result: With `target/confusion`, `target/accuracy`, `target`, `selection`.
-      classes: Names, in the order of the matrix.
+      classes: Names, in the order of the matrix. Of very many none is written, and the
+        picture grows no further.
     """
     counts = np.asarray(result["target/confusion"])
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     n = len(classes)
-    side = max(3.2, 0.45 * n + 1.6)
+    names = classes if n <= _MOST_NAMED else ()
+    side = max(3.2, 0.45 * min(n, _MOST_NAMED) + 1.6)
     figure = Figure(figsize=(side + 0.6, side), layout="constrained")
     axes = figure.subplots()
     picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(n), classes, rotation=45, ha="right")
-    axes.set_yticks(range(n), classes)
-    axes.set_xlabel("answered")
-    axes.set_ylabel("true")
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+    axes.set_yticks(range(len(names)), names)
+    which = "" if names else f", {n:,} classes in the order of their labels"
+    axes.set_xlabel(f"answered{which}")
+    axes.set_ylabel(f"true{which}")
     axes.set_title(
         f"held out: {result['target']}, {100 * result['target/accuracy']:.1f} % right\n"
         f"selected by: {result['selection']}; cells in %",

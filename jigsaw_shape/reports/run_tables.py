@@ -24,6 +24,7 @@ _LEGEND = {
     "jigsaw": "jigsaw: the jigsaw head on shuffled images alone.",
     "domain": "domain: the domain head on the images of the last training row.",
 }
+_MOST_CLASSES = 12  # columns of a table; of more, so many rows
 
 
 def run_tables(results: Sequence[Mapping], classes: Sequence[str]) -> list[Table]:
@@ -39,20 +40,35 @@ def run_tables(results: Sequence[Mapping], classes: Sequence[str]) -> list[Table
         (row["selection"], f"{row['epoch']:.1f}", *_values(row, columns))
         for row in results
     ]
-    by_class = [
-        (row["selection"], *(percent(row[f"target/class/{name}"]) for name in classes))
-        for row in results
-        if ACCURACY in row
-    ]
     notes = [f"{rule}: {meaning}." for rule, meaning in rows.RULES.items()]
     notes += [text for column, text in _LEGEND.items() if column in columns]
     title = f"{first['preset']} on {first['target'] or first['dataset']}"
     header = ("selection", "epoch", *columns)
     tables = [Table(f"{title}, accuracies in %", header, body, notes=notes)]
-    if by_class:
-        title = f"{first['target']} by class, in %"
-        tables.append(Table(title, ("selection", *classes), by_class))
+    if ACCURACY in first:
+        tables.append(_class_table(results, classes))
     return tables
+
+
+def _class_table(results: Sequence[Mapping], classes: Sequence[str]) -> Table:
+    """Returns the accuracies of each class, or of those that are named least."""
+    target = results[0]["target"]
+    found = {name: [row[f"target/class/{name}"] for row in results] for name in classes}
+    rules = [row["selection"] for row in results]
+    if len(classes) <= _MOST_CLASSES:
+        body = [
+            (rule, *(percent(found[name][i]) for name in classes))
+            for i, rule in enumerate(rules)
+        ]
+        return Table(f"{target} by class, in %", ("selection", *classes), body)
+    shown = [name for name in classes if found[name][0] is not None]  # by the target
+    least = sorted(shown, key=lambda name: found[name])[:_MOST_CLASSES]
+    return Table(
+        f"{target}, those of {len(classes)} classes that are named least, in %",
+        ("class", *rules),
+        [(name, *map(percent, found[name])) for name in least],
+        notes=["metrics.jsonl has them all."],
+    )
 
 
 def runs_table(benchmark: Benchmark, selection: str) -> Table:
