@@ -265,6 +265,7 @@ def test_runs_share_their_own_images(tmp_path, runs, capsys):
         (("--suite", "target", "--batch-size", 3), "--batch-size is 3"),
         (("--suite", "target", "--data", "absent"), "absent is not a folder"),
         (("--suite", "target", "--data", "nonsense=x"), "nonsense is no experiment"),
+        (("--suite", "target", "--data", "cue-conflict=x"), "x is not a folder"),
         (("--suite", "target", "--mean", "1,2,3"), "need an ONNX file"),
         (("--suite", "target", "--model", "absent"), "'absent': no such run"),
         (("--suite", "target", "--predictions", "x.csv"), "--data names 0"),

@@ -215,6 +215,7 @@ def test_an_output_called_features_is_kept(tmp_path, images, batch):
             r"a\.onnx: its metadata classes is 3, expected a list of names",
         ),
         ({"n_scores": 7}, {}, "answers with 7 scores, but 3 classes"),
+        ({"n_scores": 7}, {"classes": ()}, "export them under the name `features`"),
         (
             {"metadata": {"classes": CLASSES}, "n_scores": 7},
             {"classes": ()},

@@ -290,6 +290,7 @@ def _classes(path, n_scores, named, facts) -> tuple[str, ...]:
     if n_scores not in (None, len(classes)):
         raise ValueError(
             f"{path} answers with {n_scores} scores, but {len(classes)} classes are "
-            "named: give their names with --classes FILE, one a line"
+            "named: give their names with --classes FILE, one a line; if these are "
+            "features, export them under the name `features`"
         )
     return classes

@@ -36,7 +36,7 @@ def read(named: str, notes: list[str]) -> list[Stimuli]:
       ValueError: There is no such experiment or folder, or nothing in it.
     """
     label, path = labelled(named)
-    folder = pathlib.Path(path)
+    label, folder = label.replace("-", "_"), pathlib.Path(path)
     if label and label not in _LABELS:
         known = ", ".join(_LABELS)
         raise ValueError(f"--data {named}: {label} is no experiment; use {known}")
