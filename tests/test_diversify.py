@@ -61,8 +61,10 @@ def test_images_stay_images(name, size):
     assert out.min() >= 0
     assert out.max() <= 1
     changed = np.abs(out - contents).max((1, 2, 3))
-    # White has no edges, and flat images have nothing that most operations change.
-    changing = {"edges": [1, 3, 5], "augmix": [3, 5]}.get(name, [0, 1, 3, 5])
+    # White has no edges, flat images have nothing that most operations change, and
+    # black and white are two tones.
+    few = {"edges": [1, 3, 5], "augmix": [3, 5], "two_tone": [3, 5]}
+    changing = few.get(name, [0, 1, 3, 5])
     assert (changed[changing] > 0.02).all()
     for flat in out[:2]:  # no shape comes from a style, and none from nothing
         assert np.ptp(flat, axis=(0, 1)).max() < 1e-4
@@ -132,6 +134,34 @@ def test_mix_amplitude_equals_the_formula(size, beta):
     mix = functools.partial(mix_amplitude, beta=beta)
     out = mix(_keys(3), contents, styles, jnp.asarray(strengths))
     np.testing.assert_allclose(out, expected, atol=5e-6)
+
+
+# Two tones
+
+
+def test_two_tone_equals_the_formula():
+    contents, keys = _pictures(40, 21, 20), _keys(40)
+    out = np.asarray(_jitted("two_tone")(keys, contents, contents, jnp.ones(40)))
+    assert (np.ptp(out, axis=-1) == 0).all()  # no colour
+    assert (((out == 0) | (out == 1)).mean((1, 2, 3)) > 0.5).mean() > 0.9
+    # Some grey of the content's channels, the threshold taken off, is the picture: the
+    # linear fit to what is neither black nor white is exact, and its shares sum to 1.
+    n_fitted = 0
+    for content, picture in zip(np.asarray(contents, np.float64), out, strict=True):
+        between = (picture[..., 0] > 0) & (picture[..., 0] < 1)
+        if between.sum() < 12:
+            continue
+        n_fitted += 1
+        known = np.c_[content[between], np.ones(between.sum())]
+        fit, *_ = np.linalg.lstsq(known, picture[between, 0], rcond=None)
+        shares, threshold = 0.1 * fit[:3], 0.1 * (0.5 - fit[3])
+        np.testing.assert_allclose(known @ fit, picture[between, 0], atol=1e-5)
+        np.testing.assert_allclose(shares.sum(), 1, atol=1e-3)
+        assert (shares > -1e-3).all()
+        assert 0.3 - 1e-3 < threshold < 0.95 + 1e-3
+        expected = np.clip((content @ shares - threshold) / 0.1 + 0.5, 0, 1)
+        np.testing.assert_allclose(picture[..., 0], expected, atol=1e-3)
+    assert n_fitted > 20
 
 
 # Random convolutions

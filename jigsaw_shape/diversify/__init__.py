@@ -29,6 +29,7 @@ from jigsaw_shape.diversify.colour import match_colour
 from jigsaw_shape.diversify.edges import draw_edges
 from jigsaw_shape.diversify.fourier import mix_amplitude
 from jigsaw_shape.diversify.randconv import convolve_randomly
+from jigsaw_shape.diversify.two_tone import draw_two_tone
 
 
 class Diversifier(NamedTuple):
@@ -58,6 +59,7 @@ DIVERSIFIERS: dict[str, Diversifier] = {
     "randconv": Diversifier(convolve_randomly, uses_styles=False),
     "colour": Diversifier(match_colour),
     "edges": Diversifier(draw_edges, uses_styles=False),
+    "two_tone": Diversifier(draw_two_tone, uses_styles=False),
     "augmix": Diversifier(augment_and_mix, uses_styles=False),
 }
 

@@ -36,7 +36,7 @@ class Settings:
         "adain",
         "adain: texture and colour, by a stylizer; fourier: amplitude spectrum; "
         "colour: colour statistics; without styles: randconv, random convolutions, "
-        "and edges, outlines",
+        "edges, outlines, two_tone, black on white, and augmix, chains of operations",
         choices=DIVERSIFIERS,
     )
     alpha: float = flag(1.0, "strength, 0 to 1")
