@@ -1,7 +1,5 @@
 """Laws of the puzzle."""
 
-import math
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -114,10 +112,3 @@ def test_sampled_orders_have_the_stated_distribution(bias):
     observed = np.bincount(orders, minlength=n_orders) / n
     tolerance = 5 * np.sqrt(expected * (1 - expected) / n) + 1e-12
     assert (np.abs(observed - expected) <= tolerance).all()
-
-
-def test_sampled_shuffles_are_never_ordered():
-    rngs = jax.random.split(jax.random.key(0), 2000)
-    orders = np.asarray(puzzle.sample_shuffles(rngs, 4))
-    assert set(orders) == {1, 2, 3}
-    assert math.isclose(orders.mean(), 2, abs_tol=0.1)

@@ -167,11 +167,6 @@ def sample_orders(rngs: jax.Array, n_orders: int, bias_whole_image: float) -> ja
     return jax.vmap(sample)(rngs)
 
 
-def sample_shuffles(rngs: jax.Array, n_orders: int) -> jax.Array:
-    """Returns orders uniform over the shuffled ones: int32 [B] in `[1, n_orders)`."""
-    return jax.vmap(lambda rng: jax.random.randint(rng, (), 1, n_orders))(rngs)
-
-
 def sample_permutations(rngs: jax.Array, n_tiles: int) -> jax.Array:
     """Returns permutations uniform over all T! of them: int32 [B, T]."""
     return jax.vmap(lambda rng: jax.random.permutation(rng, n_tiles))(rngs)
