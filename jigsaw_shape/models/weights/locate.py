@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from jigsaw_shape.models.weights.weight_files import read_weight_file
 from jigsaw_shape.system.download import download
 from jigsaw_shape.system.lock import lock
 
@@ -55,6 +56,7 @@ _HUB_CONFIG = "config.json"
 
 
 _SHIPPED = Path(__file__).parents[2] / "assets" / "encoders"
+FLAT = "flat"  # the shipped encoder for flat graphics, see docs/flat.md
 
 
 def shipped() -> dict[str, Path]:
@@ -127,8 +129,13 @@ def locate(init: str, encoder: str, flags: Flags = CONFIG) -> Located:
         return Path(init), {}
     names = [*(f"pretrained:{name}" for name in _PACKAGES), *URLS]
     fitting = [n for n in names if n.partition(":")[2].split(".")[0] == encoder]
+    fitting += [
+        name
+        for name, path in shipped().items()
+        if read_weight_file(path).facts["encoder"] == encoder
+    ]
     allowed = [RANDOM] if flags == CONFIG else []
-    allowed += [*shipped(), *fitting, "timm:NAME", "hub:OWNER/REPOSITORY[@REVISION]"]
+    allowed += [*fitting, "timm:NAME", "hub:OWNER/REPOSITORY[@REVISION]"]
     raise ValueError(
         f"{named}: no such file; allowed are {', '.join(allowed)}, a file of weights, "
         "a run's directory"
