@@ -1,6 +1,6 @@
 """Shape-biased features by solving jigsaw puzzles of stylized images, in JAX/Flax.
 
->>> model = jigsaw_shape.load("runs/mine")
+>>> model = jigsaw_shape.load("runs/mine")  # or "flat", which comes with it
 >>> vectors = model.features(["photos/1.png", "photos/2.png"])
 >>> nearest = jigsaw_shape.search("sketch.png", "photos", model)
 """
@@ -34,7 +34,8 @@ def load(what: str | os.PathLike, **options: Any) -> Classifier:
     Args:
       what: A run's directory; a folder or a file of `python -m jigsaw_shape.export`; an
         ONNX file; published weights, such as `"pretrained:efficientnet_lite0"` or
-        `"hub:OWNER/REPOSITORY"`; or an encoder that comes with this package.
+        `"hub:OWNER/REPOSITORY"`; or `"flat"`, for drawings, icons and logos, which
+        comes with this package.
       **options: Those of `classifiers.open.open_classifier`, such as
         `selection="oracle"`, `batch_size=256`.
 
@@ -49,7 +50,7 @@ def load(what: str | os.PathLike, **options: Any) -> Classifier:
 def search(
     queries: str | os.PathLike | Sequence[str | os.PathLike],
     among: str | os.PathLike | Sequence[str | os.PathLike],
-    model: Classifier | str | os.PathLike,
+    model: Classifier | str | os.PathLike = "flat",
     *,
     top: int = 10,
 ) -> list[Nearest]:
@@ -66,7 +67,8 @@ def search(
       queries: An image's file, a folder, or several of them.
       among: Likewise, the images to search; or a file of features that `embed` wrote,
         `.npz` or `.parquet`, with whose index it is searched if there is one.
-      model: What `load` returns, or takes.
+      model: What `load` returns, or takes; `flat`, for drawings, comes with this
+        package.
       top: How many of each; fewer where there are fewer.
 
     Returns:
