@@ -86,30 +86,29 @@ def draw_queries(drawings: pathlib.Path, png: pathlib.Path, files) -> None:
     """Draws what files of features find; the same queries for all of them."""
     stimuli, _ = domain_folders.read_folder(drawings)
     places = dict(zip(stimuli.images, stimuli.paths, strict=True))
+    read = {}
+    for path in files:
+        with np.load(path) as file:
+            read[path.stem] = file["images"], retrieval.unit(file["features"])
     rows = []
-    for query in _chosen(files[0]):
-        for path in files:
-            with np.load(path) as file:
-                images, features = file["images"], retrieval.unit(file["features"])
-            design, name = query.split("/")[:2]
+    for query in _chosen(next(iter(read.values()))[0]):
+        design, name = query.split("/")[:2]
+        for label, (images, features) in read.items():
             cosines = features @ features[list(images).index(query)]
             others = [
-                i
+                images[i]
                 for i in np.argsort(-cosines, kind="stable")
                 if emoji.are_independent(design, images[i].split("/")[0])
             ][:N_FOUND]
-            titles = [name, *(_title(images[i], name) for i in others)]
-            shown = [places[image] for image in (query, *images[others])]
-            rows.append(contact_sheet.Row(path.stem, shown, titles))
+            titles = [name, *(_title(image, name) for image in others)]
+            shown = [places[image] for image in (query, *others)]
+            rows.append(contact_sheet.Row(label, shown, titles))
     figures.save(contact_sheet.draw(rows, "white"), png)
 
 
-def _chosen(path: pathlib.Path) -> list[str]:
+def _chosen(images) -> list[str]:
     """Returns the queries: of each design those whose digests come first."""
-    with np.load(path) as file:
-        ordered = sorted(
-            file["images"], key=lambda i: hashlib.sha256(i.encode()).digest()
-        )
+    ordered = sorted(images, key=lambda i: hashlib.sha256(i.encode()).digest())
     parts = [[i for i in ordered if i.split("/")[0] == t][:N_QUERIES] for t in TARGETS]
     return [image for part in parts for image in part]
 

