@@ -27,7 +27,7 @@ from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.image_store import ImageStore
 from jigsaw_shape.presets import PRESETS, apply_preset
 from jigsaw_shape.system import devices
-from jigsaw_shape.training import averaging, initial_weights
+from jigsaw_shape.training import averaging, initial_weights, run_data
 from jigsaw_shape.training import learner as learner_lib
 from jigsaw_shape.training import optimizer as optimizer_lib
 from jigsaw_shape.training import step as step_lib
@@ -93,7 +93,7 @@ def start(config, dataset: Dataset):
         reread=learner.reread,
         sharpness=make_sharpness(config.optim),
     )
-    styling, _ = learner_lib.load_styling(config, dataset, splits=None)
+    styling, _ = run_data.load_styling(config, dataset, splits=None)
     styling = devices.replicate(styling)
     return state, lambda state, bank, batch: update(state, bank, styling, batch)
 

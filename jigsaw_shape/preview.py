@@ -24,6 +24,7 @@ from jigsaw_shape.diversify.schedule import Styling, make_schedule
 from jigsaw_shape.reports import figures
 from jigsaw_shape.system import command_line
 from jigsaw_shape.training import learner as learner_lib
+from jigsaw_shape.training import run_data
 from jigsaw_shape.training.view import make_view
 
 _N_COLUMNS = 8
@@ -52,7 +53,7 @@ def preview_figure(
       dataset: Its images.
       splits: Which of them are for what.
       permutations: int32 [K + 1, T].
-      styling: See `learner.load_styling`.
+      styling: See `run_data.load_styling`.
       progress: Share of the run that is over, for a schedule that moves.
     """
     domains = dataset.domain[splits.learned]
@@ -145,12 +146,12 @@ def main(argv: list[str]) -> int:
     with command_line.refusals("preview"):
         sources.spell_domains(config.data)
         checks.check(config, n_devices=1)
-        dataset, splits = learner_lib.load_data(config)
-        dataset, splits = learner_lib.add_unlabelled(config, dataset, splits)
+        dataset, splits = run_data.load_data(config)
+        dataset, splits = run_data.add_unlabelled(config, dataset, splits)
         learner = learner_lib.make_learner(
             config, len(dataset.classes), len(dataset.domains)
         )
-        styling, _ = learner_lib.load_styling(config, dataset, splits)
+        styling, _ = run_data.load_styling(config, dataset, splits)
         path = pathlib.Path(out.value)
         figure = preview_figure(
             config, dataset, splits, learner.permutations, styling, progress.value

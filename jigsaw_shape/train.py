@@ -27,7 +27,7 @@ from jigsaw_shape.reports.table import print_table
 from jigsaw_shape.runs import directory as directory_lib
 from jigsaw_shape.runs import fingerprint, logbook, rows
 from jigsaw_shape.system import command_line, devices, peers
-from jigsaw_shape.training import initial_weights, loop
+from jigsaw_shape.training import initial_weights, loop, run_data
 from jigsaw_shape.training import learner as learner_lib
 from jigsaw_shape.training.progress import Progress
 from jigsaw_shape.training.solved_puzzles import solved_puzzles
@@ -95,9 +95,9 @@ def _train(config: ConfigDict, workdir: str) -> int:
             sources.spell_domains(config.data)
             checks.check(config, jax.device_count())
             directory_lib.keep_background(config)
-            dataset, splits = learner_lib.load_data(config)
+            dataset, splits = run_data.load_data(config)
             labelled = dataset
-            dataset, splits = learner_lib.add_unlabelled(config, dataset, splits)
+            dataset, splits = run_data.add_unlabelled(config, dataset, splits)
             length = learner_lib.run_length(config, len(splits.learned))
             digest = fingerprint.digest(config)
             pretrained = initial_weights.load(config)
@@ -106,7 +106,7 @@ def _train(config: ConfigDict, workdir: str) -> int:
                 config, len(dataset.classes), len(dataset.domains)
             )
             variables = learner_lib.init_variables(config, learner.model, pretrained)
-            styling, digests = learner_lib.load_styling(config, dataset, splits)
+            styling, digests = run_data.load_styling(config, dataset, splits)
             # Last, so that a refusal leaves no directory behind.
             digests = {"images": labelled.digest(), **digests}
             if len(splits.unlabelled):
@@ -131,7 +131,7 @@ def _train(config: ConfigDict, workdir: str) -> int:
         if note:
             console.print(f"{note}; target/shared_accuracy leaves them out")
         with command_line.refusals("train"):  # an image may be damaged
-            store, cue_conflict = learner_lib.open_images(config, dataset)
+            store, cue_conflict = run_data.open_images(config, dataset)
         console.print(f"images are kept in {_CACHES[store.cache]}")
         if jax.process_index() == 0:
             overview = parameter_overview.get_parameter_overview(variables["params"])

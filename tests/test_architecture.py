@@ -14,7 +14,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # not named here is a command and may import anything.
 ROOMS = {
     "config": set(),
-    "checks": {"config", "data"},
+    "checks": {"checks", "config", "data"},
     "presets": {"presets"},
     "system": {"system"},
     "pixels": {"pixels"},

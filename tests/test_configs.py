@@ -12,6 +12,7 @@ from jigsaw_shape.data import known_sets, prepared_folders
 from jigsaw_shape.data.image_store import ImageStore, epoch_order
 from jigsaw_shape.models import ENCODERS
 from jigsaw_shape.training import learner as learner_lib
+from jigsaw_shape.training import run_data
 
 N_PER_CLASS = 11  # above 10, so that a tenth holds out something
 
@@ -54,7 +55,7 @@ def test_config_loads_and_builds_its_batch(path, tmp_path):
     config.data.batch_size = 4
     if config.model.encoder not in ENCODERS:
         config.model.encoder = "convnet"
-    dataset, splits = learner_lib.load_data(config)
+    dataset, splits = run_data.load_data(config)
     assert config.data.target not in splits.sources
     everything_else = set(dataset.domains) - {config.data.target}
     assert set(splits.sources) == (set(source_names(config)) or everything_else)
@@ -71,7 +72,7 @@ def test_config_loads_and_builds_its_batch(path, tmp_path):
     )
     batch = store.batch(order[:4])
     view = jax.jit(learner.view)
-    styling, _ = learner_lib.load_styling(config, dataset, splits)
+    styling, _ = run_data.load_styling(config, dataset, splits)
     seen = view(
         jax.random.key(0),
         0.5,

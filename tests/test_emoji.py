@@ -19,7 +19,7 @@ from jigsaw_shape.data import emoji, emoji_drawings, known_sets, sources
 from jigsaw_shape.data.embedded import emoji_small
 from jigsaw_shape.data.names import plain
 from jigsaw_shape.suites import given_images
-from jigsaw_shape.training import learner
+from jigsaw_shape.training import run_data
 
 SQUARE = '<path d="M8 8h16v16H8z" fill="{}"/>'
 DISC = '<circle cx="16" cy="16" r="12" fill="{}"/>'
@@ -290,7 +290,7 @@ def test_names_can_be_learned_and_others_found(tmp_path):
         with pytest.raises(ValueError, match=r"mine learned 1 of the .*, such as bell"):
             given_images.refuse_learned([argument], [run])
     assert stimuli.read(0, 32, "white").shape == (32, 32, 3)
-    dataset, splits = learner.load_data(config)
+    dataset, splits = run_data.load_data(config)
     assert splits.sources == ("noto", "twemoji")
     assert len(splits.target) == len(dataset.classes)
 

@@ -9,7 +9,7 @@ from test_checks import load_config
 from jigsaw_shape import config as config_lib
 from jigsaw_shape.presets import apply_preset
 from jigsaw_shape.runs import fingerprint
-from jigsaw_shape.training import learner
+from jigsaw_shape.training import run_data
 
 
 def _config(preset):
@@ -54,12 +54,12 @@ def test_one_source_has_no_domains_to_tell_apart(sources):
     config.data.n_per_class = 3
     config.data.sources = sources
     if not sources:
-        learner.load_data(config)
+        run_data.load_data(config)
         return
     with pytest.raises(ValueError, match=r"photo is the only one.*dann\.domains"):
-        learner.load_data(config)
+        run_data.load_data(config)
     config.dann.domains = "style"
-    learner.load_data(config)
+    run_data.load_data(config)
 
 
 @pytest.mark.parametrize("preset", ["coral", "mmd", "cdann", "vrex", "irm", "fishr"])
@@ -68,7 +68,7 @@ def test_one_source_has_nothing_to_compare(preset):
     config.data.n_per_class = 3
     config.data.sources = "photo"
     with pytest.raises(ValueError, match=rf"losses\.{preset}=.*photo is the only one"):
-        learner.load_data(config)
+        run_data.load_data(config)
 
 
 @pytest.mark.parametrize(
@@ -87,13 +87,13 @@ def test_one_source_has_no_styles_of_others(preset, change, words):
     config = load_config(REPOSITORY / "configs" / "shapes.py", preset)
     config.data.n_per_class = 3
     config.update_from_flattened_dict(change)
-    learner.load_data(config)  # with all sources
+    run_data.load_data(config)  # with all sources
     config.data.sources = "photo"
     if not words:
-        learner.load_data(config)
+        run_data.load_data(config)
         return
     with pytest.raises(ValueError, match=words):
-        learner.load_data(config)
+        run_data.load_data(config)
 
 
 def test_defaults_are_without_the_new_terms():

@@ -6,6 +6,7 @@ from test_checks import load_config
 
 from jigsaw_shape.preview import preview_figure
 from jigsaw_shape.training import learner as learner_lib
+from jigsaw_shape.training import run_data
 
 
 @pytest.mark.parametrize(
@@ -22,11 +23,11 @@ def test_rows_are_what_the_preset_does(preset, rows):
     config = load_config(REPOSITORY / "configs" / "shapes.py", preset)
     config.data.update(n_per_class=6, n_cue_conflict_per_class=4, stored_px=32)
     config.data.image_size = 24
-    dataset, splits = learner_lib.load_data(config)
+    dataset, splits = run_data.load_data(config)
     learner = learner_lib.make_learner(
         config, len(dataset.classes), len(dataset.domains)
     )
-    styling, _ = learner_lib.load_styling(config, dataset, splits)
+    styling, _ = run_data.load_styling(config, dataset, splits)
     figure = preview_figure(config, dataset, splits, learner.permutations, styling)
     labels = [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()]
     assert labels == rows

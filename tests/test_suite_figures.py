@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from jigsaw_shape.reports import look
-from jigsaw_shape.suites import consistency, shape_bias
+from jigsaw_shape.suites import consistency, shape_bias_figures
 
 
 def _row(name, bias):
@@ -37,7 +37,7 @@ def test_names_take_two_lines_at_most(name, lines):
 
 
 @pytest.mark.parametrize("length", [5, 70, 120])
-@pytest.mark.parametrize("draw", [shape_bias.ranking, consistency.figure])
+@pytest.mark.parametrize("draw", [shape_bias_figures.ranking, consistency.figure])
 def test_long_names_leave_room_for_the_axes(draw, length):
     names = [("torchvision:resnet50.IMAGENET1K_V1 and " * 4)[:length], "erm"]
     with look.look():

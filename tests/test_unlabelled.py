@@ -1,5 +1,6 @@
 """Images without labels: what sees them, what does not, and what is refused."""
 
+import dataclasses
 import json
 
 import jax
@@ -16,12 +17,13 @@ from test_checks import load_config
 from jigsaw_shape import export, train
 from jigsaw_shape.classifiers.open import open_classifier
 from jigsaw_shape.data import sources, unlabelled
+from jigsaw_shape.diversify import style_images
 from jigsaw_shape.diversify.schedule import Styling
 from jigsaw_shape.models import multitask
 from jigsaw_shape.models.multitask import Head, Multitask
 from jigsaw_shape.runs import directory, rows
 from jigsaw_shape.system import devices
-from jigsaw_shape.training import initial_weights, learner
+from jigsaw_shape.training import initial_weights, learner, run_data
 from jigsaw_shape.training import step as step_lib
 from jigsaw_shape.training.losses import make_losses
 from jigsaw_shape.training.view import make_view
@@ -52,8 +54,8 @@ def folder(tmp_path_factory):
 
 
 def _load(config):
-    dataset, splits = learner.load_data(config)
-    return dataset, *learner.add_unlabelled(config, dataset, splits)
+    dataset, splits = run_data.load_data(config)
+    return dataset, *run_data.add_unlabelled(config, dataset, splits)
 
 
 def test_folders_are_a_domain_without_labels_after_the_others(folder):
@@ -97,6 +99,24 @@ def test_a_picture_of_the_target_among_them_is_refused(tmp_path):
         _load(config)
     config.data.setting = "adaptation"
     _load(config)
+
+
+def test_a_blank_image_is_no_thin_drawing_on_white(tmp_path):
+    blank = np.full((96, 96, 3), 255, np.uint8)
+    line = blank.copy()
+    line[20:70, 47:50] = 0
+    Image.fromarray(blank).save(tmp_path / "blank.png")
+    pool = style_images.load(str(tmp_path), n_most=9, size_px=32, seed=0)
+
+    def target(image):
+        return dataclasses.replace(
+            unlabelled.load([str(tmp_path)], size_px=96, background="white"),
+            read=lambda i: image,
+        )
+
+    style_images.refuse_target(pool, target(line), [0])
+    with pytest.raises(ValueError, match=r"blank\.png is"):
+        style_images.refuse_target(pool, target(blank), [0])
 
 
 class TinyEncoder(nn.Module):

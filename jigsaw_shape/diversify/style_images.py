@@ -25,6 +25,7 @@ _THUMBNAIL_PX = 16
 # than so much of 255 on average. One picture in two sizes and formats reaches 0.99.
 _LEAST_CORRELATION = 0.97
 _MOST_DIFFERENCE = 10.0
+_LEAST_SPREAD = 1.0  # standard deviation, of 0 to 255, of what is not blank
 
 
 def folder(name: str) -> Path:
@@ -140,8 +141,10 @@ def _same(thumbnails: np.ndarray, one: np.ndarray) -> np.ndarray:
     several = thumbnails - thumbnails.mean(1, keepdims=True)
     centred = one - one.mean()
     lengths = np.linalg.norm(several, axis=1) * np.linalg.norm(centred)
-    correlated = several @ centred >= _LEAST_CORRELATION * lengths  # blank ones are
-    return correlated & (np.abs(thumbnails - one).mean(1) < _MOST_DIFFERENCE)
+    alike = several @ centred >= _LEAST_CORRELATION * lengths
+    is_blank = several.std(1) < _LEAST_SPREAD  # is like no picture but a blank one
+    alike = np.where(is_blank, centred.std() < _LEAST_SPREAD, alike)
+    return alike & (np.abs(thumbnails - one).mean(1) < _MOST_DIFFERENCE)
 
 
 def thumbnail(image: np.ndarray) -> np.ndarray:

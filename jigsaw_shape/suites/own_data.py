@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from jigsaw_shape.data import sources
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.splits import Splits
-from jigsaw_shape.training import learner
+from jigsaw_shape.training import run_data
 
 _loaded: dict[tuple, Any] = {}
 
@@ -22,8 +22,8 @@ def forget() -> None:
 
 
 def load(config: ConfigDict) -> tuple[Dataset, Splits]:
-    """Returns what `learner.load_data` returns of a run's configuration."""
-    return _once("images", config, learner.load_data)
+    """Returns what `run_data.load_data` returns of a run's configuration."""
+    return _once("images", config, run_data.load_data)
 
 
 def load_conflict(config: ConfigDict) -> Dataset | None:

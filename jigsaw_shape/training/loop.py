@@ -62,7 +62,7 @@ def run(
       store: The images.
       splits: Which of them are for what.
       cue_conflict: Images whose shape and texture disagree, if the data set has any.
-      styling: See `learner.load_styling`; on every device.
+      styling: See `run_data.load_styling`; on every device.
       progress: What the person at the terminal sees.
 
     Raises:

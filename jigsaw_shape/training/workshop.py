@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from jigsaw_shape.runs import fingerprint, logbook, rows
 from jigsaw_shape.runs.file_names import CONFIG, STARTS
 from jigsaw_shape.system import devices, whole_files
-from jigsaw_shape.training import initial_weights, loop
+from jigsaw_shape.training import initial_weights, loop, run_data
 from jigsaw_shape.training import learner as learner_lib
 from jigsaw_shape.training import predict as predict_lib
 from jigsaw_shape.training import step as step_lib
@@ -35,8 +35,8 @@ class Workshop:
           OSError: An image cannot be read.
         """
         self._config = config
-        dataset, splits = learner_lib.load_data(config)
-        self._store, self._cue_conflict = learner_lib.open_images(config, dataset)
+        dataset, splits = run_data.load_data(config)
+        self._store, self._cue_conflict = run_data.open_images(config, dataset)
         self._splits = splits
         self.sources, self.dataset_name = splits.sources, dataset.name
         self.learner = learner_lib.make_learner(
@@ -90,7 +90,7 @@ class Workshop:
             reread=learner.reread,
         )
         dataset = self._store.dataset
-        styling, _ = learner_lib.load_styling(config, dataset, self._splits)
+        styling, _ = run_data.load_styling(config, dataset, self._splits)
         styling = devices.replicate(styling)
         chunks = loop.training_chunks(config, self._store, self._splits, length, 0)
         for batch in self._store.batches(chunks):
