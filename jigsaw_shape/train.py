@@ -27,7 +27,7 @@ from jigsaw_shape.reports.table import print_table
 from jigsaw_shape.runs import directory as directory_lib
 from jigsaw_shape.runs import fingerprint, logbook, rows
 from jigsaw_shape.system import command_line, devices, peers
-from jigsaw_shape.training import initial_weights, loop, run_data
+from jigsaw_shape.training import initial_weights, loop, run_data, watch
 from jigsaw_shape.training import learner as learner_lib
 from jigsaw_shape.training.progress import Progress
 from jigsaw_shape.training.solved_puzzles import solved_puzzles
@@ -155,7 +155,7 @@ def _train(config: ConfigDict, workdir: str) -> int:
                     styling=devices.replicate(styling),
                     progress=progress,
                 )
-        except loop.NonFiniteError as error:
+        except watch.NonFiniteError as error:
             print(f"train: {error}", file=sys.stderr)
             return command_line.NON_FINITE
         except OSError as error:

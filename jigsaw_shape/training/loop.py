@@ -1,10 +1,8 @@
 """The loop of a run: steps, rows, evaluations, checkpoints, and how it stops."""
 
 import contextlib
-import math
 import pathlib
 import signal
-import time
 from collections.abc import Iterator
 
 import jax
@@ -26,10 +24,7 @@ from jigsaw_shape.training.checkpoints import Checkpoints
 from jigsaw_shape.training.evaluation import evaluate_run
 from jigsaw_shape.training.progress import Progress
 from jigsaw_shape.training.sharpness import make_sharpness
-
-
-class NonFiniteError(RuntimeError):
-    """A loss, the gradient or the weights are infinite or not a number."""
+from jigsaw_shape.training.watch import Watch, divides
 
 
 class InterruptedRunError(RuntimeError):
@@ -131,9 +126,10 @@ def run(
             )
         )
         stop_signal = stack.enter_context(_StopSignal())
-        watch = _Watch(config, length, logbook, progress, first)
+        watch = Watch(config, length, logbook, progress, first)
         chunks = training_chunks(config, store, splits, length, first)
-        for step, batch in enumerate(store.batches(chunks), start=first + 1):
+        batches = watch.waiting_for(store.batches(chunks))
+        for step, batch in enumerate(batches, start=first + 1):
             state, means = update(state, store.bank, styling, devices.shard(batch))
             watch.add(step, means)
             if step in length.evaluate_at:
@@ -143,7 +139,7 @@ def run(
                 checkpoints.save(state, measures)
                 watch.resume()
                 saved = step
-            elif _divides(config.log.checkpoint_every_steps, step):
+            elif divides(config.log.checkpoint_every_steps, step):
                 watch.flush()
                 checkpoints.save(state)
                 watch.resume()
@@ -177,78 +173,6 @@ def training_chunks(
                 sampling=config.data.sampling,
             )
         yield order[position * size : (position + 1) * size]
-
-
-class _Watch:
-    """Collects the means of steps, checks that they are finite, and writes rows."""
-
-    def __init__(self, config, length, logbook, progress, first):
-        self._config, self._length = config, length
-        self._logbook, self._progress = logbook, progress
-        self._lr = optimizer_lib.learning_rate(config, length.n_steps)
-        self._pending = []
-        self._domain_accuracy = {}  # of the latest row
-        self._since = None  # unknown until the first step has compiled
-        progress.start(first, length.n_steps)
-
-    def add(self, step, means):
-        self._pending.append((step, means))
-        if self._since is None:
-            jax.block_until_ready(means)
-            self._since = (step, time.perf_counter())
-        if _divides(self._config.log.every_steps, step):
-            self.flush()
-
-    def flush(self):
-        """Writes what is pending: a row, and the progress bar; checks the losses."""
-        if not self._pending:
-            return
-        fetched = [(step, jax.device_get(means)) for step, means in self._pending]
-        self._pending = []
-        for step, means in fetched:
-            for name, mean in means.items():
-                checked = name.startswith(("loss/", "norm/"))
-                if checked and not math.isfinite(mean.total):
-                    raise NonFiniteError(
-                        f"{name} is {float(mean.total)} at step {step}: lower "
-                        f"--config.optim.lr={self._config.optim.lr} and use a new "
-                        "--workdir; the checkpoints here are from before that step"
-                    )
-        step = fetched[-1][0]
-        merged = fetched[0][1]
-        for _, means in fetched[1:]:
-            merged = {name: merged[name].merge(means[name]) for name in merged}
-        values = {
-            name: float(mean.compute())
-            for name, mean in merged.items()
-            if mean.count > 0  # a window may hold no shuffled image
-        }
-        values["epoch"] = step / self._length.steps_per_epoch
-        values["lr"] = float(f"{float(self._lr(step - 1)):.6g}")
-        began_step, began_s = self._since
-        if step > began_step:
-            elapsed_s = time.perf_counter() - began_s
-            images = (step - began_step) * self._config.data.batch_size
-            values["images_per_s"] = images / elapsed_s
-        self._since = (step, time.perf_counter())
-        if "accuracy/domain" in values:
-            self._domain_accuracy = {"train/domain_accuracy": values["accuracy/domain"]}
-        self._logbook.write("train", step, values)
-        self._progress.trained(step, values)
-
-    def evaluated(self, step, measures):
-        epoch = step / self._length.steps_per_epoch
-        measures = {**measures, **self._domain_accuracy}
-        self._logbook.write("eval", step, {"epoch": epoch, **measures})
-        self._progress.evaluated(step, epoch, measures)
-
-    def resume(self):
-        """Restarts the clock of the training speed after an evaluation or a save."""
-        self._since = (self._since[0], time.perf_counter())
-
-
-def _divides(every: int, step: int) -> bool:
-    return every > 0 and step % every == 0
 
 
 class _StopSignal:

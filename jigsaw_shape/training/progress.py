@@ -6,6 +6,8 @@ from rich.console import Console
 
 from jigsaw_shape.system import command_line
 
+_MUCH_WAIT = 0.1  # of the time, that is worth a word
+
 
 class Progress:
     """A bar with speed, losses and time left; one line for each evaluation.
@@ -38,6 +40,8 @@ class Progress:
         parts = []
         if "images_per_s" in values:
             parts.append(f"{values['images_per_s']:.0f} images/s")
+        if values.get("input_wait", 0) >= _MUCH_WAIT:
+            parts.append(f"waits for images {values['input_wait']:.0%} of the time")
         parts += [
             f"{name.removeprefix('loss/')} {value:.3f}"
             for name, value in values.items()
