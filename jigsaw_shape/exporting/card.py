@@ -111,6 +111,7 @@ def make_card(
             title=f"{facts['encoder']}, {weights}",
             init=weights,
             init_terms=init_terms(weights),
+            learned=_shipped_facts(weights),
         )
     data, init = config["data"], config["model"]["init"]
     encoder, preset = facts["encoder"], config["preset"]
@@ -135,14 +136,19 @@ def init_terms(init: str) -> str:
     """Returns what is known of the licence of initial weights."""
     if init == RANDOM:
         return RANDOM_TERMS
-    if init in shipped():
-        facts = read_weight_file(shipped()[init]).facts
+    if facts := _shipped_facts(init):
         return (
             f"jigsaw_shape's, Apache-2.0, trained on {facts['dataset']} "
             f"({known_sets.terms(facts['dataset'])}) from {init_terms(facts['init'])}"
         )
     known = [text for name, text in INIT_TERMS.items() if init.startswith(name)]
     return (*known, known_sets.UNKNOWN_TERMS)[0]
+
+
+def _shipped_facts(weights: str) -> Mapping[str, Any]:
+    """Returns what is known of an encoder that comes with this package; else {}."""
+    files = shipped()
+    return read_weight_file(files[weights]).facts if weights in files else {}
 
 
 def _render(**fields: Any) -> str:
@@ -157,7 +163,9 @@ def _render(**fields: Any) -> str:
         value, indent=indent, sort_keys=indent is not None
     )
     environment.filters["triple"] = _triple
-    return environment.get_template("card.md").render({"run": None, **fields})
+    return environment.get_template("card.md").render(
+        {"run": None, "learned": None, **fields}
+    )
 
 
 def _triple(values: Sequence[float]) -> str:
