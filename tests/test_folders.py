@@ -28,6 +28,7 @@ from jigsaw_shape.data.known_sets import KNOWN_SETS
 from jigsaw_shape.data.names import plain
 
 PACS = KNOWN_SETS["pacs"]
+CLASSES = ("The_Mona_Lisa", "zigzag")  # of DomainNet
 NFC_NFD = ("caf\u00e9", "cafe\u0301")  # one word as Linux and as macOS may write it
 
 
@@ -84,6 +85,8 @@ def same(a, b):
         ("office-home", "office_home", ("Art", "Clipart", "Product", "Real World")),
         ("OfficeHome", "OfficeHomeDataset_10072016", ("Art", "Clipart", "Product",
                                                       "RealWorld")),
+        ("Office31", "domain_adaptation_images", ("amazon", "dslr", "webcam")),
+        ("TerraIncognita", "x", ("L100", "L38", "L43", "L46")),
     ],
 )  # fmt: skip
 def test_layouts_of_known_sets(small, tmp_path, name, above, domains):
@@ -136,6 +139,42 @@ def test_a_folder_called_test_beside_domains_is_one(tmp_path, above, middle):
     assert warning.startswith("Test is taken for a domain, since it stands beside")
 
 
+@pytest.fixture
+def domainnet(small, monkeypatch, tmp_path):
+    """A folder of DomainNet's layout, and its record with as many images as listed."""
+    spec = KNOWN_SETS["domainnet"]
+    spec = dataclasses.replace(spec, domains=dict.fromkeys(spec.domains, 5))
+    monkeypatch.setitem(KNOWN_SETS, "domainnet", spec)
+    root = make_set(tmp_path / "in", spec.domains, CLASSES, n=3)
+    return root, spec
+
+
+def test_what_official_lists_leave_out_does_not_count(domainnet):
+    root, spec = domainnet
+    for domain in spec.domains:
+        lines = [f"{domain}/{c}/p{i}.png 0" for c in CLASSES for i in range(3)]
+        (root / f"{domain}_train.txt").write_text("\n".join(lines[:3]))
+        (root / f"{domain}_test.txt").write_text("\n".join(lines[3:5]))
+    found = surveys.survey(spec, root)
+    assert found.problems == ()
+    assert found.classes == ("the_mona_lisa", "zigzag")
+    assert len(found.images) == 30
+    assert {i.official for i in found.images} == {"train", "val"}
+    (warning,) = found.warnings
+    assert warning == (
+        "passed over 6 images that the official lists leave out, such as "
+        "clipart/zigzag/p2.png"
+    )
+
+
+def test_without_its_lists_domainnet_is_not_complete(domainnet):
+    root, spec = domainnet
+    *counts, lists = surveys.survey(spec, root).problems
+    assert counts[0] == "clipart: 6 images found, 5 expected"
+    assert lists.startswith("domainnet's lists say which images count, and none is in")
+    assert "put clipart_train.txt, clipart_test.txt, ... there" in lists
+
+
 def test_split_folders_without_a_domain_beside_them_are_none(small, tmp_path):
     root = make_set(tmp_path / "in" / "day", ("train", "val"), ("car",))
     found = surveys.survey(known_sets.find_set("mine"), tmp_path / "in")
@@ -153,11 +192,15 @@ def test_expected_counts_are_the_published_ones():
     totals = {name: sum(s.domains.values()) for name, s in KNOWN_SETS.items()}
     assert totals == {
         "pacs": 9991, "vlcs": 10729, "office_home": 15588, "digits_dg": 24000,
-        "emoji": 10221,
+        "emoji": 10221, "office_31": 4110, "terra_incognita": 24330,
+        "domainnet": 586_575,
     }  # fmt: skip
     n_classes = {name: len(set(s.classes)) for name, s in KNOWN_SETS.items()}
-    del n_classes["emoji"]  # whose names `prepare` finds
-    assert n_classes == {"pacs": 7, "vlcs": 5, "office_home": 65, "digits_dg": 10}
+    del n_classes["emoji"], n_classes["domainnet"]  # whose names `prepare` finds
+    assert n_classes == {
+        "pacs": 7, "vlcs": 5, "office_home": 65, "digits_dg": 10, "office_31": 31,
+        "terra_incognita": 10,
+    }  # fmt: skip
     for spec in KNOWN_SETS.values():
         assert tuple(sorted(spec.classes)) == spec.classes
         assert set(spec.aliases.values()) <= spec.domains.keys()

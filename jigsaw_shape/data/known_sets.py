@@ -12,6 +12,8 @@ from jigsaw_shape.data.names import plain, squashed, words
 _DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t&id="
 _JIGEN = "Carlucci et al., CVPR 2019"
 _DDEC = "Asadi et al., arXiv 1909.08245, 2019"
+_DOMAINBED = "Gulrajani & Lopez-Paz, ICLR 2021"
+_SWAD = "Cha et al., NeurIPS 2021"
 
 # Names of domains of photographs in data sets that are not known, in order of
 # preference.
@@ -66,6 +68,8 @@ class KnownSet:
       mirrors: Public archives, tried in turn.
       origin: Where its authors or DomainBed offer it, for messages.
       published: Accuracies that papers report.
+      listed: Whether its lists, a split each, name the images that count: what else is
+        in its folders, such as images that are there twice, is passed over.
     """
 
     name: str
@@ -77,6 +81,7 @@ class KnownSet:
     mirrors: tuple[str, ...] = ()
     origin: str = ""
     published: tuple[Published, ...] = ()
+    listed: bool = False
 
     def domain(self, folder: str) -> str:
         """Returns our name of a domain's folder, `""` where there is no such domain."""
@@ -131,8 +136,8 @@ PACS = KnownSet(  # Li et al., ICCV 2017
         _pacs("DomainDrop", "Guo et al., ICCV 2023", 84.91, 80.72, 96.71, 84.32, 86.67),
         Published("DeepAll", "AlexNet", _JIGEN, 71.52),
         Published("JiGen", "AlexNet", _JIGEN, 73.38),
-        Published("ERM", "ResNet-50", "Gulrajani & Lopez-Paz, ICLR 2021", 85.5),
-        Published("SWAD", "ResNet-50", "Cha et al., NeurIPS 2021", 88.1),
+        Published("ERM", "ResNet-50", _DOMAINBED, 85.5),
+        Published("SWAD", "ResNet-50", _SWAD, 88.1),
     ),
 )
 VLCS = KnownSet(  # Torralba & Efros, CVPR 2011; as DomainBed distributes it
@@ -167,6 +172,53 @@ OFFICE_HOME = KnownSet(  # Venkateswara et al., CVPR 2017
         Published("DDEC", "", _DDEC, 68.8),
     ),
 )
+OFFICE_31 = KnownSet(  # Saenko et al., ECCV 2010
+    name="office_31",
+    domains={"amazon": 2817, "dslr": 498, "webcam": 795},
+    classes=_words(
+        """back_pack bike bike_helmet bookcase bottle calculator desk_chair desk_lamp
+        desktop_computer file_cabinet headphones keyboard laptop_computer letter_tray
+        mobile_phone monitor mouse mug paper_notebook pen phone printer projector
+        punchers ring_binder ruler scissors speaker stapler tape_dispenser trash_can"""
+    ),
+    origin="https://people.eecs.berkeley.edu/~jhoffman/domainadapt/",
+)
+TERRA_INCOGNITA = KnownSet(  # Beery et al., ECCV 2018; as DomainBed distributes it
+    name="terra_incognita",
+    domains={
+        "location_100": 4741,
+        "location_38": 9736,
+        "location_43": 3970,
+        "location_46": 5883,
+    },
+    classes=_words("bird bobcat cat coyote dog empty opossum rabbit raccoon squirrel"),
+    aliases={f"l{n}": f"location_{n}" for n in (100, 38, 43, 46)},
+    terms="Caltech Camera Traps: Community Data License Agreement, permissive",
+    origin="https://github.com/facebookresearch/DomainBed",
+    published=(
+        Published("ERM", "ResNet-50", _DOMAINBED, 46.1),
+        Published("SWAD", "ResNet-50", _SWAD, 50.0),
+    ),
+)
+DOMAINNET = KnownSet(  # Peng et al., ICCV 2019; the images of its lists
+    name="domainnet",
+    domains={
+        "clipart": 48129,
+        "infograph": 51605,
+        "painting": 72266,
+        "quickdraw": 172500,
+        "real": 172947,
+        "sketch": 69128,
+    },
+    photographs="real",
+    terms="DomainNet (Peng et al., ICCV 2019): offered for research, as fair use",
+    origin="https://ai.bu.edu/M3SDA/",
+    published=(
+        Published("ERM", "ResNet-50", _DOMAINBED, 40.9),
+        Published("SWAD", "ResNet-50", _SWAD, 46.5),
+    ),
+    listed=True,
+)
 DIGITS_DG = KnownSet(  # Zhou et al., AAAI 2020 (DDAIG): 600 a digit and domain
     name="digits_dg",
     domains={"mnist": 6000, "mnist_m": 6000, "svhn": 6000, "syn": 6000},
@@ -199,6 +251,9 @@ KNOWN_SETS: dict[str, KnownSet] = {
     "pacs": PACS,
     "vlcs": VLCS,
     "office_home": OFFICE_HOME,
+    "office_31": OFFICE_31,
+    "terra_incognita": TERRA_INCOGNITA,
+    "domainnet": DOMAINNET,
     "digits_dg": DIGITS_DG,
     "emoji": EMOJI,
 }

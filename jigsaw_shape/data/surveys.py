@@ -15,6 +15,11 @@ from jigsaw_shape.data.names import plain, printable, squashed
 from jigsaw_shape.data.shared_classes import some
 from jigsaw_shape.system.command_line import counted
 
+_UNLISTED = (
+    "image that the official lists leave out",
+    "images that the official lists leave out",
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Image:
@@ -126,7 +131,7 @@ def _assemble(spec, source, entries, official, warnings) -> Survey:
     classes = spec.classes or tuple(sorted(seen.values()))
     label_of = {squashed(name): label for label, name in enumerate(classes)}
     _refuse_two_spellings(entries, is_known=bool(spec.classes))
-    images, unknown, named = [], collections.Counter(), set()
+    images, unknown, named, unlisted = [], collections.Counter(), set(), []
     for place, file, base, split in entries:
         domain, key = spec.domain(place.domain), squashed(place.class_name)
         if place.between == "full" and len(inside[domain]) > 1:
@@ -138,6 +143,9 @@ def _assemble(spec, source, entries, official, warnings) -> Survey:
         between = "" if place.between == "images" else place.between
         parts = (domain, between, classes[label], printable(base))
         named.add(listed := (domain, key, base.lower()))
+        if spec.listed and official and listed not in official:
+            unlisted.append(file.name)
+            continue
         split = official.get(listed, split or BETWEEN.get(place.between, ""))
         name = "/".join(part for part in parts if part)
         images.append(
@@ -160,7 +168,15 @@ def _assemble(spec, source, entries, official, warnings) -> Survey:
         f"{domain}: unknown class folder {folder!r} with {counted(n, 'image')}"
         for (domain, folder), n in sorted(unknown.items())
     ]
+    if unlisted:
+        warnings.append(layouts.passed(_UNLISTED, unlisted))
     missing = _missing(spec, domains, classes, images)
+    if spec.listed and not official and not layouts.is_table(source):
+        missing.append(
+            f"{spec.name}'s lists say which images count, and none is in {source}, "
+            f"beside it or above: put {domains[0]}_train.txt, {domains[0]}_test.txt, "
+            "... there"
+        )
     (problems if spec.domains else warnings).extend(missing)
     return Survey(
         source, spec, domains, classes, tuple(images), tuple(problems), tuple(warnings)
