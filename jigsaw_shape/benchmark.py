@@ -33,6 +33,10 @@ def main(argv: Sequence[str]) -> int:
     with command_line.refusals("benchmark"):
         if args.search < 0:
             raise ValueError(f"--search {args.search}: must be 0 or more")
+        if args.choose_by == "domains" and args.search < 2:
+            raise ValueError(
+                "--choose-by domains chooses among trials: add --search N, 2 or more"
+            )
         runs = plan.enumerate_runs(
             _load,
             _config_file(args.config),
@@ -42,6 +46,7 @@ def main(argv: Sequence[str]) -> int:
             overrides=overrides,
             n_trials=args.search,
             own_ranges=dict(map(random_search.parse_range, args.range)),
+            leave_sources_out=args.choose_by == "domains",
         )
         mine = plan.shard(runs, args.shard) if args.shard else runs
         plan.write_plans(runs, out)
@@ -91,6 +96,13 @@ def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         metavar="KEY=log:LOW:HIGH",
         help="what a search draws, in place of the declared range; also "
         "uniform:LOW:HIGH and choice:A:B:...; may be repeated",
+    )
+    add(
+        "--choose-by",
+        choices=["val", "domains"],
+        default="val",
+        help="the trial that stands for a run: best on the sources' validation images, "
+        "or leave-one-domain-out, best on sources that further runs hold out",
     )
     add("--shard", default="", metavar="I/N", help="each N-th run, from 0/N to N-1/N")
     how = parser.add_mutually_exclusive_group()

@@ -242,6 +242,35 @@ def test_trials_of_a_search_share_their_method():
     assert all("optim.lr" not in run.drawn for run in fixed)
 
 
+def test_a_trial_is_validated_without_each_of_its_sources():
+    runs = _enumerate(presets=["erm"], seeds=[0], n_trials=2, leave_sources_out=True)
+    assert [run.validates for run in runs] == ["", *["sketch"] * 3] * 2
+    trial, *without = runs[4:]
+    configs = [benchmark._load(run.arguments) for run in without]
+    assert [c.data.target for c in configs] == ["photo", "painting", "cartoon"]
+    assert [c.data.sources for c in configs] == [
+        *("painting,cartoon", "photo,cartoon", "photo,painting")
+    ]
+    for run, config in zip(without, configs, strict=True):
+        assert (run.method, run.trial, run.drawn) == (trial.method, 1, trial.drawn)
+        assert config.optim.lr == trial.drawn["optim.lr"]
+        assert run.name.startswith("for-sketch-erm-")
+    two = ["--config.data.sources=photo,cartoon"]
+    found = _enumerate(seeds=[0], n_trials=2, leave_sources_out=True, overrides=two)
+    sources = [benchmark._load(r.arguments).data.sources for r in found if r.validates]
+    assert set(sources) == {"photo", "cartoon"}
+    one = ["--config.data.sources=photo"]
+    with pytest.raises(ValueError, match="there is one source, photo"):
+        _enumerate(n_trials=2, leave_sources_out=True, overrides=one)
+
+
+def test_choosing_by_domains_needs_trials(tmp_path, capsys):
+    given = ["--config", SHAPES, "--presets", "erm", "--out", str(tmp_path)]
+    with pytest.raises(SystemExit):
+        benchmark.main([*given, "--choose-by", "domains"])
+    assert "add --search N, 2 or more" in capsys.readouterr().err
+
+
 def test_a_user_s_own_range_is_drawn_even_where_the_field_is_off():
     ranges = {
         "optim.warmup": random_search.Range("uniform", (0.1, 0.2)),

@@ -161,6 +161,29 @@ def test_no_finished_run_at_all_is_a_table_too():
     assert comparison.curve([], comparison.ACCURACY) == ([], [], [])
 
 
+def test_a_trial_is_selected_on_sources_that_further_runs_hold_out():
+    def held_out(trial, source, accuracy, **changes):
+        return _record(
+            target=source, accuracy=accuracy, trial=trial, validates="sketch", **changes
+        )
+
+    missing = {"status": records.MISSING, "results": {}}
+    trials = [_record(trial=i, val=0.9 - i / 10, accuracy=1 - i / 10) for i in range(3)]
+    runs = [
+        *(held_out(0, "photo", 0.5), held_out(0, "cartoon", 0.4)),
+        *(held_out(1, "photo", 0.2), held_out(1, "cartoon", 0.9)),
+        *(held_out(2, "photo", 0.9), held_out(2, "cartoon", 0.9, **missing)),
+        *(held_out(i, "photo", 1 - i, seed=5) for i in range(2)),  # of another cell
+    ]
+    assert grouping.select_trial(trials, runs).trial == 1
+    made = _benchmark(*trials, *runs)
+    assert made.methods == {"erm": {"sketch": {0: trials[1]}}}
+    assert made.targets == ["sketch"]
+    notes = " ".join(accuracy_table(made, "val", "erm").notes)
+    assert "sources that further runs held out (leave-one-domain-out" in notes
+    assert grouping.select_trial(trials, runs[5:6]) is None  # not complete yet
+
+
 def test_a_trial_is_selected_on_the_sources_whatever_the_target_says():
     trials = [
         _record(trial=0, accuracy=0.5, val=0.8),

@@ -41,6 +41,7 @@ def enumerate_runs(
     overrides: Sequence[str] = (),
     n_trials: int = 0,
     own_ranges: Mapping[str, random_search.Range] | None = None,
+    leave_sources_out: bool = False,
 ) -> list[Run]:
     """Returns every run, seed by seed: all methods are compared before a second seed.
 
@@ -53,6 +54,9 @@ def enumerate_runs(
       overrides: `--config.key=value` for all runs.
       n_trials: Above 0: a search of so many trials a run.
       own_ranges: Of the search, in place of those that `random_search.RANGES` declares.
+      leave_sources_out: Trials are chosen by leave-one-domain-out validation
+        (Gulrajani & Lopez-Paz, ICLR 2021, section 3): after each trial come runs that
+        hold out one of its sources as well, one for each.
 
     Raises:
       ValueError: An unknown preset or domain, an override of a field that the benchmark
@@ -69,7 +73,11 @@ def enumerate_runs(
     _check_unique(presets=presets, targets=targets, seeds=seeds)
     ranges = {key: r for key, r in random_search.RANGES.items() if key not in fixed}
     ranges |= own_ranges
-    targets = _targets(load([f"--config={file}:{presets[0]}", *overrides]), targets)
+    first = load([f"--config={file}:{presets[0]}", *overrides])
+    targets = _targets(first, targets)
+    learned = ()
+    if leave_sources_out:
+        learned = config_lib.source_names(first) or _domains(first)
     runs = []
     for seed in seeds:
         for target in targets:
@@ -91,6 +99,8 @@ def enumerate_runs(
                         *(f"--config.{k}={v}" for k, v in drawn.items()),
                     ]
                     runs.append(_make(load(tried), tried, method, trial, drawn))
+                    if leave_sources_out:
+                        runs += _validations(load, runs[-1], learned)
     for key in own_ranges:
         if n_trials > 1 and not any(key in run.drawn for run in runs):
             raise ValueError(
@@ -98,6 +108,28 @@ def enumerate_runs(
                 "field"
             )
     return runs
+
+
+def _validations(load: Load, run: Run, learned: Sequence[str]) -> list[Run]:
+    """Returns a run for each source of a trial, which holds that one out as well."""
+    learned = [source for source in map(plain, learned) if source != run.target]
+    if len(learned) < 2:
+        raise ValueError(
+            f"--choose-by domains: without {run.target} there is one source, "
+            f"{', '.join(learned)}, and leaving it out leaves none: use --choose-by val"
+        )
+    found = []
+    for source in learned:
+        others = ",".join(name for name in learned if name != source)
+        arguments = [
+            *(a for a in run.arguments if not a.startswith("--config.data.sources=")),
+            f"--config.data.sources={others}",
+            f"--config.data.target={source}",
+        ]
+        made = _make(load(arguments), arguments, run.method, run.trial, run.drawn)
+        name = f"for-{run.target}-{made.name}"
+        found.append(dataclasses.replace(made, name=name, validates=run.target))
+    return found
 
 
 def _make(config, arguments, method, trial=None, drawn=None) -> Run:
@@ -151,8 +183,7 @@ def _targets(config: ConfigDict, named: Sequence[str]) -> list[str]:
     domains = sources.known_domains(config.data)
     learned = set(map(plain, config_lib.source_names(config)))
     if list(named) == ["all"]:
-        domains = domains or sources.load_dataset(config.data).domains
-        return [domain for domain in domains if domain not in learned]
+        return [domain for domain in _domains(config) if domain not in learned]
     for name in map(plain, named):
         if domains and name not in domains:
             raise ValueError(
@@ -165,6 +196,12 @@ def _targets(config: ConfigDict, named: Sequence[str]) -> list[str]:
                 "choose another target"
             )
     return list(map(plain, named))
+
+
+def _domains(config: ConfigDict) -> Sequence[str]:
+    """Returns the data set's domains; reads it where its name does not say them."""
+    known = sources.known_domains(config.data)
+    return known or sources.load_dataset(config.data).domains
 
 
 def write_plans(runs: Sequence[Run], out: pathlib.Path) -> None:
@@ -195,7 +232,8 @@ def other_runs(runs: Sequence[Run], out: pathlib.Path) -> list[str]:
 
 
 def _which(plan: Mapping) -> tuple:
-    return plan["preset"], plan["target"], plan["seed"], plan["trial"]
+    keys = ("preset", "target", "seed", "trial", "validates")
+    return tuple(plan.get(key, "") for key in keys)
 
 
 def command(run: Run, out: pathlib.Path, python: str = "python") -> list[str]:

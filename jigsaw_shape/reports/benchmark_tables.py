@@ -185,9 +185,12 @@ def _notes(benchmark: Benchmark, rule: str) -> Iterator[str]:
         )
     trials = [r.trial for r in benchmark.records if r.trial is not None]
     if trials:
+        how = "the sources' validation images"
+        if benchmark.left_sources_out:
+            how = "sources that further runs held out (leave-one-domain-out validation)"
         yield (
             f"Random search: of {1 + max(trials)} trials for each target and seed, the "
-            "one with the best accuracy on the sources' validation images."
+            f"one with the best accuracy on {how}."
         )
     behind = _behind(benchmark)
     if behind:

@@ -36,6 +36,7 @@ class Benchmark:
       expected: Label -> (target, seed) that was planned or found -> runs.
       records: All, whatever became of them.
       notes: What a reader should know of how they compare.
+      left_sources_out: Whether trials were chosen by leave-one-domain-out validation.
     """
 
     protocol: Mapping[str, object]
@@ -44,6 +45,7 @@ class Benchmark:
     expected: Mapping[str, Mapping[tuple[str, int], Sequence[Record]]]
     records: Sequence[Record]
     notes: Sequence[str] = ()
+    left_sources_out: bool = False
 
     @property
     def title(self) -> str:
@@ -105,7 +107,9 @@ def _images_differ(records: Sequence[Record]) -> bool:
 
 
 def _benchmark(records: Sequence[Record], apart: bool) -> Benchmark:
-    everything, notes = records, []
+    held_out = [r for r in records if r.validates]
+    everything = records = [r for r in records if not r.validates]
+    notes = []
     if not apart:
         check_same([r for r in records if r.status == FINISHED])
         records, notes = _without_abandoned(records)
@@ -117,7 +121,7 @@ def _benchmark(records: Sequence[Record], apart: bool) -> Benchmark:
         cells.setdefault((r.target, r.seed), []).append(r)
     for label, cells in expected.items():
         for (target, seed), members in cells.items():
-            chosen = select_trial(members)
+            chosen = select_trial(members, held_out)
             if chosen is not None:
                 methods[label].setdefault(target, {})[seed] = chosen
     return Benchmark(
@@ -127,6 +131,7 @@ def _benchmark(records: Sequence[Record], apart: bool) -> Benchmark:
         expected=expected,
         records=everything,
         notes=notes + protocol_notes(records, labels),
+        left_sources_out=bool(held_out),
     )
 
 
@@ -253,12 +258,20 @@ def protocol_notes(
     return notes
 
 
-def select_trial(records: Sequence[Record]) -> Record | None:
+def select_trial(
+    records: Sequence[Record], held_out: Sequence[Record] = ()
+) -> Record | None:
     """Returns the run that stands for a cell; of a search, one trial.
 
     The trial that is best on the sources' validation images, at the step that
-    is best by the same measure; the first of equals. The target has no say in it, not
-    even for the row of `oracle`. None where no run is finished.
+    is best by the same measure; the first of equals. Or, where there are such runs, the
+    trial whose settings are best on sources that were held out as well, of the trials
+    that all of these runs have finished. The target has no say in it, not even for the
+    row of `oracle`. None where no run is finished.
+
+    Args:
+      records: The runs of one cell.
+      held_out: Runs that validate a trial (`Record.validates`), of any cell.
 
     Raises:
       ValueError: Two runs are the same trial, or without trials: one is counted twice.
@@ -269,8 +282,23 @@ def select_trial(records: Sequence[Record]) -> Record | None:
             raise ValueError(
                 f"{runs[0].name} and {runs[1].name} are the same run: pass only one"
             )
+    scores = {r.trial: judged(r.results["val"], "val") for r in finished}
+    ours = {(r.preset, r.method, r.target, r.seed) for r in records}
+    runs = [r for r in held_out if (r.preset, r.method, r.validates, r.seed) in ours]
+    if runs:
+        scores = _scores_on_sources(runs)
     return max(
-        finished,
-        key=lambda r: (judged(r.results["val"], "val"), -(r.trial or 0)),
+        (r for r in finished if r.trial in scores),
+        key=lambda r: (scores[r.trial], -(r.trial or 0)),
         default=None,
     )
+
+
+def _scores_on_sources(held_out: Sequence[Record]) -> dict[int, float]:
+    """Returns each trial's mean accuracy on sources that were held out, if complete."""
+    scores = {}
+    for trial, runs in _by(held_out, lambda r: r.trial).items():
+        if all(r.status == FINISHED for r in runs):
+            found = [judged(r.results["val"], "oracle") for r in runs]
+            scores[trial] = sum(found) / len(found)
+    return scores

@@ -34,6 +34,8 @@ class Run:
         was drawn; without a search, `settings`.
       trial: Its number in a search; None without one. Trial 0 draws nothing.
       drawn: What the search drew: fields and values.
+      validates: The target whose trial this run helps to choose, by its accuracy on a
+        source that it holds out as well; "" for a run whose target is one.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Run:
     method: str
     trial: int | None = None
     drawn: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    validates: str = ""
 
 
 def write_plan(run: Run, directory: pathlib.Path) -> None:

@@ -29,6 +29,7 @@ class Record:
       protocol: What must agree where runs are averaged or compared, by name.
       fields: The fields of its configuration that are not at their defaults.
       drawn: What a search drew.
+      validates: The target whose trial the run helps to choose; "" for other runs.
       results: The result row of each rule; empty unless finished.
       evaluations: Its evaluation rows.
     """
@@ -44,6 +45,7 @@ class Record:
     protocol: Mapping[str, object] = dataclasses.field(default_factory=dict)
     fields: Mapping[str, object] = dataclasses.field(default_factory=dict)
     drawn: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    validates: str = ""
     results: Mapping[str, Mapping] = dataclasses.field(default_factory=dict)
     evaluations: Sequence[Mapping] = ()
 
@@ -124,6 +126,7 @@ def read(directory: pathlib.Path) -> Record:
         protocol=_protocol(row, config, directory),
         fields=fingerprint.fields(asked) if asked else {},
         drawn=plan.get("drawn", {}),
+        validates=plan.get("validates", ""),
         results=results,
         evaluations=[row for row in recorded if row["kind"] == "eval"],
     )
