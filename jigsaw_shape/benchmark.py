@@ -3,13 +3,13 @@ r"""Trains every method on every held-out domain with every seed, resumably.
     python -m jigsaw_shape.benchmark --config configs/pacs.py --presets erm,jigen,ddec \
         --targets all --seeds 0,1,2 --out runs/pacs [--config.KEY=VALUE ...]
 
-Runs follow one another on this machine, in directories below --out whose names hold a
-digest of their settings. Called again, it does what is missing; a changed configuration
-is another run. Several callers may share a directory. --print, --slurm and --shard hand
-the runs to a job scheduler. `python -m jigsaw_shape.report DIR` makes tables and a page
-of the results. Exit codes: 0 all runs are finished; 1 a run failed; 2 refused, with one
-line that says why; 75 stopped, or another caller is working on a run: run the same
-command again.
+Runs follow one another on this machine, or --parallel N share it, in directories below
+--out whose names hold a digest of their settings. Called again, it does what is
+missing; a changed configuration is another run. Several callers may share a directory.
+--print, --slurm and --shard hand the runs to a job scheduler. `python -m
+jigsaw_shape.report DIR` makes tables and a page of the results. Exit codes: 0 all runs
+are finished; 1 a run failed; 2 refused, with one line that says why; 75 stopped, or
+another caller is working on a run: run the same command again.
 """
 
 import argparse
@@ -33,6 +33,8 @@ def main(argv: Sequence[str]) -> int:
     with command_line.refusals("benchmark"):
         if args.search < 0:
             raise ValueError(f"--search {args.search}: must be 0 or more")
+        if args.parallel < 1:
+            raise ValueError(f"--parallel {args.parallel}: must be 1 or more")
         if args.choose_by == "domains" and args.search < 2:
             raise ValueError(
                 "--choose-by domains chooses among trials: add --search N, 2 or more"
@@ -70,7 +72,11 @@ def main(argv: Sequence[str]) -> int:
             f"{out} also holds {_count(others)} of other settings, such as {others[0]}"
         )
     tally = runs_lib.run_all(
-        mine, out, lambda run: plan.command(run, out, sys.executable), console
+        mine,
+        out,
+        lambda run: plan.command(run, out, sys.executable),
+        console,
+        parallel=args.parallel,
     )
     console.print(_summary(tally))
     console.print(f"python -m jigsaw_shape.report {shlex.quote(str(out))}")
@@ -96,6 +102,14 @@ def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         metavar="KEY=log:LOW:HIGH",
         help="what a search draws, in place of the declared range; also "
         "uniform:LOW:HIGH and choice:A:B:...; may be repeated",
+    )
+    add(
+        "--parallel",
+        type=int,
+        default=1,
+        metavar="N",
+        help="so many runs at once on this machine or accelerator; a line says whether "
+        "that was faster than one after the other",
     )
     add(
         "--choose-by",

@@ -50,6 +50,18 @@ if what == "hang":
     (directory / "ready").touch()
     while True:
         signal.pause()
+def trained(speed):
+    with (directory / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"kind": "train", "images_per_s": speed}) + "\\n")
+if what.startswith("meet"):  # with as many others
+    for _ in range(3):
+        trained(100)
+    (directory / "here").touch()
+    while len(list(directory.parent.glob("*/here"))) < int(what[4:]):
+        time.sleep(0.01)
+    for speed in (90, 80, 70):
+        trained(speed)
+    (directory / "memory").write_text(os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"])
 for rule in ("last", "val", "oracle"):
     row = {"kind": "result", "step": 1, "selection": rule}
     row |= {"target/accuracy": 0.5, "val/accuracy": 0.9}
@@ -82,9 +94,10 @@ def _commands(tmp_path, **deeds):
     return command
 
 
-def _run_all(runs, tmp_path, **deeds):
-    console = Console(file=io.StringIO(), width=200)
-    return runs_lib.run_all(runs, tmp_path, _commands(tmp_path, **deeds), console)
+def _run_all(runs, tmp_path, printed=None, parallel=1, **deeds):
+    console = Console(file=printed or io.StringIO(), width=200)
+    command = _commands(tmp_path, **deeds)
+    return runs_lib.run_all(runs, tmp_path, command, console, parallel)
 
 
 def _calls(tmp_path, name):
@@ -306,6 +319,27 @@ def test_ranges_are_read(text, kind, values):
 def test_what_is_no_range_is_refused(text):
     with pytest.raises(ValueError, match=r"--range .*optim\.lr=log:1e-4:1e-2"):
         random_search.parse_range(text)
+
+
+def test_runs_at_once_share_the_memory_and_say_what_it_gained(tmp_path):
+    printed = io.StringIO()
+    deeds = {f"run{i}": "meet3" for i in range(3)}
+    tally = _run_all(_runs(3), tmp_path, printed, parallel=3, **deeds)
+    assert sorted(tally[runs_lib.FINISHED]) == ["run0", "run1", "run2"]
+    assert (tmp_path / "run1" / "memory").read_text() == "0.300"
+    assert "3 runs at once did 2.25 times the work of one alone\n" in printed.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("speeds", "words"),
+    [
+        ([100, 100, 60, 45, 50, 40], "2 runs at once did 0.90 times the work of one "
+         "alone: slower than one after the other, without --parallel"),
+        ([100, 100, 60], "too short to tell whether 2 runs at once were faster"),
+    ],
+)  # fmt: skip
+def test_runs_at_once_that_gain_nothing_are_named(speeds, words):
+    assert runs_lib._gain(speeds, 2, 2) == words
 
 
 def test_a_crash_ends_one_run_and_is_shown(tmp_path):

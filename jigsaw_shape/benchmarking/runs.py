@@ -1,4 +1,4 @@
-"""Runs one after another, each in a process of its own.
+"""Runs one after another, or several at once, each in a process of its own.
 
 A run that crashes ends alone and frees its memory. Several callers may share a
 directory: a lock in each run's directory keeps two of them from the same run.
@@ -8,9 +8,11 @@ import contextlib
 import os
 import pathlib
 import signal
+import statistics
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from rich.console import Console
 
@@ -24,6 +26,8 @@ _SHOW_EVERY_S = 2.0
 _TAIL_BYTES = 4000
 # Else JAX writes a note on tracebacks below the error, which should be the last line.
 _UNFILTERED = {"JAX_TRACEBACK_FILTERING": "off"}
+_DEVICE_SHARE = 0.9  # of an accelerator's memory, for all runs together
+_ENOUGH_ROWS = 3  # with a speed, to know how fast a run is
 
 OUTCOMES = (FINISHED, FAILED, STOPPED, ELSEWHERE) = (
     "finished",
@@ -38,33 +42,82 @@ def run_all(
     out: pathlib.Path,
     command: Callable[[Run], list[str]],
     console: Console,
+    parallel: int = 1,
 ) -> dict[str, dict[str, str]]:
     """Runs what is missing; returns for each of `OUTCOMES` names and what to say.
 
-    SIGTERM or Ctrl-C stops the current run, which saves itself, and all that would
-    follow; a second one kills it.
+    SIGTERM or Ctrl-C stops the current runs, which save themselves, and all that would
+    follow; a second one kills them.
 
     Args:
       runs: In order.
       out: The benchmark's directory.
       command: The command of a run.
       console: Where a line is printed for each run.
+      parallel: How many runs share this machine at once. The first begins alone, until
+        its speed is known; a line says how much the others together gained.
     """
     tally = {outcome: {} for outcome in OUTCOMES}
-    with _Stop() as stop:
+    stop = _Stop()
+
+    def work(i, run):
+        if stop.came:
+            tally[STOPPED][run.name] = ""
+            return
+        label = f"[{i}/{len(runs)}] {describe(run)}"
+        where = out / run.name, console, stop, label, parallel
+        try:
+            outcome, words = _run_one(run, command, *where)
+        except OSError as error:  # its directory, not its training
+            outcome, words = FAILED, f"FAILED: {error}"
+        console.print(f"{label}: {words}", soft_wrap=True)
+        tally[outcome][run.name] = words
+
+    missing = [r for r in runs if not benchmark_files.is_finished(out / r.name)]
+    with stop, ThreadPoolExecutor(parallel) as pool:
+        futures, n_alone = [], 0
         for i, run in enumerate(runs, 1):
-            if stop.came:
-                tally[STOPPED][run.name] = ""
-                continue
-            label = f"[{i}/{len(runs)}] {describe(run)}"
-            directory = out / run.name
-            try:
-                outcome, words = _run_one(run, directory, command, console, stop, label)
-            except OSError as error:  # its directory, not its training
-                outcome, words = FAILED, f"FAILED: {error}"
-            console.print(f"{label}: {words}", soft_wrap=True)
-            tally[outcome][run.name] = words
+            futures.append(pool.submit(work, i, run))
+            if parallel > 1 and missing[1:] and run is missing[0]:
+                n_alone = _wait_for_speed(out / run.name, futures[-1])
+        for future in futures:
+            future.result()
+    if n_alone:
+        console.print(_gain(_speeds(out / missing[0].name), n_alone, parallel))
     return tally
+
+
+def _wait_for_speed(directory: pathlib.Path, future) -> int:
+    """Waits until a run has rows with a speed; returns their number, 0 if it ended."""
+    while not future.done():
+        n_rows = len(_speeds(directory))
+        if n_rows >= _ENOUGH_ROWS:
+            return n_rows
+        time.sleep(_POLL_S)
+    return 0
+
+
+def _speeds(directory: pathlib.Path) -> list[float]:
+    """Returns the images a second of a run's rows of training."""
+    speeds = (row.get("images_per_s") for row in rows.read(directory))
+    return [speed for speed in speeds if speed is not None]
+
+
+def _gain(speeds: Sequence[float], n_alone: int, parallel: int) -> str:
+    """Returns what several runs at once gained, by the speed of the first of them.
+
+    Args:
+      speeds: Images a second, of each of its rows.
+      n_alone: So many of them, the first, were measured before others ran beside it.
+      parallel: How many ran at once.
+    """
+    together = speeds[n_alone + 1 :]  # the next one is of both
+    if not together:
+        return f"too short to tell whether {parallel} runs at once were faster"
+    before, after = statistics.median(speeds[:n_alone]), statistics.median(together)
+    gain = parallel * after / before
+    advice = "" if gain > 1 else ": slower than one after the other, without --parallel"
+    return f"{parallel} runs at once did {gain:.2f} times the work of one alone{advice}"
 
 
 def describe(run: Run) -> str:
@@ -73,7 +126,9 @@ def describe(run: Run) -> str:
     return f"{run.preset} on {run.target}, seed {run.seed}{trial}"
 
 
-def _run_one(run, directory, command, console, stop, label) -> tuple[str, str]:
+def _run_one(
+    run, command, directory, console, stop, label, parallel
+) -> tuple[str, str]:
     """Returns the outcome of a run and words about it."""
     if benchmark_files.is_finished(directory):
         return FINISHED, "finished before"
@@ -91,7 +146,8 @@ def _run_one(run, directory, command, console, stop, label) -> tuple[str, str]:
         benchmark_files.write_plan(run, directory)
         (directory / benchmark_files.FAILED).unlink(missing_ok=True)
         began_s = time.monotonic()
-        code, reason = _train(command(run), directory, console, stop, label)
+        where = directory, console, stop, label, parallel
+        code, reason = _train(command(run), *where)
         minutes = (time.monotonic() - began_s) / 60
         if code == 0 and benchmark_files.is_finished(directory):
             return FINISHED, f"{_accuracies(directory)} ({minutes:.1f} min)"
@@ -107,7 +163,16 @@ def _run_one(run, directory, command, console, stop, label) -> tuple[str, str]:
         return FAILED, f"FAILED with code {code}: {reason} (see {log})"
 
 
-def _train(arguments, directory, console, stop, label) -> tuple[int, str]:
+def _environment(parallel: int) -> Mapping[str, str]:
+    """Returns the variables of a training process; the user's own stand."""
+    shared = {}
+    if parallel > 1:  # JAX takes three quarters of an accelerator's memory
+        share = f"{_DEVICE_SHARE / parallel:.3f}"
+        shared = {"XLA_PYTHON_CLIENT_MEM_FRACTION": share}
+    return {**_UNFILTERED, **shared, **os.environ}
+
+
+def _train(arguments, directory, console, stop, label, parallel) -> tuple[int, str]:
     """Returns the exit code of a training process and the last line that it wrote."""
     path = directory / benchmark_files.LOG
     with path.open("ab") as log:
@@ -115,17 +180,21 @@ def _train(arguments, directory, console, stop, label) -> tuple[int, str]:
         # A session of its own: Ctrl-C reaches it through us, once, as SIGTERM.
         process = subprocess.Popen(
             arguments,
-            env={**_UNFILTERED, **os.environ},
+            env=_environment(parallel),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        with stop.forwarding(process), console.status(label) as status:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(stop.forwarding(process))
+            # A terminal has room for the progress of one.
+            shows = console.is_terminal and parallel == 1
+            status = stack.enter_context(console.status(label)) if shows else None
             shown_s = 0.0
             while process.poll() is None:
                 time.sleep(_POLL_S)
-                if console.is_terminal and time.monotonic() - shown_s > _SHOW_EVERY_S:
+                if status and time.monotonic() - shown_s > _SHOW_EVERY_S:
                     shown_s = time.monotonic()
                     status.update(f"{label}{_progress(directory)}")
     with path.open("rb") as log:
@@ -165,13 +234,13 @@ def _accuracies(directory: pathlib.Path) -> str:
 
 
 class _Stop:
-    """Remembers SIGTERM and Ctrl-C, and passes them on to the current run."""
+    """Remembers SIGTERM and Ctrl-C, and passes them on to the current runs."""
 
     _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
     def __init__(self):
         self.came = False
-        self._process = None
+        self._processes = []
 
     def __enter__(self):
         self._previous = {s: signal.signal(s, self._pass_on) for s in self._SIGNALS}
@@ -183,18 +252,16 @@ class _Stop:
 
     @contextlib.contextmanager
     def forwarding(self, process: subprocess.Popen):
-        self._process = process
+        self._processes.append(process)
         if self.came:  # since the loop last checked
             process.terminate()
         try:
             yield
         finally:
-            self._process = None
+            self._processes.remove(process)
 
     def _pass_on(self, *_):
         first, self.came = not self.came, True
-        if self._process is not None and self._process.poll() is None:
-            if first:
-                self._process.terminate()
-            else:
-                self._process.kill()
+        for process in list(self._processes):
+            if process.poll() is None:
+                (process.terminate if first else process.kill)()
