@@ -190,6 +190,7 @@ def default_config() -> ConfigDict:
     config.optim.step_at = (0.8,)  # at these shares of the run lr is multiplied ...
     config.optim.step_factor = 0.1  # ... by this
     config.optim.warmup = 0.0  # share of the run in which lr rises linearly from 0
+    config.optim.accumulate = 1  # batches whose gradients are averaged for an update
     config.optim.heads_first = 0.0  # share of the run in which the heads train alone
     config.optim.sharpness = ""  # "": none; sam | sagm: a step computes two gradients
     config.optim.sharpness_rho = 0.05  # how far away the second one is taken

@@ -96,6 +96,7 @@ def test_images_without_labels_ask_for_puzzles_alone(fields, words):
         ("mixstyle.name", "adain", "mixstyle | efdmix | dsu | padain"),
         ("optim.sharpness", "flat", "'' for none | sam | sagm"),
         ("optim.heads_first", 1.0, "below 1"),
+        ("optim.accumulate", 0, "1 or more"),
         ("rsc.features", 1.0, "below 1"),
         ("losses.jsd", 1.0, "images in changed styles"),
         ("losses.teacher", 1.0, "images in changed styles"),

@@ -44,6 +44,29 @@ def test_sgd_is_pytorchs(nesterov):
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_batches_that_share_an_update_are_one_larger_batch(name):
+    rng = np.random.default_rng(0)
+    tree = {"encoder": {"kernel": jnp.ones(3)}, "head_classification": jnp.ones(2)}
+    gradients = [
+        jax.tree.map(lambda p: jnp.asarray(rng.normal(size=p.shape)), tree)
+        for _ in range(9)
+    ]
+    means = [
+        jax.tree.map(lambda *g: sum(g) / 3, *gradients[i : i + 3]) for i in (0, 3, 6)
+    ]
+    fields = {"name": name, "lr": 0.1, "heads_first": 0.34}
+    fields["schedule"] = "cosine"
+    whole = _run(_config(**fields), 3, means, tree)
+    parts = _run(_config(**fields, accumulate=3), 9, gradients, tree)
+    left_over = _run(_config(**fields, accumulate=3), 9, gradients[:8], tree)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), whole, parts)
+    two = _run(_config(**fields), 3, means[:2], tree)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), two, left_over
+    )
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
 def test_decay_can_spare_biases_and_norms(name):
     config = _config(name=name, weight_decay=0.1, decay_kernels_only=True)
     tree = {"bn": {"scale": jnp.ones(2)}, "fc": {"kernel": jnp.ones(2)}}

@@ -88,6 +88,7 @@ _RANGES = {
     "optim.step_at": _SHARE,
     "optim.warmup": _SHARE,
     "optim.heads_first": _BELOW_1,
+    "optim.accumulate": _LEAST_1,
     "optim.sharpness_rho": _LEAST_0,
     "optim.sharpness_alpha": _LEAST_0,
     "optim.ema_decay": _BELOW_1,

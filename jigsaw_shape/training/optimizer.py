@@ -40,9 +40,15 @@ def make_optimizer(config: ConfigDict, n_steps: int) -> optax.GradientTransforma
 
     `sgd` adds the decay to the gradient before momentum (PyTorch's SGD); `adamw`
     decouples it. In the share `heads_first` of the run the encoder's weights stay.
+    `accumulate` steps share an update, that of the mean of their gradients, at the
+    learning rate of the first of them; steps that are left over at the end make none.
     """
     optim = config.optim
-    lr = learning_rate(config, n_steps)
+    of_step = learning_rate(config, n_steps)
+
+    def lr(update):
+        return of_step(update * optim.accumulate)
+
     mask = _is_kernel if optim.decay_kernels_only else None
     if optim.name == "adamw":
         rule = optax.adamw(lr, weight_decay=optim.weight_decay, mask=mask)
@@ -51,8 +57,12 @@ def make_optimizer(config: ConfigDict, n_steps: int) -> optax.GradientTransforma
             optax.add_decayed_weights(optim.weight_decay, mask),
             optax.sgd(lr, momentum=optim.momentum or None, nesterov=optim.nesterov),
         )
-    n_held = round(optim.heads_first * n_steps)
-    return optax.chain(_hold(n_held), rule, _hold(n_held)) if n_held else rule
+    n_held = round(optim.heads_first * n_steps / optim.accumulate)
+    if n_held:
+        rule = optax.chain(_hold(n_held), rule, _hold(n_held))
+    if optim.accumulate == 1:
+        return rule
+    return optax.MultiSteps(rule, optim.accumulate).gradient_transformation()
 
 
 def _hold(n_steps: int) -> optax.GradientTransformation:
