@@ -9,6 +9,10 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jigsaw_shape.system import command_line
 
@@ -29,7 +33,9 @@ def join(
     join_timeout_s: int = JOIN_TIMEOUT_S,
     peer_timeout_s: int = PEER_TIMEOUT_S,
 ) -> None:
-    """Waits until every process has joined; before JAX computes anything.
+    """Waits until every process has joined, and connects their devices.
+
+    It comes before JAX computes anything.
 
     Without `coordinator` JAX asks the TPU pod, Slurm or Open MPI who takes part.
     Where a process is missing after `join_timeout_s`, this one ends with one line and
@@ -62,6 +68,7 @@ def join(
             initialization_timeout=join_timeout_s + 60,
             heartbeat_timeout_seconds=peer_timeout_s,
         )
+        _connect_devices()
     except ValueError as error:
         raise ValueError(
             f"--multihost finds no TPU pod, Slurm or Open MPI job around it ({error}): "
@@ -103,6 +110,23 @@ def leave(code: int) -> None:
     """
     if jax.distributed.is_initialized():
         _exit(code)
+
+
+def _connect_devices() -> None:
+    """Lets every group of devices that a run uses sum something, while all are here.
+
+    JAX connects a group at its first sum, for which Gloo, on CPUs, gives the others
+    30 s: fewer than one process may compile longer than another on a busy machine.
+    Later sums wait.
+    """
+    everywhere = NamedSharding(
+        Mesh(jax.devices(), ("devices",)), PartitionSpec("devices")
+    )
+    ones = jax.make_array_from_callback(
+        (jax.device_count(),), everywhere, lambda _: np.ones(1, np.float32)
+    )
+    jax.block_until_ready(jax.jit(jnp.sum)(ones))
+    multihost_utils.sync_global_devices("joined")  # as checkpoints do
 
 
 def _addressed(coordinator: str, process: str) -> dict:
