@@ -13,9 +13,10 @@ design's colours or amplitudes, as outlines, or as black on white, and all are
 classified. The head learns first, so that the encoder does not follow random answers
 (Kumar et al., ICLR 2022), and averaging goes a fifth of the way back to ImageNet's
 weights, which keeps much of what they knew of photographs (WiSE-FT). Parts of it, to
-see what each gives: `configs/emoji.py:erm` without any, `configs/flat.py:shape` with
-consistency, `configs/flat.py:styled_puzzle` with consistency and a puzzle. docs/flat.md
-has what was measured.
+see what each gives: `configs/emoji.py:erm` without any, `configs/flat.py:puzzle` with a
+puzzle beside it, `configs/flat.py:shape` with consistency,
+`--config.losses.distillation=4` held to ImageNet's weights. docs/flat.md has what was
+measured.
 """
 
 from jigsaw_shape.config import default_config
@@ -54,9 +55,9 @@ def get_config(preset: str = "fourier"):
     config.optim.warmup = 0.05
     config.optim.heads_first = 0.15
     config = apply_preset(config, preset)
-    if config.diversify.name == "fourier":
+    if preset in ("fourier", "puzzle", "shape", "styled_puzzle"):
         config.diversify.name = "colour,edges,two_tone,fourier"
         config.diversify.weakest = (0.5,)
-    if preset == "fourier":
+    if preset in ("fourier", "puzzle"):
         config.diversify.p_ordered = (0.67,)
     return config

@@ -154,6 +154,7 @@ def default_config() -> ConfigDict:
     config.losses.jsd = 0.0  # of the answers to an image and to two changes of its
     #   style: above 0, every image is seen in all three
     config.losses.teacher = 0.0  # FACT: of the answers to those of an averaged teacher
+    config.losses.distillation = 0.0  # of the features to those of the first weights
     # Of domains: equal means and covariances, equal distributions, domain classifiers
     # for each class, equal risks, ...
     config.losses.coral = 0.0

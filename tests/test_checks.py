@@ -100,6 +100,7 @@ def test_images_without_labels_ask_for_puzzles_alone(fields, words):
         ("rsc.features", 1.0, "below 1"),
         ("losses.jsd", 1.0, "images in changed styles"),
         ("losses.teacher", 1.0, "images in changed styles"),
+        ("losses.distillation", 1.0, "random ones know nothing"),
         ("jigsaw.bias_whole_image", 1.1, "0 to 1"),
         ("jigsaw.view", "both", "instead | beside"),
         ("jigsaw.view", "beside", "leaves no puzzle"),

@@ -89,12 +89,29 @@ def test_consistency_of_identical_views_is_0_and_flat():
 def test_a_teacher_teaches_each_style_by_the_other():
     scores, taught = RNG.normal(size=(2, 4, 3)).astype(np.float32)
     term = _term("teacher", teacher__temperature=3.0)
-    batch = {"teacher": taught, "twin": np.arange(2)}
+    batch = {"teacher": {"classification": taught}, "twin": np.arange(2)}
     values, mask = term.loss({"classification": scores}, batch)
     p, q = _softmax(scores / 3), _softmax(taught / 3)[[2, 3, 0, 1]]
     apart = (q * np.log(q / p)).sum(-1)
     np.testing.assert_allclose(values, apart[:2] + apart[2:], rtol=1e-4, atol=1e-6)
     np.testing.assert_array_equal(mask, [1, 1])
+
+
+def test_distillation_is_the_turn_of_whole_natural_images():
+    features, first = RNG.normal(size=(2, 4, 5)).astype(np.float32)
+    first[3] = 3 * features[3]
+    batch = {
+        "teacher": {"features": first},
+        "order": np.array([0, 2, 0, 0]),
+        "styled": np.array([False, False, True, False]),
+    }
+    values, mask = _term("distillation").loss({"features": features}, batch)
+    lengths = np.linalg.norm(features, axis=1) * np.linalg.norm(first, axis=1)
+    np.testing.assert_allclose(
+        values, 1 - (features * first).sum(1) / lengths, rtol=1e-4, atol=1e-6
+    )
+    assert values[3] == pytest.approx(0, abs=1e-6)
+    np.testing.assert_array_equal(mask, [1, 0, 0, 1])
 
 
 def test_jsd_is_the_distance_of_three_answers_to_their_mean():

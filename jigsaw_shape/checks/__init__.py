@@ -211,6 +211,20 @@ def _check_class_head(config: ConfigDict) -> None:
                 f"--config.losses.{name}={losses[name]} is of single images: set one "
                 "of the two to 0 or ''",
             )
+    if losses.teacher > 0 and losses.distillation > 0:
+        refuse(
+            "losses.distillation",
+            losses.distillation,
+            f"--config.losses.teacher={losses.teacher} has another teacher: set one of "
+            "the two to 0",
+        )
+    if losses.distillation > 0 and config.model.init == "random":
+        refuse(
+            "losses.distillation",
+            losses.distillation,
+            "it keeps what the first weights know, and random ones know nothing: set "
+            "--config.model.init",
+        )
     makers = {"rsc.features": config.rsc.features > 0, "losses.style": losses.style > 0}
     of_head = [key for key, is_on in makers.items() if is_on]
     if len(of_head) == 2:

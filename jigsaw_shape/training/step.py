@@ -175,8 +175,7 @@ def make_update(
             batch["partner_label"], batch["own_share"] = batch["label"][partner], share
             batch["for_class"] *= batch["for_class"][partner]
         if momentum is not None:
-            taught = model.apply(state.memory[_TEACHER], images, train=False)
-            batch["teacher"] = taught["classification"]
+            batch["teacher"] = model.apply(state.memory[_TEACHER], images, train=False)
         rngs = {"dropout": device_rng(_DROPOUT)}
         edit = None
         if make_edit is not None:
@@ -229,7 +228,7 @@ def make_update(
         params = optax.apply_updates(state.params, updates)
         batch_stats = changed.get("batch_stats", state.batch_stats)
         current = {"params": params, "batch_stats": batch_stats}
-        if momentum is not None:
+        if momentum is not None and momentum < 1:
             keep = jnp.minimum(1 - 1 / (state.step + 2), momentum)
             memory[_TEACHER] = optax.incremental_update(
                 current, memory[_TEACHER], 1 - keep
@@ -264,7 +263,7 @@ def make_update(
 
 
 def _momentum(losses: Mapping[str, Term]) -> float | None:
-    """Returns what the losses' teacher keeps of its weights; None without one."""
+    """Returns what the losses' one teacher keeps of its weights; None without one."""
     found = [term.momentum for term in losses.values() if term.momentum is not None]
     return found[0] if found else None
 

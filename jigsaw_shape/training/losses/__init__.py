@@ -16,7 +16,13 @@ from ml_collections import ConfigDict
 
 from jigsaw_shape.models.multitask import Head, jigsaw_head
 from jigsaw_shape.system.devices import AXIS
-from jigsaw_shape.training.losses import alignment, answers, risks, style_head
+from jigsaw_shape.training.losses import (
+    alignment,
+    answers,
+    distillation,
+    risks,
+    style_head,
+)
 from jigsaw_shape.training.losses.contract import Batch, LossFn, Outputs
 
 
@@ -112,7 +118,8 @@ class Loss:
         the next one as a third result. None where it needs none.
       weight_at: `weight_at(config, weight, progress)` returns its weight at a time of
         the run; None for a weight that stays.
-      teacher: Whether it reads the answers of a teacher as the batch's `teacher`.
+      teacher: `teacher(config)` returns what the weights of its teacher, whose outputs
+        are the batch's `teacher`, keep a step, as `Term.momentum`; None without one.
     """
 
     make: Callable[[ConfigDict], LossFn]
@@ -124,7 +131,7 @@ class Loss:
     of_domains: bool = False
     memory: Callable[[int, Any], Any] | None = None
     weight_at: Callable[[ConfigDict, float, jax.Array], jax.Array] | None = None
-    teacher: bool = False
+    teacher: Callable[[ConfigDict], float] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +144,8 @@ class Term:
       hits: Whether the head of its name is right; None where it has no head.
       by_order: See `Loss`.
       memory: `memory(params)` returns its first memory; None where it needs none.
-      momentum: What a teacher keeps of its weights a step; None where it needs none.
+      momentum: What a teacher keeps of its weights a step, at most; 1: they stay those
+        that the run began with. None where it needs none.
     """
 
     weight: Callable[[jax.Array], jax.Array | float]
@@ -196,7 +204,13 @@ LOSSES: dict[str, Loss] = {
         ),
     ),
     "consistency": Loss(answers.consistency, both_styles=True),
-    "teacher": Loss(answers.teacher, both_styles=True, weight_at=_ramped, teacher=True),
+    "teacher": Loss(
+        answers.teacher,
+        both_styles=True,
+        weight_at=_ramped,
+        teacher=lambda config: config.teacher.momentum,
+    ),
+    "distillation": Loss(distillation.distillation, teacher=lambda config: 1.0),
     "jsd": Loss(answers.agreement, both_styles=True, second_style=True),
     "coral": Loss(alignment.coral, of_domains=True),
     "mmd": Loss(alignment.mmd, of_domains=True),
@@ -261,7 +275,7 @@ def make_losses(config: ConfigDict, n_domains: int = 0) -> dict[str, Term]:
                 return weight
             return loss.weight_at(config, weight, progress)
 
-        momentum = config.teacher.momentum if loss.teacher else None
+        momentum = loss.teacher(config) if loss.teacher else None
         return Term(weight_at, made, hits, loss.by_order, memory, momentum)
 
     return {

@@ -76,7 +76,9 @@ def teacher(config: ConfigDict) -> LossFn:
     def term(outputs, batch):
         n = len(batch["twin"])
         log_p = jax.nn.log_softmax(outputs["classification"][: 2 * n] / temperature)
-        taught = jax.nn.log_softmax(batch["teacher"][: 2 * n] / temperature)
+        taught = jax.nn.log_softmax(
+            batch["teacher"]["classification"][: 2 * n] / temperature
+        )
         taught = jnp.concatenate([taught[n:], taught[:n]])  # of the other style
         apart = (jnp.exp(taught) * (taught - log_p)).sum(-1)
         return apart[:n] + apart[n:], jnp.ones(n)
