@@ -37,6 +37,8 @@ VARIANTS: dict[str, tuple[str, dict[str, object]]] = {
     "puzzle-all": ("puzzle", {**_POSITIONS, "jigsaw.all_permutations": True}),
     "puzzle-apart": ("puzzle", _APART),
     "puzzle-apart-positions": ("puzzle", {**_APART, **_POSITIONS}),
+    "puzzle-apart-100": ("puzzle", {**_APART, "jigsaw.n_permutations": 100}),
+    "puzzle-apart-1000": ("puzzle", {**_APART, "jigsaw.n_permutations": 1000}),
     "puzzle-curriculum": (
         "puzzle",
         {"jigsaw.orders": "(0.1, 1.0)", "jigsaw.gap": "(0.0, 0.25)"},

@@ -1,0 +1,311 @@
+r"""The same work in PyTorch and here, in turns in one run: medians, and their ratio.
+
+    pip install torch        # a build for this machine's accelerator, or for CPUs
+    python benchmarks/against_torch.py --size 84 --batch 64
+
+JiGen's network, a ResNet-18 with a head for classes and one for orders, and its step
+(SGD with momentum, Carlucci et al., CVPR 2019), on JPEG files of 256 px:
+
+- `step`: the update on one batch that is on the device. Here it also crops, jitters,
+  greys and shuffles; in PyTorch it is the bare update, as those are its workers'.
+- `run`: from files. PyTorch's workers decode, crop, flip, jitter and shuffle every
+  image in every epoch, as JiGen's code does; here images are decoded once, before.
+- `evaluate`: classes of whole images that are in memory.
+- `embed`: features of a folder, files decoded.
+
+PyTorch runs channels_last, on a GPU under autocast in bfloat16; here `--dtype` says.
+Rates are images a second; a ratio above 1 says that this project is faster. Both share
+one process, its threads and its allocator.
+"""
+
+import argparse
+import os
+import pathlib
+import statistics
+import tempfile
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import throughput
+import torch
+from PIL import Image, ImageEnhance
+from torch import nn
+from torch.nn import functional
+
+from jigsaw_shape.data.image_store import ImageStore
+from jigsaw_shape.pixels import puzzle
+from jigsaw_shape.system import devices
+from jigsaw_shape.training import learner as learner_lib
+from jigsaw_shape.training import predict
+
+STORED_PX = 256
+N_FILES = 512
+
+
+class Block(nn.Module):
+    """A basic block of He et al., CVPR 2016."""
+
+    def __init__(self, n_in: int, n_out: int, stride: int):
+        """Halves the map where `stride` is 2."""
+        super().__init__()
+        self.conv1 = nn.Conv2d(n_in, n_out, 3, stride, 1, bias=False)
+        self.conv2 = nn.Conv2d(n_out, n_out, 3, 1, 1, bias=False)
+        self.bn1, self.bn2 = nn.BatchNorm2d(n_out), nn.BatchNorm2d(n_out)
+        self.short = nn.Identity()
+        if stride > 1 or n_in != n_out:
+            conv = nn.Conv2d(n_in, n_out, 1, stride, bias=False)
+            self.short = nn.Sequential(conv, nn.BatchNorm2d(n_out))
+
+    def forward(self, x):
+        """Maps [B, C, H, W]."""
+        y = functional.relu(self.bn1(self.conv1(x)))
+        return functional.relu(self.bn2(self.conv2(y)) + self.short(x))
+
+
+class JigenNet(nn.Module):
+    """ResNet-18 with JiGen's two linear heads on its pooled features."""
+
+    def __init__(self, n_orders: int):
+        """Random weights: speed does not depend on them."""
+        super().__init__()
+        stem = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU()]
+        blocks, n_in = [], 64
+        for n_out, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
+            blocks += [Block(n_in, n_out, stride), Block(n_out, n_out, 1)]
+            n_in = n_out
+        self.encoder = nn.Sequential(*stem, nn.MaxPool2d(3, 2, 1), *blocks)
+        self.classes = nn.Linear(512, throughput.N_CLASSES)
+        self.orders = nn.Linear(512, n_orders)
+
+    def forward(self, x):
+        """Returns features and the two heads' scores."""
+        features = self.encoder(x).mean((2, 3))
+        return features, self.classes(features), self.orders(features)
+
+
+class Puzzles(torch.utils.data.Dataset):
+    """JPEG files, augmented and perhaps shuffled as JiGen's loader does it."""
+
+    def __init__(self, paths, size: int, permutations: np.ndarray):
+        """Orders are drawn for one image in ten."""
+        self.paths, self.size, self.permutations = paths, size, permutations
+
+    def __len__(self):
+        """Returns the number of files."""
+        return len(self.paths)
+
+    def __getitem__(self, i):
+        """Returns an image [3, S, S] in [-1, 1], its class and its order."""
+        rng = np.random.default_rng(torch.initial_seed() % 2**32 + i)
+        image = Image.open(self.paths[i]).convert("RGB")
+        side = round(image.width * rng.uniform(0.8, 1) ** 0.5)
+        left, top = rng.integers(0, image.width - side + 1, 2)
+        box = (left, top, left + side, top + side)
+        size = (self.size, self.size)
+        image = image.resize(size, Image.Resampling.BILINEAR, box)
+        if rng.random() < 0.5:
+            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        for enhance in (
+            *(ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color),
+        ):
+            image = enhance(image).enhance(rng.uniform(0.6, 1.4))
+        array = np.asarray(image, np.float32) / 127.5 - 1
+        order = int(rng.integers(1, len(self.permutations)))
+        order *= rng.random() < 0.1
+        tiles = array.reshape(3, self.size // 3, 3, self.size // 3, 3)
+        tiles = tiles.transpose(0, 2, 1, 3, 4).reshape(9, -1)[self.permutations[order]]
+        tiles = tiles.reshape(3, 3, self.size // 3, self.size // 3, 3)
+        array = tiles.transpose(0, 2, 1, 3, 4).reshape(self.size, self.size, 3)
+        image = torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
+        return image, i % throughput.N_CLASSES, order
+
+
+class Torch:
+    """The work in PyTorch."""
+
+    def __init__(self, arguments, paths, permutations):
+        """Builds the network, its optimizer and its loader."""
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.size, self.batch, self.paths = arguments.size, arguments.batch, paths
+        net = JigenNet(len(permutations)).to(self.device)
+        self.net = net.to(memory_format=torch.channels_last)
+        self.rule = torch.optim.SGD(
+            net.parameters(), 1e-3, momentum=0.9, weight_decay=5e-4
+        )
+        self.loader = torch.utils.data.DataLoader(
+            Puzzles(paths, self.size, permutations),
+            self.batch,
+            shuffle=True,
+            drop_last=True,
+            num_workers=os.cpu_count() or 1,
+            persistent_workers=True,
+            multiprocessing_context="spawn",  # JAX has threads
+        )
+        self.waiting = iter(())
+        shape = (self.batch, 3, self.size, self.size)
+        zeros = torch.zeros(self.batch, dtype=torch.long)
+        self.fixed = torch.randn(shape), zeros, zeros
+
+    def _place(self, images):
+        return images.to(self.device, memory_format=torch.channels_last)
+
+    def _autocast(self):
+        return torch.autocast("cuda", torch.bfloat16, enabled=self.device == "cuda")
+
+    def _update(self, images, label, order):
+        self.net.train()
+        self.rule.zero_grad(set_to_none=True)
+        with self._autocast():
+            _, classes, orders = self.net(self._place(images))
+            loss = functional.cross_entropy(classes, label.to(self.device))
+            loss += 0.7 * functional.cross_entropy(orders, order.to(self.device))
+        loss.backward()
+        self.rule.step()
+        return loss
+
+    def _answer(self, images):
+        self.net.eval()
+        with torch.no_grad(), self._autocast():
+            return [output.float().cpu() for output in self.net(self._place(images))]
+
+    def step(self, n):
+        """Makes n updates on one batch."""
+        for _ in range(n):
+            loss = self._update(*self.fixed)
+        loss.item()
+
+    def run(self, n):
+        """Makes n updates on batches from files."""
+        for _ in range(n):
+            batch = next(self.waiting, None)
+            if batch is None:  # the next epoch
+                self.waiting = iter(self.loader)
+                batch = next(self.waiting)
+            loss = self._update(*batch)
+        loss.item()
+
+    def evaluate(self, n):
+        """Answers n batches that are in memory."""
+        for _ in range(n):
+            self._answer(self.fixed[0])
+
+    def embed(self, n):
+        """Answers n batches of files."""
+        for i in range(n):
+            at = i * self.batch % (len(self.paths) - self.batch + 1)
+            arrays = [_read(path, self.size) for path in self.paths[at:][: self.batch]]
+            images = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
+            self._answer(images.float() / 127.5 - 1)
+
+
+class Ours:
+    """The work here."""
+
+    def __init__(self, arguments, paths):
+        """Builds the learner as `train` does, and compiles at the first calls."""
+        named = argparse.Namespace(
+            preset="jigen", encoder="resnet18", dtype=arguments.dtype
+        )
+        config = throughput.make_config(named, arguments.size, arguments.batch)
+        config.data.stored_px = STORED_PX
+        self.batch, self.paths, self.size = arguments.batch, paths, arguments.size
+        dataset = throughput.synthetic_dataset(STORED_PX)
+        self.store = ImageStore(
+            dataset, cache="auto", stored_px=STORED_PX, place=devices.replicate
+        )
+        self.state, self.update = throughput.start(config, dataset)
+        learner = learner_lib.make_learner(config, throughput.N_CLASSES, 3)
+        self.predict = predict.make_predict_fn(
+            learner_lib.make_predict(config, learner),
+            devices.shard,
+            jax.tree.map(jnp.copy, self.state.variables),  # updates donate theirs
+            self.batch,
+        )
+        self.rng = np.random.default_rng(0)
+        self.fixed = self.store.batch(np.arange(self.batch))
+        self.images = {"image": np.stack([_read(p, self.size) for p in paths])}
+        self.images["image"] = self.images["image"][: self.batch]
+
+    def _advance(self, batches):
+        for batch in batches:
+            self.state, means = self.update(
+                self.state, self.store.bank, devices.shard(batch)
+            )
+        jax.block_until_ready(means)
+
+    def step(self, n):
+        """Makes n updates on one batch."""
+        self._advance([self.fixed] * n)
+
+    def run(self, n):
+        """Makes n updates on batches from the store."""
+        chunks = [
+            self.rng.permutation(throughput.N_IMAGES)[: self.batch] for _ in range(n)
+        ]
+        self._advance(self.store.batches(chunks))
+
+    def evaluate(self, n):
+        """Answers n batches that are in memory."""
+        for _ in range(n):
+            self.predict(None, self.images)
+
+    def embed(self, n):
+        """Answers n batches of files."""
+        for i in range(n):
+            at = i * self.batch % (len(self.paths) - self.batch + 1)
+            arrays = [_read(path, self.size) for path in self.paths[at:][: self.batch]]
+            self.predict(None, {"image": np.stack(arrays)})
+
+
+def _read(path: pathlib.Path, size: int) -> np.ndarray:
+    image = Image.open(path).convert("RGB").resize((size, size))
+    return np.asarray(image, np.uint8)
+
+
+def write_files(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Writes smooth noise as JPEG files, and returns where."""
+    rng = np.random.default_rng(0)
+    paths = [folder / f"{i}.jpg" for i in range(N_FILES)]
+    for path in paths:
+        noise = rng.integers(0, 256, (32, 32, 3), np.uint8)
+        Image.fromarray(noise).resize((STORED_PX,) * 2).save(path, quality=90)
+    return paths
+
+
+def main() -> None:
+    """Prints a line for each kind of work."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, default=222)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--dtype", default="float32", help="of this project")
+    parser.add_argument("--steps", type=int, default=4, help="of a round")
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    print(
+        f"ResNet-18, {arguments.size} px, batches of {arguments.batch}, "
+        f"{jax.devices()[0].device_kind}, {os.cpu_count()} cores, jax "
+        f"{jax.__version__} in {arguments.dtype}, torch {torch.__version__}"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        paths = write_files(pathlib.Path(folder))
+        permutations = puzzle.permutation_set(3, 30, 0)
+        ours, theirs = Ours(arguments, paths), Torch(arguments, paths, permutations)
+        print("work      here, img/s  PyTorch, img/s  ratio")
+        for work in ("step", "run", "evaluate", "embed"):
+            rates = [], []
+            for timed in range(-1, arguments.rounds):  # the first one compiles
+                for who, found in zip((ours, theirs), rates, strict=True):
+                    began_s = time.perf_counter()
+                    getattr(who, work)(arguments.steps)
+                    elapsed_s = time.perf_counter() - began_s
+                    if timed >= 0:
+                        found.append(arguments.steps * arguments.batch / elapsed_s)
+            ratio = statistics.median(a / b for a, b in zip(*rates, strict=True))
+            here, there = map(statistics.median, rates)
+            print(f"{work:9} {here:11.1f}  {there:14.1f}  {ratio:5.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
