@@ -27,11 +27,8 @@ from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.image_store import ImageStore
 from jigsaw_shape.presets import PRESETS, apply_preset
 from jigsaw_shape.system import devices
-from jigsaw_shape.training import averaging, initial_weights, run_data
+from jigsaw_shape.training import initial_weights, loop, run_data
 from jigsaw_shape.training import learner as learner_lib
-from jigsaw_shape.training import optimizer as optimizer_lib
-from jigsaw_shape.training import step as step_lib
-from jigsaw_shape.training.sharpness import make_sharpness
 
 N_IMAGES = 2048
 N_CLASSES = 7
@@ -70,29 +67,9 @@ def start(config, dataset: Dataset):
     pretrained = initial_weights.load(config)
     config = initial_weights.with_pixels(config, pretrained)
     learner = learner_lib.make_learner(config, N_CLASSES, len(dataset.domains))
-    optimizer = optimizer_lib.make_optimizer(config, N_STEPS)
     variables = learner_lib.init_variables(config, learner.model, pretrained)
-    rate = averaging.make_rate(config, N_STEPS, N_STEPS // 10, ())
-    state = step_lib.init_state(
-        variables,
-        optimizer,
-        learner_lib.step_rng(config),
-        rate is not None,
-        learner.losses,
-    )
-    update = step_lib.make_update(
-        learner.model,
-        optimizer,
-        learner.losses,
-        learner.view,
-        N_STEPS,
-        learner.make_edit,
-        rate,
-        reversal=learner.reversal,
-        mix=learner.mix,
-        reread=learner.reread,
-        sharpness=make_sharpness(config.optim),
-    )
+    length = learner_lib.RunLength(N_STEPS, N_STEPS // 10, frozenset({N_STEPS}))
+    state, update = loop.start(config, learner, variables, length)
     styling, _ = run_data.load_styling(config, dataset, splits=None)
     styling = devices.replicate(styling)
     return state, lambda state, bank, batch: update(state, bank, styling, batch)

@@ -20,33 +20,12 @@ designs have shown. Figures, hardware and time: docs/flat.md.
 """
 
 from jigsaw_shape.config import default_config
-from jigsaw_shape.presets import apply_preset
+from jigsaw_shape.presets import apply_preset, recipes
 
 
 def get_config(preset: str = "erm"):
     """Returns the configuration for `preset`."""
     config = default_config()
     config.epochs = 12
-
-    config.data.name = "emoji"
-    config.data.classes = "learned"
-    config.data.sources = (
-        "noto,noto_v1,twemoji,fluent_emoji,fluent_emoji_flat,emojione,emojione_v1,"
-        "fxemoji"
-    )
-    config.data.target = "openmoji"  # fluent_emoji_high_contrast | emojione_monotone
-    config.data.split = "jigen"  # 10 % of each source is held out for validation
-    config.data.stored_px = 112
-    config.data.image_size = 96  # tiles of 32 px
-    config.data.batch_size = 64
-
-    config.augment.crop_scale = (0.6, 1.0)
-
-    config.model.encoder = "efficientnet_lite0"
-    config.model.init = "pretrained:efficientnet_lite0"
-
-    config.optim.lr = 0.02
-    config.optim.weight_decay = 5e-4
-    config.optim.schedule = "cosine"
-    config.optim.warmup = 0.05
+    recipes.emoji(config)
     return apply_preset(config, preset)

@@ -20,39 +20,18 @@ measured.
 """
 
 from jigsaw_shape.config import default_config
-from jigsaw_shape.presets import apply_preset
+from jigsaw_shape.presets import apply_preset, recipes
 
 
 def get_config(preset: str = "fourier"):
     """Returns the configuration for `preset`."""
     config = default_config()
     config.epochs = 14
-
-    config.data.name = "emoji"
-    config.data.classes = "learned"
-    config.data.sources = (
-        "noto,noto_v1,twemoji,fluent_emoji,fluent_emoji_flat,emojione,emojione_v1,"
-        "fxemoji"
-    )
-    config.data.target = "openmoji"
-    config.data.split = "jigen"
-    config.data.stored_px = 112
-    config.data.image_size = 96  # tiles of 32 px
-    config.data.batch_size = 64
-
-    config.augment.crop_scale = (0.6, 1.0)
+    recipes.emoji(config)
     config.augment.brightness = 0.1  # designs stand on white
     config.augment.contrast = 0.2
     config.augment.saturation = 0.8
     config.augment.hue = 0.5
-
-    config.model.encoder = "efficientnet_lite0"
-    config.model.init = "pretrained:efficientnet_lite0"
-
-    config.optim.lr = 0.02
-    config.optim.weight_decay = 5e-4
-    config.optim.schedule = "cosine"
-    config.optim.warmup = 0.05
     config.optim.heads_first = 0.15
     config = apply_preset(config, preset)
     if preset in ("fourier", "puzzle", "shape", "styled_puzzle"):

@@ -1,4 +1,4 @@
-"""Training recipes that several data sets share; a method is a change to one."""
+"""Recipes that several configurations share; a method is a change to one."""
 
 from ml_collections import ConfigDict
 
@@ -19,3 +19,29 @@ def jigen(config: ConfigDict) -> None:
     config.optim.lr = 1e-3
     config.optim.weight_decay = 5e-4
     config.optim.step_at = (0.8,)
+
+
+def emoji(config: ConfigDict) -> None:
+    """Sets the protocol of docs/flat.md, names and design unseen, and its recipe.
+
+    EfficientNet-Lite0 from ImageNet's weights at 96 px learns the names that are not
+    held out, in the shaded and flat designs: SGD 0.02 with a cosine, batches of 64.
+    """
+    config.data.name = "emoji"
+    config.data.classes = "learned"
+    config.data.sources = (
+        "noto,noto_v1,twemoji,fluent_emoji,fluent_emoji_flat,emojione,emojione_v1,"
+        "fxemoji"
+    )
+    config.data.target = "openmoji"  # fluent_emoji_high_contrast | emojione_monotone
+    config.data.split = "jigen"  # 10 % of each source is held out for validation
+    config.data.stored_px = 112
+    config.data.image_size = 96  # tiles of 32 px
+    config.data.batch_size = 64
+    config.augment.crop_scale = (0.6, 1.0)
+    config.model.encoder = "efficientnet_lite0"
+    config.model.init = "pretrained:efficientnet_lite0"
+    config.optim.lr = 0.02
+    config.optim.weight_decay = 5e-4
+    config.optim.schedule = "cosine"
+    config.optim.warmup = 0.05

@@ -3,7 +3,7 @@
 import contextlib
 import pathlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
 import numpy as np
@@ -64,30 +64,7 @@ def run(
       NonFiniteError: Names the step and the term; the last checkpoint is good.
       InterruptedRunError: SIGTERM or Ctrl-C came; the state is saved.
     """
-    optimizer = optimizer_lib.make_optimizer(config, length.n_steps)
-    rate = averaging.make_rate(
-        config, length.n_steps, length.steps_per_epoch, length.evaluate_at
-    )
-    state = step_lib.init_state(
-        variables,
-        optimizer,
-        learner_lib.step_rng(config),
-        rate is not None,
-        learner.losses,
-    )
-    update = step_lib.make_update(
-        learner.model,
-        optimizer,
-        learner.losses,
-        learner.view,
-        length.n_steps,
-        learner.make_edit,
-        rate,
-        learner.reversal,
-        learner.mix,
-        learner.reread,
-        make_sharpness(config.optim),
-    )
+    state, update = start(config, learner, variables, length)
     predict = learner_lib.make_predict(config, learner)
 
     def predict_with(state):
@@ -150,6 +127,40 @@ def run(
                     checkpoints.save(state)
                 raise InterruptedRunError(f"stopped at step {step}, which is saved")
     return predict_with(state)
+
+
+def start(
+    config: ConfigDict,
+    learner: learner_lib.Learner,
+    variables: dict,
+    length: learner_lib.RunLength,
+) -> tuple[step_lib.TrainState, Callable]:
+    """Returns the state before the first step, and the step (`step.make_update`)."""
+    optimizer = optimizer_lib.make_optimizer(config, length.n_steps)
+    rate = averaging.make_rate(
+        config, length.n_steps, length.steps_per_epoch, length.evaluate_at
+    )
+    state = step_lib.init_state(
+        variables,
+        optimizer,
+        learner_lib.step_rng(config),
+        rate is not None,
+        learner.losses,
+    )
+    update = step_lib.make_update(
+        learner.model,
+        optimizer,
+        learner.losses,
+        learner.view,
+        length.n_steps,
+        learner.make_edit,
+        rate,
+        learner.reversal,
+        learner.mix,
+        learner.reread,
+        make_sharpness(config.optim),
+    )
+    return state, update
 
 
 def training_chunks(
