@@ -1,4 +1,4 @@
-r"""The same work in PyTorch and here, in turns in one run: medians, and their ratio.
+r"""The same work in PyTorch and here, in turns in one run: medians, and of ratios.
 
     pip install torch        # a build for this machine's accelerator, or for CPUs
     python benchmarks/against_torch.py --size 84 --batch 64
@@ -8,14 +8,14 @@ JiGen's network, a ResNet-18 with a head for classes and one for orders, and its
 
 - `step`: the update on one batch that is on the device. Here it also crops, jitters,
   greys and shuffles; in PyTorch it is the bare update, as those are its workers'.
-- `run`: from files. PyTorch's workers decode, crop, flip, jitter and shuffle every
-  image in every epoch, as JiGen's code does; here images are decoded once, before.
+- `run`: an epoch. PyTorch's workers decode, crop, flip, jitter and shuffle the files,
+  in every epoch, as JiGen's code does; here images are decoded once, before, untimed.
 - `evaluate`: classes of whole images that are in memory.
 - `embed`: features of a folder, files decoded.
 
 PyTorch runs channels_last, on a GPU under autocast in bfloat16; here `--dtype` says.
-Rates are images a second; a ratio above 1 says that this project is faster. Both share
-one process, its threads and its allocator.
+Rates are images a second; a ratio above 1 says that this project is faster. Both run in
+one process.
 """
 
 import argparse
@@ -143,10 +143,14 @@ class Torch:
             persistent_workers=True,
             multiprocessing_context="spawn",  # JAX has threads
         )
-        self.waiting = iter(())
         shape = (self.batch, 3, self.size, self.size)
         zeros = torch.zeros(self.batch, dtype=torch.long)
-        self.fixed = torch.randn(shape), zeros, zeros
+        self.images = torch.randn(shape)
+        self.fixed = (
+            self._place(self.images),
+            zeros.to(self.device),
+            zeros.to(self.device),
+        )
 
     def _place(self, images):
         return images.to(self.device, memory_format=torch.channels_last)
@@ -177,19 +181,15 @@ class Torch:
         loss.item()
 
     def run(self, n):
-        """Makes n updates on batches from files."""
-        for _ in range(n):
-            batch = next(self.waiting, None)
-            if batch is None:  # the next epoch
-                self.waiting = iter(self.loader)
-                batch = next(self.waiting)
+        """Makes n updates, an epoch; no batch is ready before, and none is after it."""
+        for batch in self.loader:
             loss = self._update(*batch)
         loss.item()
 
     def evaluate(self, n):
         """Answers n batches that are in memory."""
         for _ in range(n):
-            self._answer(self.fixed[0])
+            self._answer(self.images)
 
     def embed(self, n):
         """Answers n batches of files."""
@@ -280,9 +280,13 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=222)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--dtype", default="float32", help="of this project")
-    parser.add_argument("--steps", type=int, default=4, help="of a round")
+    parser.add_argument("--steps", type=int, default=4, help="of a round, but of run")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
+    if arguments.batch > N_FILES:
+        parser.error(f"--batch {arguments.batch}: there are {N_FILES} files")
+    steps = dict.fromkeys(("step", "evaluate", "embed"), arguments.steps)
+    steps["run"] = N_FILES // arguments.batch
     print(
         f"ResNet-18, {arguments.size} px, batches of {arguments.batch}, "
         f"{jax.devices()[0].device_kind}, {os.cpu_count()} cores, jax "
@@ -298,10 +302,10 @@ def main() -> None:
             for timed in range(-1, arguments.rounds):  # the first one compiles
                 for who, found in zip((ours, theirs), rates, strict=True):
                     began_s = time.perf_counter()
-                    getattr(who, work)(arguments.steps)
+                    getattr(who, work)(steps[work])
                     elapsed_s = time.perf_counter() - began_s
                     if timed >= 0:
-                        found.append(arguments.steps * arguments.batch / elapsed_s)
+                        found.append(steps[work] * arguments.batch / elapsed_s)
             ratio = statistics.median(a / b for a, b in zip(*rates, strict=True))
             here, there = map(statistics.median, rates)
             print(f"{work:9} {here:11.1f}  {there:14.1f}  {ratio:5.2f}", flush=True)

@@ -1,4 +1,4 @@
-r"""DomainNet, leave one domain out, with the recipe of configs/pacs.py.
+r"""DomainNet, leave one domain out, with JiGen's recipe.
 
     python -m jigsaw_shape.train --config configs/domainnet.py:jigen \
         --config.data.target=clipart --config.data.source_dir=DIR
@@ -22,5 +22,4 @@ def get_config(preset: str = "erm"):
     config.data.name = "domainnet"
     config.data.target = "clipart"  # or infograph, painting, quickdraw, real, sketch
     config.data.stored_px = 256
-    config.data.cache = "none"  # 115 GB decoded: images are read as batches need them
     return apply_preset(config, preset)

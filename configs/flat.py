@@ -12,8 +12,8 @@ The data and names of configs/emoji.py. Two of three images are redrawn: in anot
 design's colours or amplitudes, as outlines, or as black on white, and all are
 classified. The head learns first, so that the encoder does not follow random answers
 (Kumar et al., ICLR 2022), and averaging goes a fifth of the way back to ImageNet's
-weights, which keeps much of what they knew of photographs (WiSE-FT). Parts of it, to
-see what each gives: `configs/emoji.py:erm` without any, `configs/flat.py:puzzle` with a
+weights, which keeps much of what they knew of photographs (WiSE-FT). Variants, to see
+what each gives: `configs/emoji.py:erm` without any, `configs/flat.py:puzzle` with a
 puzzle beside it, `configs/flat.py:shape` with consistency,
 `--config.losses.distillation=4` held to ImageNet's weights. docs/flat.md has what was
 measured.
@@ -34,7 +34,7 @@ def get_config(preset: str = "fourier"):
     config.augment.hue = 0.5
     config.optim.heads_first = 0.15
     config = apply_preset(config, preset)
-    if preset in ("fourier", "puzzle", "shape", "styled_puzzle"):
+    if config.diversify.name == "fourier" or preset == "puzzle":
         config.diversify.name = "colour,edges,two_tone,fourier"
         config.diversify.weakest = (0.5,)
     if preset in ("fourier", "puzzle"):

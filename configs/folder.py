@@ -1,4 +1,4 @@
-r"""A data set of your own, `DIR/{domain}/{class}/*`, with the recipe for PACS.
+r"""A data set of your own, `DIR/{domain}/{class}/*`, with JiGen's recipe.
 
     python -m jigsaw_shape.train --config configs/folder.py:jigen \
         --config.data.source_dir=DIR --config.data.target=clipart

@@ -1,4 +1,4 @@
-r"""Office-31, leave one domain out, with the recipe of configs/pacs.py.
+r"""Office-31, leave one domain out, with JiGen's recipe.
 
     python -m jigsaw_shape.train --config configs/office_31.py:jigen \
         --config.data.target=webcam --config.data.source_dir=DIR

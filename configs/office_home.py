@@ -1,4 +1,4 @@
-r"""Office-Home, leave one domain out, with the recipe of configs/pacs.py.
+r"""Office-Home, leave one domain out, with JiGen's recipe.
 
     python -m jigsaw_shape.train --config configs/office_home.py:jigen \
         --config.data.target=clipart --config.data.source_dir=DIR

@@ -1,4 +1,4 @@
-r"""TerraIncognita, leave one domain out, with the recipe of configs/pacs.py.
+r"""TerraIncognita, leave one domain out, with JiGen's recipe.
 
     python -m jigsaw_shape.train --config configs/terra_incognita.py:jigen \
         --config.data.target=location_100 --config.data.source_dir=DIR

@@ -1,4 +1,4 @@
-r"""VLCS, leave one domain out, with the recipe of configs/pacs.py.
+r"""VLCS, leave one domain out, with JiGen's recipe.
 
     python -m jigsaw_shape.train --config configs/vlcs.py:jigen \
         --config.data.target=voc2007 --config.data.source_dir=DIR

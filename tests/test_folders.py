@@ -169,10 +169,18 @@ def test_what_official_lists_leave_out_does_not_count(domainnet):
 
 def test_without_its_lists_domainnet_is_not_complete(domainnet):
     root, spec = domainnet
-    *counts, lists = surveys.survey(spec, root).problems
-    assert counts[0] == "clipart: 6 images found, 5 expected"
-    assert lists.startswith("domainnet's lists say which images count, and none is in")
-    assert "put clipart_train.txt, clipart_test.txt, ... there" in lists
+    problems = surveys.survey(spec, root).problems
+    assert problems[0] == "clipart: 6 images found, 5 expected"
+    assert problems[6] == (
+        "clipart: domainnet's lists say which images count: put clipart_train.txt and "
+        f"clipart_test.txt in {root} or beside it"
+    )
+    lines = [f"clipart/{c}/p{i}.png 0" for c in CLASSES for i in range(3)]
+    (root / "clipart_train.txt").write_text("\n".join(lines[:5]))
+    one_list = surveys.survey(spec, root)
+    assert not any("clipart" in problem for problem in one_list.problems)
+    assert len(one_list.problems) == 2 * 5
+    assert len(one_list.images) == 5 + 6 * 5
 
 
 def test_split_folders_without_a_domain_beside_them_are_none(small, tmp_path):

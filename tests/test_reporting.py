@@ -181,7 +181,11 @@ def test_a_trial_is_selected_on_sources_that_further_runs_hold_out():
     assert made.targets == ["sketch"]
     notes = " ".join(accuracy_table(made, "val", "erm").notes)
     assert "sources that further runs held out (leave-one-domain-out" in notes
+    assert "Fewer trials than planned, which is a disadvantage: erm (2 of 3)" in notes
     assert grouping.select_trial(trials, runs[5:6]) is None  # not complete yet
+    unfinished = _benchmark(*trials, runs[5])
+    assert unfinished.methods == {"erm": {}}
+    assert "sketch, seed 0: no trial has finished all runs" in unfinished.notes[0]
 
 
 def test_a_trial_is_selected_on_the_sources_whatever_the_target_says():

@@ -107,6 +107,9 @@ def test_a_blank_image_is_no_thin_drawing_on_white(tmp_path):
     line[20:70, 47:50] = 0
     Image.fromarray(blank).save(tmp_path / "blank.png")
     pool = style_images.load(str(tmp_path), n_most=9, size_px=32, seed=0)
+    (tmp_path / "other").mkdir()
+    Image.fromarray(line).save(tmp_path / "other" / "line.png")
+    drawing = style_images.load(str(tmp_path / "other"), n_most=9, size_px=32, seed=0)
 
     def target(image):
         return dataclasses.replace(
@@ -115,6 +118,7 @@ def test_a_blank_image_is_no_thin_drawing_on_white(tmp_path):
         )
 
     style_images.refuse_target(pool, target(line), [0])
+    style_images.refuse_target(drawing, target(blank), [0])
     with pytest.raises(ValueError, match=r"blank\.png is"):
         style_images.refuse_target(pool, target(blank), [0])
 

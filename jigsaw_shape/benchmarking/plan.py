@@ -113,10 +113,11 @@ def enumerate_runs(
 def _validations(load: Load, run: Run, learned: Sequence[str]) -> list[Run]:
     """Returns a run for each source of a trial, which holds that one out as well."""
     learned = [source for source in map(plain, learned) if source != run.target]
-    if len(learned) < 2:
+    if len(learned) < 3:
         raise ValueError(
-            f"--choose-by domains: without {run.target} there is one source, "
-            f"{', '.join(learned)}, and leaving it out leaves none: use --choose-by val"
+            f"--choose-by domains: the sources without {run.target} are "
+            f"{', '.join(learned)}; leaving one out has to leave two, which many "
+            "methods compare: use --choose-by val"
         )
     found = []
     for source in learned:
@@ -207,7 +208,8 @@ def _domains(config: ConfigDict) -> Sequence[str]:
 def write_plans(runs: Sequence[Run], out: pathlib.Path) -> None:
     """Writes each run's `plan.json`, so that what is missing can be seen.
 
-    Plans of the same run under other settings are deleted if the run never began.
+    Plans of the same run under other settings are deleted if the run never began, and
+    so are those of runs to choose a trial by, unless `runs` has such.
     Callers that share the directory do this one after another.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -217,6 +219,8 @@ def write_plans(runs: Sequence[Run], out: pathlib.Path) -> None:
             folder = path.parent
             plan = benchmark_files.read_plan(folder)
             is_stale = which.get(_which(plan), folder.name) != folder.name
+            if plan.get("validates") and not any(run.validates for run in runs):
+                is_stale = True
             if is_stale and [p.name for p in folder.iterdir()] == [path.name]:
                 path.unlink()
                 with contextlib.suppress(OSError):  # another caller has just begun it

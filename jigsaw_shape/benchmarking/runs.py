@@ -55,7 +55,7 @@ def run_all(
       command: The command of a run.
       console: Where a line is printed for each run.
       parallel: How many runs share this machine at once. The first begins alone, until
-        its speed is known; a line says how much the others together gained.
+        its speed is known; a line says what the others beside it gained.
     """
     tally = {outcome: {} for outcome in OUTCOMES}
     stop = _Stop()
@@ -74,27 +74,52 @@ def run_all(
         tally[outcome][run.name] = words
 
     missing = [r for r in runs if not benchmark_files.is_finished(out / r.name)]
+    n_beside = len(missing[:parallel])
     with stop, ThreadPoolExecutor(parallel) as pool:
-        futures, n_alone = [], 0
+        futures = {}
         for i, run in enumerate(runs, 1):
-            futures.append(pool.submit(work, i, run))
-            if parallel > 1 and missing[1:] and run is missing[0]:
-                n_alone = _wait_for_speed(out / run.name, futures[-1])
-        for future in futures:
+            futures[run.name] = pool.submit(work, i, run)
+            if n_beside > 1 and run is missing[0]:
+                alone = _Speed([out / run.name], [futures[run.name]])
+                alone.measure()
+        if n_beside > 1:
+            beside = [run.name for run in missing[:parallel]]
+            together = _Speed([out / n for n in beside], [futures[n] for n in beside])
+            together.measure()
+            console.print(_gain(alone.found, together.found, n_beside))
+        for future in futures.values():
             future.result()
-    if n_alone:
-        console.print(_gain(_speeds(out / missing[0].name), n_alone, parallel))
     return tally
 
 
-def _wait_for_speed(directory: pathlib.Path, future) -> int:
-    """Waits until a run has rows with a speed; returns their number, 0 if it ended."""
-    while not future.done():
-        n_rows = len(_speeds(directory))
-        if n_rows >= _ENOUGH_ROWS:
-            return n_rows
-        time.sleep(_POLL_S)
-    return 0
+class _Speed:
+    """The speed of the first of some runs while all of them train."""
+
+    def __init__(self, directories, futures):
+        """Begins now: earlier rows do not count."""
+        self._directories, self._futures = directories, futures
+        self._begun = [len(_speeds(directory)) for directory in directories]
+        self.found = []
+
+    def measure(self) -> None:
+        """Waits until it is known, or one of the runs has ended."""
+        first, *others = self._directories
+        start = self._begun[0]
+        while others and not self._has_ended():
+            counts = [len(_speeds(directory)) for directory in self._directories]
+            # The row that was being measured when the last one began is of both.
+            start = counts[0] + 1
+            if all(n > begun for n, begun in zip(counts, self._begun, strict=True)):
+                break
+            time.sleep(_POLL_S)
+        while not self._has_ended():
+            self.found = _speeds(first)[start:]
+            if len(self.found) >= _ENOUGH_ROWS:
+                break
+            time.sleep(_POLL_S)
+
+    def _has_ended(self) -> bool:
+        return any(future.done() for future in self._futures)
 
 
 def _speeds(directory: pathlib.Path) -> list[float]:
@@ -103,27 +128,26 @@ def _speeds(directory: pathlib.Path) -> list[float]:
     return [speed for speed in speeds if speed is not None]
 
 
-def _gain(speeds: Sequence[float], n_alone: int, parallel: int) -> str:
-    """Returns what several runs at once gained, by the speed of the first of them.
+def _gain(alone: Sequence[float], together: Sequence[float], parallel: int) -> str:
+    """Returns what several runs at once gained, by the speed of one of them.
 
     Args:
-      speeds: Images a second, of each of its rows.
-      n_alone: So many of them, the first, were measured before others ran beside it.
+      alone: Images a second of its rows before others ran beside it.
+      together: The same while all of them trained.
       parallel: How many ran at once.
     """
-    together = speeds[n_alone + 1 :]  # the next one is of both
-    if not together:
-        return f"too short to tell whether {parallel} runs at once were faster"
-    before, after = statistics.median(speeds[:n_alone]), statistics.median(together)
-    gain = parallel * after / before
+    if not alone or not together:
+        return f"too short to tell whether {parallel} runs at once are faster"
+    gain = parallel * statistics.median(together) / statistics.median(alone)
     advice = "" if gain > 1 else ": slower than one after the other, without --parallel"
-    return f"{parallel} runs at once did {gain:.2f} times the work of one alone{advice}"
+    return f"{parallel} runs at once do {gain:.2f} times the work of one alone{advice}"
 
 
 def describe(run: Run) -> str:
     """Returns a run in words."""
     trial = "" if run.trial is None else f", trial {run.trial}"
-    return f"{run.preset} on {run.target}, seed {run.seed}{trial}"
+    purpose = f", to choose for {run.validates}" if run.validates else ""
+    return f"{run.preset} on {run.target}, seed {run.seed}{trial}{purpose}"
 
 
 def _run_one(

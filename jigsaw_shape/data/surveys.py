@@ -132,6 +132,7 @@ def _assemble(spec, source, entries, official, warnings) -> Survey:
     label_of = {squashed(name): label for label, name in enumerate(classes)}
     _refuse_two_spellings(entries, is_known=bool(spec.classes))
     images, unknown, named, unlisted = [], collections.Counter(), set(), []
+    with_list = {domain for domain, *_ in official} if spec.listed else set()
     for place, file, base, split in entries:
         domain, key = spec.domain(place.domain), squashed(place.class_name)
         if place.between == "full" and len(inside[domain]) > 1:
@@ -143,7 +144,7 @@ def _assemble(spec, source, entries, official, warnings) -> Survey:
         between = "" if place.between == "images" else place.between
         parts = (domain, between, classes[label], printable(base))
         named.add(listed := (domain, key, base.lower()))
-        if spec.listed and official and listed not in official:
+        if domain in with_list and listed not in official:
             unlisted.append(file.name)
             continue
         split = official.get(listed, split or BETWEEN.get(place.between, ""))
@@ -171,12 +172,13 @@ def _assemble(spec, source, entries, official, warnings) -> Survey:
     if unlisted:
         warnings.append(layouts.passed(_UNLISTED, unlisted))
     missing = _missing(spec, domains, classes, images)
-    if spec.listed and not official and not layouts.is_table(source):
-        missing.append(
-            f"{spec.name}'s lists say which images count, and none is in {source}, "
-            f"beside it or above: put {domains[0]}_train.txt, {domains[0]}_test.txt, "
-            "... there"
-        )
+    if spec.listed and not layouts.is_table(source):
+        missing += [
+            f"{domain}: {spec.name}'s lists say which images count: put "
+            f"{domain}_train.txt and {domain}_test.txt in {source} or beside it"
+            for domain in domains
+            if domain not in with_list
+        ]
     (problems if spec.domains else warnings).extend(missing)
     return Survey(
         source, spec, domains, classes, tuple(images), tuple(problems), tuple(warnings)

@@ -142,8 +142,9 @@ def _same(thumbnails: np.ndarray, one: np.ndarray) -> np.ndarray:
     centred = one - one.mean()
     lengths = np.linalg.norm(several, axis=1) * np.linalg.norm(centred)
     alike = several @ centred >= _LEAST_CORRELATION * lengths
-    is_blank = several.std(1) < _LEAST_SPREAD  # is like no picture but a blank one
-    alike = np.where(is_blank, centred.std() < _LEAST_SPREAD, alike)
+    # A blank one is like no picture but a blank one.
+    are_blank, is_blank = several.std(1) < _LEAST_SPREAD, centred.std() < _LEAST_SPREAD
+    alike = (are_blank & is_blank) | (alike & ~are_blank & ~is_blank)
     return alike & (np.abs(thumbnails - one).mean(1) < _MOST_DIFFERENCE)
 
 

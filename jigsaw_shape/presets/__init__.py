@@ -152,7 +152,7 @@ def selfsup(config: ConfigDict) -> None:
     """Trains on `puzzle`'s puzzles alone, without a class head or a label.
 
     The rule `val` selects by the validation puzzles that are solved. What the features
-    are worth is what `evaluate --suite probe,retrieval` says.
+    are worth is what `evaluate --suite probe --suite retrieval` says.
     """
     puzzle(config)
     config.losses.classification = 0.0

@@ -211,7 +211,16 @@ def _behind(benchmark: Benchmark) -> str:
     counts = []
     for label, cells in benchmark.expected.items():
         trials = [r for found in cells.values() for r in found if r.trial is not None]
-        done = sum(r.status == FINISHED for r in trials)
+        left = {
+            (r.preset, r.method, r.validates, r.seed, r.trial)
+            for r in benchmark.records
+            if r.validates and r.status != FINISHED
+        }
+        done = sum(
+            r.status == FINISHED
+            and (r.preset, r.method, r.target, r.seed, r.trial) not in left
+            for r in trials
+        )
         if done < len(trials):
             counts.append(f"{label} ({done} of {len(trials)})")
     return ", ".join(counts)

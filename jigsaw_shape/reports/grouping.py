@@ -107,9 +107,9 @@ def _images_differ(records: Sequence[Record]) -> bool:
 
 
 def _benchmark(records: Sequence[Record], apart: bool) -> Benchmark:
+    everything, notes = records, []
     held_out = [r for r in records if r.validates]
-    everything = records = [r for r in records if not r.validates]
-    notes = []
+    records = [r for r in records if not r.validates]
     if not apart:
         check_same([r for r in records if r.status == FINISHED])
         records, notes = _without_abandoned(records)
@@ -124,6 +124,11 @@ def _benchmark(records: Sequence[Record], apart: bool) -> Benchmark:
             chosen = select_trial(members, held_out)
             if chosen is not None:
                 methods[label].setdefault(target, {})[seed] = chosen
+            elif any(r.status == FINISHED for r in members):
+                notes.append(
+                    f"{label} on {target}, seed {seed}: no trial has finished all runs "
+                    "that hold out a source, so none is chosen."
+                )
     return Benchmark(
         protocol=next((r.protocol for r in records if r.protocol), {}),
         targets=sorted({r.target for r in records}),
@@ -267,7 +272,7 @@ def select_trial(
     is best by the same measure; the first of equals. Or, where there are such runs, the
     trial whose settings are best on sources that were held out as well, of the trials
     that all of these runs have finished. The target has no say in it, not even for the
-    row of `oracle`. None where no run is finished.
+    row of `oracle`. None where no such trial is finished.
 
     Args:
       records: The runs of one cell.

@@ -68,7 +68,6 @@ def join(
             initialization_timeout=join_timeout_s + 60,
             heartbeat_timeout_seconds=peer_timeout_s,
         )
-        _connect_devices()
     except ValueError as error:
         raise ValueError(
             f"--multihost finds no TPU pod, Slurm or Open MPI job around it ({error}): "
@@ -76,6 +75,7 @@ def join(
         ) from error
     finally:
         waiting.cancel()
+    _connect_devices()
 
 
 @contextlib.contextmanager
@@ -115,9 +115,9 @@ def leave(code: int) -> None:
 def _connect_devices() -> None:
     """Lets every group of devices that a run uses sum something, while all are here.
 
-    JAX connects a group at its first sum, for which Gloo, on CPUs, gives the others
-    30 s: fewer than one process may compile longer than another on a busy machine.
-    Later sums wait.
+    JAX connects a group at its first sum, where Gloo, on CPUs, waits only 30 s for the
+    others. On a busy machine one process may compile 30 s longer than another. Later
+    sums wait.
     """
     everywhere = NamedSharding(
         Mesh(jax.devices(), ("devices",)), PartitionSpec("devices")

@@ -79,7 +79,7 @@ def run_length(config: ConfigDict, n_train: int) -> RunLength:
     """Returns the run's length for `n_train` source images.
 
     Raises:
-      ValueError: The sources do not fill one batch.
+      ValueError: The sources do not fill one batch, or the run not one update.
     """
     per_epoch = n_train // config.data.batch_size
     if per_epoch == 0:
@@ -94,6 +94,11 @@ def run_length(config: ConfigDict, n_train: int) -> RunLength:
         n_steps = config.epochs * per_epoch
         every = config.eval.every_epochs * per_epoch
         evaluate_at = set(range(every, n_steps, every)) | {n_steps}
+    if config.optim.accumulate > n_steps:
+        raise ValueError(
+            f"--config.optim.accumulate={config.optim.accumulate} is more than the "
+            f"{n_steps} batches of the run, which would make no update: lower it"
+        )
     return RunLength(n_steps, per_epoch, frozenset(evaluate_at))
 
 

@@ -41,7 +41,7 @@ class TrainState(struct.PyTreeNode):
     """Everything that a run continues from.
 
     Attributes:
-      step: int32 [], updates made.
+      step: int32 [], batches seen.
       rng: One typed key; step `i` uses `fold_in(rng, i)` and nothing else.
       params: float32 tree.
       batch_stats: Running statistics of BatchNorm; empty without it.
@@ -120,7 +120,7 @@ def make_update(
       optimizer: An optax update rule.
       losses: Terms by name.
       view: The training view of stored images.
-      n_steps: Updates in the run.
+      n_steps: Batches in the run.
       make_edit: `make_edit(rng, domain)` returns what the encoder's features pass
         through between its stages, such as MixStyle; None for nothing.
       average_rate: How far the state's `ema` moves to the weights after a step, see

@@ -1,7 +1,9 @@
 """What happens in a run, as rows: losses, speed, waits and evaluations."""
 
+import contextlib
 import math
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 
@@ -24,24 +26,27 @@ class Watch:
         self._domain_accuracy = {}  # of the latest row
         self._since = None  # unknown until the first step has compiled
         self._waited_s = 0.0  # since then
+        self._ready = None  # becomes the time at which the latest step is over
+        self._waiter = ThreadPoolExecutor(1)
         progress.start(first, length.n_steps)
 
     def waiting_for(self, batches):
-        """Yields batches; counts the time until each, where the devices ran dry."""
+        """Yields batches; counts how long the devices wait, with nothing to do."""
         batches = iter(batches)
         while True:
             began_s = time.perf_counter()
             batch = next(batches, None)
             if batch is None:
                 return
-            under_way = self._pending[-1][1] if self._pending else {}
-            if all(leaf.is_ready() for leaf in jax.tree.leaves(under_way)):
-                self._waited_s += time.perf_counter() - began_s
+            now_s = time.perf_counter()
+            if self._ready is not None and self._ready.done():
+                self._waited_s += now_s - max(began_s, self._ready.result())
             yield batch
 
     def add(self, step, means):
         """Takes the means of a step, which may still be under way."""
         self._pending.append((step, means))
+        self._ready = self._waiter.submit(_when_ready, means)
         if self._since is None:
             jax.block_until_ready(means)
             self._start_clock(step)
@@ -99,6 +104,13 @@ class Watch:
 
     def _start_clock(self, step):
         self._since, self._waited_s = (step, time.perf_counter()), 0.0
+
+
+def _when_ready(means) -> float:
+    """Waits for a step, and returns when it is over; an error shows in `flush`."""
+    with contextlib.suppress(Exception):
+        jax.block_until_ready(means)
+    return time.perf_counter()
 
 
 def divides(every: int, step: int) -> bool:
