@@ -34,6 +34,11 @@ def test_an_untrained_network_is_the_same_but_for_its_weights(run):
     assert set(outputs) == set(model.predict(images))
     assert outputs["features"].std() > 0
     assert [m.name for m in untrained_beside([model, model])] == ["untrained convnet"]
+    headless = dataclasses.replace(
+        model, classes=(), network=dataclasses.replace(model.network, classes=())
+    )
+    (stands_for_both,) = untrained_beside([headless, model])
+    assert stands_for_both.classes == model.classes
     program = dataclasses.replace(model, network=None)
     with pytest.raises(ValueError, match="m is a program"):
         untrained_beside([program])

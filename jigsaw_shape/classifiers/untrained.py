@@ -54,16 +54,19 @@ def untrained(model: Classifier, *, name: str, seed: int = 0) -> Classifier:
 def untrained_beside(models: list[Classifier], seed: int = 0) -> list[Classifier]:
     """Returns an untrained network for each architecture and data set among models.
 
+    One with a class head stands for one without, whose features are the same.
+
     Raises:
       ValueError: All of the models are programs, whose networks are not known.
     """
     found: dict[tuple, Classifier] = {}
     known = [model for model in models if model.network is not None]
-    for model in known or models:
+    for model in sorted(known or models, key=lambda model: not model.classes):
         network, config = model.network, model.config
         data = config and config.data.to_json()
         size = network and (network.module.encoder, network.size_px, network.classes)
-        if (size, data) not in found:
+        same = [s for s, d in found if size and d == data and s[:2] == size[:2]]
+        if (size, data) not in found and (model.classes or not same):
             n = 1 + sum(size and size[0] == key[0][0] for key in found)
             kind = model.about.get("encoder", model.name)
             name = f"untrained {kind}" + (f" ({n})" if n > 1 else "")
