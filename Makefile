@@ -5,14 +5,15 @@ LOCK := requirements/lock.txt
 EXTRAS := pretrained evaluate emoji onnx hub index test
 BIN := $(VENV)/bin
 TRAIN := $(BIN)/python -m jigsaw_shape.train --config configs/shapes.py
-BRIEF := --config.epochs=10 --config.eval.every_epochs=2
+BRIEF := --config.epochs=5 --config.eval.every_epochs=5
 
 .PHONY: demo test lint setup lock clean
 
 demo: setup  ## train erm, puzzle and shape on the embedded data set, print one table
 	$(TRAIN):erm --workdir runs/demo/erm $(BRIEF)
 	$(TRAIN):puzzle --workdir runs/demo/puzzle $(BRIEF) \
-	  --config.jigsaw.bias_whole_image=0.5
+	  --config.jigsaw.bias_whole_image=0.5 --config.jigsaw.encode=tiles \
+	  --config.jigsaw.orders_per_image=8
 	$(TRAIN):shape --workdir runs/demo/shape $(BRIEF)
 	$(BIN)/python -m jigsaw_shape.report runs/demo
 	@echo "Puzzles, and solved:   runs/demo/puzzle/puzzle.png"
