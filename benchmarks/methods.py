@@ -2,13 +2,15 @@
 
     python benchmarks/methods.py --encoder resnet18 --size 84 --batch 32
     python benchmarks/methods.py --count
+    python benchmarks/methods.py --presets puzzle puzzle+jigsaw.encode=tiles
 
 The first form times each preset's step beside erm's, in turns, on one synthetic batch;
 a line says how many times as long it takes, the median over `--rounds` turns, and what
 it took to compile. On a CPU it is the processor's time, which other work beside it
 hardly changes. The second form compiles nothing: it counts the floating point
 operations of the step's program, whatever else runs beside it. (The count takes a loop
-for one of its rounds: of `augmix` it has one image's operations.)
+for one of its rounds: of `augmix` it has one image's operations.) Fields of a preset
+can be changed, as in the last line.
 """
 
 import argparse
@@ -28,10 +30,14 @@ from jigsaw_shape.training import learner as learner_lib
 
 def _prepare(arguments, preset: str):
     """Returns the state, `update(state, bank, batch)` and a batch of a preset."""
+    preset, *fields = preset.split("+")
     named = argparse.Namespace(
         preset=preset, encoder=arguments.encoder, dtype=arguments.dtype
     )
     config = throughput.make_config(named, arguments.size, arguments.batch)
+    for key, _, value in (field.partition("=") for field in fields):
+        kind = type(config[key.split(".")[0]][key.split(".")[1]])
+        config.update_from_flattened_dict({key: kind(value)})
     dataset = throughput.synthetic_dataset(config.data.stored_px)
     store = ImageStore(dataset, cache="none", stored_px=config.data.stored_px)
     batch = devices.shard(store.batch(np.arange(arguments.batch)))
@@ -85,7 +91,12 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--count", action="store_true", help="operations, not time")
-    parser.add_argument("--presets", nargs="+", choices=PRESETS, default=list(PRESETS))
+    parser.add_argument(
+        "--presets",
+        nargs="+",
+        default=list(PRESETS),
+        help="perhaps with numbers or words for fields, +KEY=VALUE",
+    )
     arguments = parser.parse_args()
     device = jax.devices()[0]
     print(
