@@ -214,13 +214,13 @@ def write_plans(runs: Sequence[Run], out: pathlib.Path) -> None:
     """
     out.mkdir(parents=True, exist_ok=True)
     which = {_which(dataclasses.asdict(run)): run.name for run in runs}
+    leave_sources_out = any(run.validates for run in runs)
     with lock(out / benchmark_files.LOCK):
         for path in out.glob(f"*/{benchmark_files.PLAN}"):
             folder = path.parent
             plan = benchmark_files.read_plan(folder)
             is_stale = which.get(_which(plan), folder.name) != folder.name
-            if plan.get("validates") and not any(run.validates for run in runs):
-                is_stale = True
+            is_stale |= bool(plan.get("validates")) and not leave_sources_out
             if is_stale and [p.name for p in folder.iterdir()] == [path.name]:
                 path.unlink()
                 with contextlib.suppress(OSError):  # another caller has just begun it

@@ -3,9 +3,8 @@
 Gulrajani & Lopez-Paz, ICLR 2021, appendix D: trial 0 is the configuration as it is; any
 other trial draws every range anew for each seed, and the one that is best on the
 *sources'* validation images, or on sources that further runs hold out, stands for its
-cell (`reports.grouping.select_trial`). The
-draw of a field depends on (seed, trial, field) alone, so methods that share a field are
-given the same value.
+cell (`reports.grouping.select_trial`). The draw of a field depends on (seed, trial,
+field) alone, so methods that share a field are given the same value.
 """
 
 import dataclasses

@@ -23,6 +23,7 @@ from jigsaw_shape.system.lock import lock
 
 _POLL_S = 0.1
 _SHOW_EVERY_S = 2.0
+_MEASURE_EVERY_S = 1.0  # it reads all rows of each run
 _TAIL_BYTES = 4000
 # Else JAX writes a note on tracebacks below the error, which should be the last line.
 _UNFILTERED = {"JAX_TRACEBACK_FILTERING": "off"}
@@ -80,46 +81,42 @@ def run_all(
         for i, run in enumerate(runs, 1):
             futures[run.name] = pool.submit(work, i, run)
             if n_beside > 1 and run is missing[0]:
-                alone = _Speed([out / run.name], [futures[run.name]])
-                alone.measure()
+                alone = _speeds_of_first([out / run.name], [futures[run.name]])
         if n_beside > 1:
-            beside = [run.name for run in missing[:parallel]]
-            together = _Speed([out / n for n in beside], [futures[n] for n in beside])
-            together.measure()
-            console.print(_gain(alone.found, together.found, n_beside))
+            names = [run.name for run in missing[:parallel]]
+            together = _speeds_of_first(
+                [out / name for name in names], [futures[name] for name in names]
+            )
+            console.print(_gain(alone, together, n_beside))
         for future in futures.values():
             future.result()
     return tally
 
 
-class _Speed:
-    """The speed of the first of some runs while all of them train."""
+def _speeds_of_first(directories, futures) -> list[float]:
+    """Returns images a second of the first of some runs while all of them train.
 
-    def __init__(self, directories, futures):
-        """Begins now: earlier rows do not count."""
-        self._directories, self._futures = directories, futures
-        self._begun = [len(_speeds(directory)) for directory in directories]
-        self.found = []
+    Waits until they are known, or one of the runs has ended. Rows from before do not
+    count.
+    """
+    first, *others = directories
+    begun = [len(_speeds(directory)) for directory in directories]
+    start, found = begun[0], []
 
-    def measure(self) -> None:
-        """Waits until it is known, or one of the runs has ended."""
-        first, *others = self._directories
-        start = self._begun[0]
-        while others and not self._has_ended():
-            counts = [len(_speeds(directory)) for directory in self._directories]
-            # The row that was being measured when the last one began is of both.
-            start = counts[0] + 1
-            if all(n > begun for n, begun in zip(counts, self._begun, strict=True)):
-                break
-            time.sleep(_POLL_S)
-        while not self._has_ended():
-            self.found = _speeds(first)[start:]
-            if len(self.found) >= _ENOUGH_ROWS:
-                break
-            time.sleep(_POLL_S)
+    def all_train():
+        return not any(future.done() for future in futures)
 
-    def _has_ended(self) -> bool:
-        return any(future.done() for future in self._futures)
+    while others and all_train():
+        counts = [len(_speeds(directory)) for directory in directories]
+        # The row that was being measured when the last one began is of both.
+        start = counts[0] + 1
+        if all(n > before for n, before in zip(counts, begun, strict=True)):
+            break
+        time.sleep(_MEASURE_EVERY_S)
+    while all_train() and len(found) < _ENOUGH_ROWS:
+        found = _speeds(first)[start:]
+        time.sleep(_MEASURE_EVERY_S)
+    return found
 
 
 def _speeds(directory: pathlib.Path) -> list[float]:

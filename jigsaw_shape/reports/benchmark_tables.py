@@ -209,18 +209,10 @@ def _is_uneven(benchmark: Benchmark) -> bool:
 def _behind(benchmark: Benchmark) -> str:
     """Returns how many trials each method has, where some of a search are missing."""
     counts = []
+    unfinished = {r.trial_key for r in benchmark.records if r.status != FINISHED}
     for label, cells in benchmark.expected.items():
         trials = [r for found in cells.values() for r in found if r.trial is not None]
-        left = {
-            (r.preset, r.method, r.validates, r.seed, r.trial)
-            for r in benchmark.records
-            if r.validates and r.status != FINISHED
-        }
-        done = sum(
-            r.status == FINISHED
-            and (r.preset, r.method, r.target, r.seed, r.trial) not in left
-            for r in trials
-        )
+        done = sum(r.trial_key not in unfinished for r in trials)
         if done < len(trials):
             counts.append(f"{label} ({done} of {len(trials)})")
     return ", ".join(counts)

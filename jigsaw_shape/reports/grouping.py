@@ -288,8 +288,8 @@ def select_trial(
                 f"{runs[0].name} and {runs[1].name} are the same run: pass only one"
             )
     scores = {r.trial: judged(r.results["val"], "val") for r in finished}
-    ours = {(r.preset, r.method, r.target, r.seed) for r in records}
-    runs = [r for r in held_out if (r.preset, r.method, r.validates, r.seed) in ours]
+    ours = {r.trial_key[:-1] for r in records}
+    runs = [r for r in held_out if r.trial_key[:-1] in ours]
     if runs:
         scores = _scores_on_sources(runs)
     return max(

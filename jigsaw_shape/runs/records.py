@@ -49,6 +49,15 @@ class Record:
     results: Mapping[str, Mapping] = dataclasses.field(default_factory=dict)
     evaluations: Sequence[Mapping] = ()
 
+    @property
+    def trial_key(self) -> tuple:
+        """Names the trial that the run is, or that it helps to choose; last its number.
+
+        Without the number it names the cell.
+        """
+        target = self.validates or self.target
+        return self.preset, self.method, target, self.seed, self.trial
+
 
 def find_runs(paths: Sequence[pathlib.Path]) -> list[pathlib.Path]:
     """Returns the runs among `paths` and in the folders below them, each once.
