@@ -28,7 +28,7 @@ from jigsaw_shape.reports.table import print_table
 from jigsaw_shape.runs import directory as directory_lib
 from jigsaw_shape.runs import rows
 from jigsaw_shape.system import command_line
-from jigsaw_shape.training import averaged_runs
+from jigsaw_shape.training import averaged_runs, averaging
 from jigsaw_shape.training import workshop as workshop_lib
 
 _CLASS = "target/class/"  # how the measures begin that name the classes, in order
@@ -51,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
         workshop = workshop_lib.Workshop(config)
         if args.from_initial is not None:
             initial = workshop.initial_variables()
-            variables = averaged_runs.interpolate(initial, variables, args.from_initial)
+            variables = averaging.interpolate(initial, variables, args.from_initial)
         if args.norm_batches:
             variables = workshop.remake_statistics(variables, args.norm_batches)
         measures = workshop.evaluate(variables)

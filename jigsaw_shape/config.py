@@ -198,11 +198,13 @@ def default_config() -> ConfigDict:
     config.optim.sharpness_alpha = 0.001  # sagm only: less so much of the gradient
     config.optim.ema_decay = 0.0  # above 0: evaluate this moving average of weights
 
-    config.averaging = ConfigDict()  # evaluates another average of weights
+    config.averaging = ConfigDict()  # evaluates other weights than the last ones
     config.averaging.name = ""  # "": none; sma: of every step | swa: of every so many |
     #   segments: of the steps since the last evaluation, for SWAD
     config.averaging.start = 0.0  # share of the run before the average (sma, swa)
     config.averaging.every = 0  # steps between what swa averages; 0: an epoch
+    config.averaging.trained = 1.0  # share of the trained weights in the encoder; the
+    #   rest is its first weights (WiSE-FT)
 
     config.eval = ConfigDict()
     config.eval.batch_size = 256  # over all devices and processes

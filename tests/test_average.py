@@ -13,7 +13,7 @@ from test_checks import load_config
 from jigsaw_shape import average
 from jigsaw_shape.classifiers.open import open_classifier
 from jigsaw_shape.runs import fingerprint, records, rows, stored_weights
-from jigsaw_shape.training import averaged_runs
+from jigsaw_shape.training import averaged_runs, averaging
 from jigsaw_shape.training import learner as learner_lib
 from jigsaw_shape.training import step as step_lib
 from jigsaw_shape.training.checkpoints import Checkpoints
@@ -52,7 +52,10 @@ def run(tmp_path_factory):
                 lambda x: rng.uniform(0.5, 1, x.shape).astype(np.float32), shapes
             )
             state = step_lib.init_state(
-                variables, optax.identity(), jax.random.key(0), keep_ema=True
+                variables,
+                optax.identity(),
+                jax.random.key(0),
+                averaging.Average(lambda step: 0.0),
             )
             measures = {"val/accuracy": 0.5, "target/accuracy": 0.5, "val/loss": loss}
             checkpoints.save(state.replace(step=np.int32(step)), measures)
@@ -107,21 +110,6 @@ def test_statistics_are_made_anew_and_weights_stay(run, tmp_path):
         lambda a, b: np.abs(a - b).max(), found["batch_stats"], expected["batch_stats"]
     )
     assert max(jax.tree.leaves(moved)) > 1e-3
-
-
-def test_interpolation_moves_the_encoder_and_keeps_the_heads():
-    initial = {
-        "params": {"encoder": {"w": np.zeros(2)}, "head": np.ones(2)},
-        "batch_stats": {"encoder": {"mean": np.full(2, 4.0)}},
-    }
-    trained = {
-        "params": {"encoder": {"w": np.full(2, 8.0)}, "head": np.full(2, 5.0)},
-        "batch_stats": {"encoder": {"mean": np.zeros(2)}},
-    }
-    found = averaged_runs.interpolate(initial, trained, 0.75)
-    np.testing.assert_array_equal(found["params"]["encoder"]["w"], 6)
-    np.testing.assert_array_equal(found["params"]["head"], 5)
-    np.testing.assert_array_equal(found["batch_stats"]["encoder"]["mean"], 1)
 
 
 @pytest.mark.parametrize(

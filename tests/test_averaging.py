@@ -1,5 +1,6 @@
 """Averages of weights: what each rate adds up to, and SWAD's window."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -23,8 +24,8 @@ def _averages(rates):
 def _rates(n_steps=20, steps_per_epoch=4, evaluate_at=(5, 12, 20), **fields):
     config = config_lib.default_config()
     config.averaging.update(fields)
-    rate = averaging.make_rate(config, n_steps, steps_per_epoch, evaluate_at)
-    return np.array([rate(step) for step in range(n_steps)])
+    average = averaging.make_average(config, n_steps, steps_per_epoch, evaluate_at)
+    return np.array([average.rate(step) for step in range(n_steps)])
 
 
 def test_sma_is_the_mean_of_all_from_its_start():
@@ -54,9 +55,39 @@ def test_segments_are_means_between_evaluations():
 
 def test_nothing_is_averaged_unless_asked():
     config = config_lib.default_config()
-    assert averaging.make_rate(config, 10, 5, {10}) is None
+    assert averaging.make_average(config, 10, 5, {10}) is None
     config.optim.ema_decay = 0.9
-    assert averaging.make_rate(config, 10, 5, {10})(3) == 1 - 0.9
+    assert averaging.make_average(config, 10, 5, {10}).rate(3) == 1 - 0.9
+
+
+def _tree(encoder, head, mean):
+    return {
+        "params": {"encoder": {"w": np.full(2, encoder)}, "head": np.full(2, head)},
+        "batch_stats": {"encoder": {"mean": np.full(2, mean)}},
+    }
+
+
+def test_interpolation_moves_the_encoder_and_keeps_the_heads():
+    first, trained = _tree(0.0, 1.0, 4.0), _tree(8.0, 5.0, 0.0)
+    found = averaging.interpolate(averaging.first_encoder(first), trained, 0.75)
+    jax.tree.map(np.testing.assert_array_equal, found, _tree(6.0, 5.0, 1.0))
+
+
+@pytest.mark.parametrize("name", ["", "sma"])
+def test_what_is_evaluated_lies_between_the_first_weights_and_their_average(name):
+    config = config_lib.default_config()
+    config.averaging.update(name=name, trained=0.25)
+    average = averaging.make_average(config, 4, 2, {4})
+    first = evaluated = _tree(1.0, 1.0, 1.0)
+    for step in range(4):
+        now = _tree(float(step), 10.0 + step, 2.0 * step)
+        kept = averaging.first_encoder(first)
+        evaluated = average.after(evaluated, now, kept, step)
+    end = _tree(1.5, 11.5, 3.0) if name else _tree(3.0, 13.0, 6.0)
+    expected = averaging.interpolate(first, end, 0.25)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), evaluated, expected
+    )
 
 
 @pytest.mark.parametrize(

@@ -256,7 +256,7 @@ def test_four_devices_compare_the_domains_of_the_whole_batch():
     optimizer = optax.sgd(0.1)
     first = jax.device_get(multitask.init_variables(model, jax.random.key(1), 6))
     state = step_lib.init_state(
-        first, optimizer, learner.step_rng(config), False, losses
+        first, optimizer, learner.step_rng(config), None, losses
     )
     update = step_lib.make_update(
         model, optimizer, losses, view, 3, reversal=lambda progress: 0.3
@@ -310,7 +310,7 @@ def test_a_memory_is_saved_and_restored(tmp_path):
     params = {"head_classification": {"kernel": jnp.ones((2, 3))}}
     variables = {"params": params, "batch_stats": {}}
     template = step_lib.init_state(
-        variables, optax.sgd(0.1), jax.random.key(0), False, losses
+        variables, optax.sgd(0.1), jax.random.key(0), None, losses
     )
     state = template.replace(
         step=jnp.ones((), jnp.int32), memory={"groupdro": jnp.arange(4.0)}
@@ -336,7 +336,7 @@ def test_the_teacher_s_weights_follow_or_stay(loss, most):
     optimizer = optax.sgd(0.1)
     first = jax.device_get(multitask.init_variables(model, jax.random.key(1), 6))
     state = step_lib.init_state(
-        first, optimizer, learner.step_rng(config), False, losses
+        first, optimizer, learner.step_rng(config), None, losses
     )
     update = step_lib.make_update(model, optimizer, losses, view, 3)
     rng = np.random.default_rng(0)

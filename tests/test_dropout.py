@@ -51,7 +51,7 @@ def test_each_device_and_step_drops_what_its_key_says(monkeypatch):
 
     def step(number):
         rng = learner_lib.step_rng(config)
-        state = step_lib.init_state(variables, optimizer, rng, keep_ema=False)
+        state = step_lib.init_state(variables, optimizer, rng, average=None)
         state = state.replace(step=state.step + number)
         _, means = update(state, None, Styling(), devices.shard(batch))
         return float(means["loss/total"].compute())

@@ -21,8 +21,8 @@ from jigsaw_shape.measures import imagenet16
 from jigsaw_shape.runs import fingerprint
 from jigsaw_shape.runs.logbook import Logbook
 from jigsaw_shape.system import devices
+from jigsaw_shape.training import averaging, optimizer
 from jigsaw_shape.training import learner as learner_lib
-from jigsaw_shape.training import optimizer
 from jigsaw_shape.training import step as step_lib
 from jigsaw_shape.training.checkpoints import Checkpoints
 
@@ -52,7 +52,7 @@ def make_run(directory, ema_decay=0.0):
         jax.tree.map(jnp.asarray, variables),
         optimizer.make_optimizer(config, 40),
         jax.random.key(0),
-        ema_decay > 0,
+        averaging.make_average(config, 40, 10, {40}),
     )
     states = {}
     with (

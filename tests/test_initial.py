@@ -51,7 +51,7 @@ def run(tmp_path_factory):
     with Checkpoints(folder / "checkpoints") as checkpoints:
         for step, (val, target) in MEASURES.items():
             state = step_lib.init_state(
-                variables_of(step), optax.sgd(0.1), jax.random.key(0), keep_ema=False
+                variables_of(step), optax.sgd(0.1), jax.random.key(0), average=None
             )
             state = state.replace(step=state.step + step)
             measures = {"val/accuracy": val, "target/accuracy": target}
@@ -206,7 +206,7 @@ def test_a_run_that_lost_rows_is_not_gone_on_with(run, tmp_path):
 
 def test_a_full_disk_ends_a_save_in_words(run, tmp_path, monkeypatch):
     state = step_lib.init_state(
-        variables_of(1), optax.sgd(0.1), jax.random.key(0), keep_ema=False
+        variables_of(1), optax.sgd(0.1), jax.random.key(0), average=None
     )
     with Checkpoints(tmp_path / "checkpoints") as checkpoints:
 

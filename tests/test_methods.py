@@ -23,7 +23,7 @@ N, N_CLASSES, N_DOMAINS = 16, 3, 4
 TOGETHER = (
     "coral mmd cdann vrex irm groupdro fishr sd mixup rsc efdmix erm_plus_plus sam",
     "sagnet cutmix dsu swad sagm",
-    "fact padain swa",
+    "fact padain swa wise_ft",
     "augmix",
 )
 
@@ -46,6 +46,7 @@ def test_a_step_keeps_the_form_of_its_state(presets, monkeypatch):
         PRESETS[name](config)
     config.model.encoder = "tiny"
     config.data.image_size = 12
+    config.model.init = "timm:tiny"  # is not read
     checks.check(config, jax.device_count())
     made = learner.make_learner(config, N_CLASSES, N_DOMAINS)
     variables = jax.eval_shape(
@@ -55,9 +56,9 @@ def test_a_step_keeps_the_form_of_its_state(presets, monkeypatch):
     )
     variables = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), variables)
     rule = optimizer.make_optimizer(config, 10)
-    rate = averaging.make_rate(config, 10, 5, {5, 10})
+    average = averaging.make_average(config, 10, 5, {5, 10})
     rng = learner.step_rng(config)
-    state = step_lib.init_state(variables, rule, rng, rate is not None, made.losses)
+    state = step_lib.init_state(variables, rule, rng, average, made.losses)
     update = step_lib.make_update(
         made.model,
         rule,
@@ -65,7 +66,7 @@ def test_a_step_keeps_the_form_of_its_state(presets, monkeypatch):
         made.view,
         10,
         made.make_edit,
-        rate,
+        average,
         made.reversal,
         made.mix,
         made.reread,

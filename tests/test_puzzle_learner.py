@@ -336,7 +336,7 @@ def test_four_devices_solve_puzzles_beside_images_like_one(answer, encode):
     view = make_view(config, PERMUTATIONS)
     first = jax.device_get(multitask.init_variables(model, jax.random.key(1), SIZE))
     optimizer = optax.sgd(lr)
-    state = step_lib.init_state(first, optimizer, learner.step_rng(config), False)
+    state = step_lib.init_state(first, optimizer, learner.step_rng(config), None)
     update = step_lib.make_update(model, optimizer, make_losses(config), view, 11)
     batch = {
         "image": RNG.integers(0, 256, (n, STORED, STORED, 3), np.uint8),

@@ -18,7 +18,7 @@ from jigsaw_shape.models.layers import BatchNorm, Conv
 from jigsaw_shape.models.multitask import Multitask
 from jigsaw_shape.pixels import augment, puzzle
 from jigsaw_shape.system import devices
-from jigsaw_shape.training import learner
+from jigsaw_shape.training import averaging, learner
 from jigsaw_shape.training import predict as predict_lib
 from jigsaw_shape.training import step as step_lib
 from jigsaw_shape.training.losses import Sizes, make_heads, make_losses
@@ -70,15 +70,13 @@ def _batch(n=N):
     }
 
 
-def _start(config, ema_decay=0.0, make_edit=None):
+def _start(config, average=None, make_edit=None):
     permutations = puzzle.permutation_set(3, 30, 0)
     view = make_view(config, permutations)
     model = _model(devices.AXIS)
     optimizer = optax.sgd(LR)
     variables = multitask.init_variables(model, jax.random.key(1), SIZE)
-    state = step_lib.init_state(
-        variables, optimizer, learner.step_rng(config), ema_decay > 0
-    )
+    state = step_lib.init_state(variables, optimizer, learner.step_rng(config), average)
     update = step_lib.make_update(
         model,
         optimizer,
@@ -86,7 +84,7 @@ def _start(config, ema_decay=0.0, make_edit=None):
         view,
         N_STEPS,
         make_edit=make_edit,
-        average_rate=(lambda step: 1 - ema_decay) if ema_decay > 0 else None,
+        average=average,
     )
     return state, update, view, permutations
 
@@ -218,7 +216,7 @@ def test_pairs_and_a_reversed_head_are_the_same_on_four_devices(domains):
     first = jax.device_get(
         multitask.init_variables(model(devices.AXIS), jax.random.key(1), SIZE)
     )
-    state = step_lib.init_state(first, optimizer, learner.step_rng(config), False)
+    state = step_lib.init_state(first, optimizer, learner.step_rng(config), None)
     update = step_lib.make_update(
         model(devices.AXIS), optimizer, losses, view, N_STEPS, reversal=reversal
     )
@@ -298,7 +296,7 @@ def test_images_from_the_bank_are_images_of_the_batch():
 
 
 def test_ema_follows_the_weights():
-    state, update, _, _ = _start(_config(), ema_decay=0.9)
+    state, update, _, _ = _start(_config(), averaging.Average(lambda step: 0.1))
     before = jax.device_get(state.ema)
     state, _ = update(state, None, Styling(), devices.shard(_batch()))
     after = {"params": state.params, "batch_stats": state.batch_stats}

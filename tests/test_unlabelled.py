@@ -142,7 +142,7 @@ def _update(config, label):
     view = make_view(config, permutations)
     first = multitask.init_variables(model, jax.random.key(1), 24)
     optimizer = optax.sgd(0.1)
-    state = step_lib.init_state(first, optimizer, jax.random.key(0), False)
+    state = step_lib.init_state(first, optimizer, jax.random.key(0), None)
     update = step_lib.make_update(model, optimizer, make_losses(config), view, 5)
     images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)
     batch = {"image": images, "label": label, "domain": np.zeros(8, np.int32)}

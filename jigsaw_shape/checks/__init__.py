@@ -52,6 +52,13 @@ def check(config: ConfigDict, n_devices: int) -> None:
             f"a run keeps one average: set --config.optim.ema_decay="
             f"{config.optim.ema_decay} to 0",
         )
+    if config.averaging.trained < 1 and config.model.init == "random":
+        refuse(
+            "averaging.trained",
+            config.averaging.trained,
+            "the rest is the first weights, and random ones know nothing: set "
+            "--config.model.init",
+        )
     try:
         parse_background(background_of(config.data))
     except ValueError as error:

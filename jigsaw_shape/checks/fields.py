@@ -63,6 +63,7 @@ _RANGES = {
     "diversify.n_styles": _LEAST_1,
     "averaging.start": _BELOW_1,
     "averaging.every": _LEAST_0,
+    "averaging.trained": _SHARE,
     "mixing.alpha": _ABOVE_0,
     "mixstyle.p": _SHARE,
     "mixstyle.alpha": _ABOVE_0,

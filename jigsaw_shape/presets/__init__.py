@@ -217,6 +217,7 @@ PRESETS: dict[str, Callable[[ConfigDict], None]] = {
     "erm_plus_plus": weights.erm_plus_plus,
     "swa": weights.swa,
     "swad": weights.swad,
+    "wise_ft": weights.wise_ft,
     "sam": weights.sam,
     "sagm": weights.sagm,
     "shape": shape,

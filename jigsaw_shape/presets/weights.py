@@ -53,6 +53,16 @@ def swad(config: ConfigDict) -> None:
     config.optim.schedule = "constant"
 
 
+def wise_ft(config: ConfigDict) -> None:
+    """Evaluates the encoder halfway between its first and its trained weights.
+
+    Wortsman et al., CVPR 2022, alpha 0.5, their choice where nothing says more. It
+    needs initial weights that know something. Departure: the heads stay as trained.
+    """
+    erm(config)
+    config.averaging.trained = 0.5
+
+
 def sam(config: ConfigDict) -> None:
     """Updates by the gradient at the worst place nearby.
 

@@ -124,26 +124,3 @@ def average(parts: Iterable[Part]) -> dict[str, Any]:
             ) from error
         sum_of_weights += part.weight
     return jax.tree.map(lambda x: (x / sum_of_weights).astype(np.float32), total)
-
-
-def interpolate(initial: Any, trained: Any, share: float) -> dict[str, Any]:
-    """Returns the encoder between its initial and its trained weights.
-
-    WiSE-FT, Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022, eq. 1:
-    `(1 - share) initial + share trained`, statistics of BatchNorm included. Departure:
-    the heads stay as trained, for they began with random weights, where the paper's
-    class head began as the text encoder's.
-
-    Args:
-      initial: `params` and `batch_stats` before the first step.
-      trained: The same of the trained network.
-      share: Of the trained weights, in [0, 1]; alpha in the paper.
-    """
-
-    def between(kind):
-        before = initial[kind].get("encoder", {})
-        after = trained[kind].get("encoder", {})
-        encoder = jax.tree.map(lambda a, b: (1 - share) * a + share * b, before, after)
-        return {**trained[kind], "encoder": encoder} if after else trained[kind]
-
-    return {kind: between(kind) for kind in ("params", "batch_stats")}

@@ -1,18 +1,79 @@
-"""Averages of the weights over the steps of a run, as one number a step.
+"""Weights that a run evaluates in place of its last ones: averages of them.
 
-After a step the average becomes `average + rate * (weights - average)`. BatchNorm's
-running statistics are averaged as the weights are.
+After a step an average becomes `average + rate * (weights - average)`, one rate a step.
+BatchNorm's running statistics are averaged as the weights are.
 """
 
 from collections.abc import Callable, Collection
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from ml_collections import ConfigDict
 
 # (step int32 [], 0 at the first) -> the rate after that step
 Rate = Callable[[jax.Array], jax.Array | float]
+
+
+class Average(NamedTuple):
+    """What a run evaluates: an average over steps, of weights between first and now.
+
+    Attributes:
+      rate: How far the average moves to the weights after a step.
+      trained: Share of the trained weights in what is averaged; the rest is the first
+        weights, see `interpolate`.
+    """
+
+    rate: Rate
+    trained: float = 1.0
+
+    def after(self, average: Any, current: Any, first: Any, step: jax.Array) -> Any:
+        """Returns the average after a step.
+
+        An average of interpolations is the interpolation of the average.
+
+        Args:
+          average: Of the steps before, `params` and `batch_stats`.
+          current: The same of the weights after this step.
+          first: What `first_encoder` returned; not read where `trained` is 1.
+          step: int32 [], 0 at the first.
+        """
+        if self.trained < 1:
+            current = interpolate(first, current, self.trained)
+        return optax.incremental_update(current, average, self.rate(step))
+
+
+def first_encoder(variables: Any) -> dict[str, Any]:
+    """Returns what `interpolate` reads of the weights before the first step."""
+    return {
+        kind: {"encoder": tree["encoder"]} if "encoder" in tree else {}
+        for kind, tree in variables.items()
+    }
+
+
+def interpolate(first: Any, trained: Any, share: float) -> dict[str, Any]:
+    """Returns the encoder between its first and its trained weights.
+
+    WiSE-FT, Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022, eq. 1:
+    `(1 - share) first + share trained`, statistics of BatchNorm included. Departure:
+    the heads stay as trained, for they began with random weights, where the paper's
+    class head began as the text encoder's.
+
+    Args:
+      first: `params` and `batch_stats` before the first step.
+      trained: The same of the trained network.
+      share: Of the trained weights, in [0, 1]; alpha in the paper.
+    """
+
+    def between(kind):
+        before = first[kind].get("encoder", {})
+        after = trained[kind].get("encoder", {})
+        encoder = jax.tree.map(lambda a, b: (1 - share) * a + share * b, before, after)
+        return {**trained[kind], "encoder": encoder} if after else trained[kind]
+
+    return {kind: between(kind) for kind in ("params", "batch_stats")}
 
 
 def simple_rates(n_steps: int, start: int) -> np.ndarray:
@@ -76,21 +137,23 @@ def segment_rates(n_steps: int, evaluate_at: Collection[int]) -> np.ndarray:
     return rates
 
 
-def make_rate(
+def make_average(
     config: ConfigDict, n_steps: int, steps_per_epoch: int, evaluate_at: Collection[int]
-) -> Rate | None:
-    """Returns the average that a run keeps and evaluates; None where it keeps none."""
+) -> Average | None:
+    """Returns what a run evaluates in place of its weights; None for the weights."""
     decay, averaging = config.optim.ema_decay, config.averaging
-    if decay > 0:
-        return lambda step: 1 - decay
-    if not averaging.name:
-        return None
     start = round(averaging.start * n_steps)
+    if decay > 0:
+        return Average(lambda step: 1 - decay, averaging.trained)
     if averaging.name == "sma":
         rates = simple_rates(n_steps, start)
     elif averaging.name == "swa":
         rates = periodic_rates(n_steps, start, averaging.every or steps_per_epoch)
-    else:
+    elif averaging.name == "segments":
         rates = segment_rates(n_steps, evaluate_at)
+    elif averaging.trained < 1:
+        return Average(lambda step: 1.0, averaging.trained)
+    else:
+        return None
     table = jnp.asarray(rates)
-    return lambda step: table[step]
+    return Average(lambda step: table[step], averaging.trained)

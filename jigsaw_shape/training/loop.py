@@ -137,14 +137,14 @@ def start(
 ) -> tuple[step_lib.TrainState, Callable]:
     """Returns the state before the first step, and the step (`step.make_update`)."""
     optimizer = optimizer_lib.make_optimizer(config, length.n_steps)
-    rate = averaging.make_rate(
+    average = averaging.make_average(
         config, length.n_steps, length.steps_per_epoch, length.evaluate_at
     )
     state = step_lib.init_state(
         variables,
         optimizer,
         learner_lib.step_rng(config),
-        rate is not None,
+        average,
         learner.losses,
     )
     update = step_lib.make_update(
@@ -154,7 +154,7 @@ def start(
         learner.view,
         length.n_steps,
         learner.make_edit,
-        rate,
+        average,
         learner.reversal,
         learner.mix,
         learner.reread,

@@ -20,7 +20,7 @@ from jigsaw_shape.models.multitask import Multitask
 from jigsaw_shape.pixels import augment, shortcuts
 from jigsaw_shape.pixels.mixing import Mixed
 from jigsaw_shape.system.devices import AXIS, replicate
-from jigsaw_shape.training.averaging import Rate
+from jigsaw_shape.training.averaging import Average, first_encoder
 from jigsaw_shape.training.head_inputs import Reread
 from jigsaw_shape.training.losses import Term
 from jigsaw_shape.training.sharpness import Sharpness
@@ -30,7 +30,8 @@ from jigsaw_shape.training.view import View
 # mixing of images and the heads' inputs: none of the view's splits.
 _EDIT, _DROPOUT, _MIX, _REREAD = 2**16, 2**16 + 1, 2**16 + 2, 2**16 + 3
 
-_TEACHER = "teacher_weights"  # in the memory
+# In the memory, beside what losses remember under their names:
+_TEACHER, _FIRST = "teacher_weights", "first_weights"
 
 Batch = Mapping[str, jax.Array]
 # (rng, domain int32 [B]) -> edit(stage, features), see `models.encoder`
@@ -46,8 +47,9 @@ class TrainState(struct.PyTreeNode):
       params: float32 tree.
       batch_stats: Running statistics of BatchNorm; empty without it.
       opt_state: optax's.
-      ema: Averages of params and batch_stats; empty where they are not kept.
-      memory: What losses remember of earlier steps, by name; empty where none does.
+      ema: What is evaluated in place of params and batch_stats; empty where they are.
+      memory: What is remembered of earlier steps: by losses, under their names, and the
+        weights of a teacher or of the start; empty where nothing is.
     """
 
     step: jax.Array
@@ -60,7 +62,7 @@ class TrainState(struct.PyTreeNode):
 
     @property
     def variables(self) -> dict[str, Any]:
-        """The variables to evaluate: the moving average where there is one."""
+        """The variables to evaluate: the average where there is one."""
         return self.ema or {"params": self.params, "batch_stats": self.batch_stats}
 
 
@@ -68,19 +70,21 @@ def init_state(
     variables: Mapping[str, Any],
     optimizer: optax.GradientTransformation,
     rng: jax.Array,
-    keep_ema: bool,
+    average: Average | None,
     losses: Mapping[str, Term] | None = None,
 ) -> TrainState:
     """Returns the state before the first step, placed on every device."""
     params, batch_stats = variables["params"], variables["batch_stats"]
-    ema = {"params": params, "batch_stats": batch_stats} if keep_ema else {}
+    weights = {"params": params, "batch_stats": batch_stats}
     memory = {
         name: term.memory(params)
         for name, term in (losses or {}).items()
         if term.memory is not None
     }
     if _momentum(losses or {}) is not None:
-        memory[_TEACHER] = {"params": params, "batch_stats": batch_stats}
+        memory[_TEACHER] = weights
+    if average is not None and average.trained < 1:
+        memory[_FIRST] = first_encoder(weights)
     state = TrainState(
         step=jnp.zeros((), jnp.int32),
         rng=rng,
@@ -88,7 +92,7 @@ def init_state(
         batch_stats=batch_stats,
         opt_state=optimizer.init(params),
         # Donated trees may not share buffers.
-        ema=jax.tree.map(jnp.copy, ema),
+        ema=jax.tree.map(jnp.copy, weights) if average is not None else {},
         memory=jax.tree.map(jnp.copy, memory),
     )
     return replicate(state)
@@ -101,7 +105,7 @@ def make_update(
     view: View,
     n_steps: int,
     make_edit: MakeEdit | None = None,
-    average_rate: Rate | None = None,
+    average: Average | None = None,
     reversal: Callable[[jax.Array], jax.Array] | None = None,
     mix: Callable[..., Mixed] | None = None,
     reread: Reread | None = None,
@@ -123,8 +127,7 @@ def make_update(
       n_steps: Batches in the run.
       make_edit: `make_edit(rng, domain)` returns what the encoder's features pass
         through between its stages, such as MixStyle; None for nothing.
-      average_rate: How far the state's `ema` moves to the weights after a step, see
-        `averaging`; None where it is not kept.
+      average: What the state's `ema` becomes after a step; None where it is not kept.
       reversal: `reversal(progress)` returns how much of a gradient heads reverse that
         do; None for nothing.
       mix: `mix(rng, images)` mixes images and their labels, see `pixels.mixing`; None
@@ -234,8 +237,8 @@ def make_update(
                 current, memory[_TEACHER], 1 - keep
             )
         ema = state.ema
-        if average_rate is not None:
-            ema = optax.incremental_update(current, ema, average_rate(state.step))
+        if average is not None:
+            ema = average.after(ema, current, memory.get(_FIRST), state.step)
 
         sums |= _accuracies(losses, outputs, batch)
         means = {

@@ -75,7 +75,7 @@ class Workshop:
             jax.tree.map(np.copy, variables),
             still,
             learner_lib.step_rng(config),
-            False,
+            None,
             learner.losses,
         )
         update = step_lib.make_update(
@@ -151,7 +151,7 @@ def write(
     start = {**first["starts"][0], **logbook.circumstances(), "averaged": about}
     whole_files.write_text(out / STARTS, json.dumps({"starts": [start]}, indent=2))
     whole_files.write_text(out / CONFIG, fingerprint.to_json(config))
-    state = step_lib.init_state(variables, optax.identity(), jax.random.key(0), False)
+    state = step_lib.init_state(variables, optax.identity(), jax.random.key(0), None)
     with Checkpoints(out / "checkpoints") as checkpoints:
         checkpoints.save(state.replace(step=np.int32(step)), measures)
     row = {"kind": "eval", "step": step, "epoch": epoch, **measures}
