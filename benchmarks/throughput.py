@@ -29,6 +29,7 @@ from jigsaw_shape.presets import PRESETS, apply_preset
 from jigsaw_shape.system import devices
 from jigsaw_shape.training import initial_weights, loop, run_data
 from jigsaw_shape.training import learner as learner_lib
+from jigsaw_shape.training.timetable import RunLength
 
 N_IMAGES = 2048
 N_CLASSES = 7
@@ -68,11 +69,12 @@ def start(config, dataset: Dataset):
     config = initial_weights.with_pixels(config, pretrained)
     learner = learner_lib.make_learner(config, N_CLASSES, len(dataset.domains))
     variables = learner_lib.init_variables(config, learner.model, pretrained)
-    length = learner_lib.RunLength(N_STEPS, N_STEPS // 10, frozenset({N_STEPS}))
-    state, update = loop.start(config, learner, variables, length)
+    length = RunLength(N_STEPS, N_STEPS // 10, frozenset({N_STEPS}))
+    state, update, timetable = loop.start(config, learner, variables, length)
+    now = timetable.at(0)
     styling, _ = run_data.load_styling(config, dataset, splits=None)
     styling = devices.replicate(styling)
-    return state, lambda state, bank, batch: update(state, bank, styling, batch)
+    return state, lambda state, bank, batch: update(state, bank, styling, batch, now)
 
 
 def measure(arguments, size_px: int, batch_size: int) -> dict[str, float]:

@@ -31,6 +31,7 @@ from jigsaw_shape.training import initial_weights, loop, run_data, watch
 from jigsaw_shape.training import learner as learner_lib
 from jigsaw_shape.training.progress import Progress
 from jigsaw_shape.training.solved_puzzles import solved_puzzles
+from jigsaw_shape.training.timetable import run_length
 
 _AGAIN = "Run the same command again to continue from the last checkpoint"
 _N_SOLVED = 8  # puzzles in the picture, at most
@@ -98,7 +99,7 @@ def _train(config: ConfigDict, workdir: str) -> int:
             dataset, splits = run_data.load_data(config)
             labelled = dataset
             dataset, splits = run_data.add_unlabelled(config, dataset, splits)
-            length = learner_lib.run_length(config, len(splits.learned))
+            length = run_length(config, len(splits.learned))
             digest = fingerprint.digest(config)
             pretrained = initial_weights.load(config)
             config = initial_weights.with_pixels(config, pretrained)

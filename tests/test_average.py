@@ -55,7 +55,7 @@ def run(tmp_path_factory):
                 variables,
                 optax.identity(),
                 jax.random.key(0),
-                averaging.Average(lambda step: 0.0),
+                averaging.Average(),
             )
             measures = {"val/accuracy": 0.5, "target/accuracy": 0.5, "val/loss": loss}
             checkpoints.save(state.replace(step=np.int32(step)), measures)

@@ -24,8 +24,7 @@ def _averages(rates):
 def _rates(n_steps=20, steps_per_epoch=4, evaluate_at=(5, 12, 20), **fields):
     config = config_lib.default_config()
     config.averaging.update(fields)
-    average = averaging.make_average(config, n_steps, steps_per_epoch, evaluate_at)
-    return np.array([average.rate(step) for step in range(n_steps)])
+    return averaging.rates(config, n_steps, steps_per_epoch, evaluate_at)
 
 
 def test_sma_is_the_mean_of_all_from_its_start():
@@ -55,9 +54,11 @@ def test_segments_are_means_between_evaluations():
 
 def test_nothing_is_averaged_unless_asked():
     config = config_lib.default_config()
-    assert averaging.make_average(config, 10, 5, {10}) is None
+    assert averaging.make_average(config) is None
     config.optim.ema_decay = 0.9
-    assert averaging.make_average(config, 10, 5, {10}).rate(3) == 1 - 0.9
+    assert averaging.make_average(config) == averaging.Average()
+    rates = averaging.rates(config, 10, 5, {10})
+    np.testing.assert_allclose(rates, np.full(10, 0.1), rtol=1e-6)
 
 
 def _tree(encoder, head, mean):
@@ -77,12 +78,12 @@ def test_interpolation_moves_the_encoder_and_keeps_the_heads():
 def test_what_is_evaluated_lies_between_the_first_weights_and_their_average(name):
     config = config_lib.default_config()
     config.averaging.update(name=name, trained=0.25)
-    average = averaging.make_average(config, 4, 2, {4})
+    average, rates = averaging.make_average(config), averaging.rates(config, 4, 2, {4})
     first = evaluated = _tree(1.0, 1.0, 1.0)
     for step in range(4):
         now = _tree(float(step), 10.0 + step, 2.0 * step)
         kept = averaging.first_encoder(first)
-        evaluated = average.after(evaluated, now, kept, step)
+        evaluated = average.after(evaluated, now, kept, rates[step])
     end = _tree(1.5, 11.5, 3.0) if name else _tree(3.0, 13.0, 6.0)
     expected = averaging.interpolate(first, end, 0.25)
     jax.tree.map(

@@ -13,6 +13,7 @@ from jigsaw_shape.data.image_store import ImageStore, epoch_order
 from jigsaw_shape.models import ENCODERS
 from jigsaw_shape.training import learner as learner_lib
 from jigsaw_shape.training import run_data
+from jigsaw_shape.training.timetable import run_length
 
 N_PER_CLASS = 11  # above 10, so that a tenth holds out something
 
@@ -59,7 +60,7 @@ def test_config_loads_and_builds_its_batch(path, tmp_path):
     assert config.data.target not in splits.sources
     everything_else = set(dataset.domains) - {config.data.target}
     assert set(splits.sources) == (set(source_names(config)) or everything_else)
-    length = learner_lib.run_length(config, len(splits.train))
+    length = run_length(config, len(splits.train))
     assert max(length.evaluate_at) == length.n_steps
 
     learner = learner_lib.make_learner(

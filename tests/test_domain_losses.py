@@ -19,6 +19,7 @@ from jigsaw_shape.training import learner
 from jigsaw_shape.training import step as step_lib
 from jigsaw_shape.training.checkpoints import Checkpoints
 from jigsaw_shape.training.losses import LOSSES, make_losses, need_both_styles
+from jigsaw_shape.training.timetable import Now
 from jigsaw_shape.training.view import make_view
 
 N_CLASSES, N_DOMAINS, N_FEATURES = 3, 4, 5
@@ -259,7 +260,7 @@ def test_four_devices_compare_the_domains_of_the_whole_batch():
         first, optimizer, learner.step_rng(config), None, losses
     )
     update = step_lib.make_update(
-        model, optimizer, losses, view, 3, reversal=lambda progress: 0.3
+        model, optimizer, losses, view, reversal=lambda progress: 0.3
     )
     rng = np.random.default_rng(0)
     stored = {
@@ -288,12 +289,13 @@ def test_four_devices_compare_the_domains_of_the_whole_batch():
 
     reference = jax.jit(jax.grad(total, has_aux=True))
     for step in range(2):
+        now = Now(progress=np.float32(step / 2))
         key = jax.random.fold_in(learner.step_rng(config), step)
         arguments = (jnp.arange(12), stored["image"], stored["domain"], Styling())
         images = jax.jit(view)(key, step / 2, *arguments).images
         grads, (terms, memory) = reference(params, images, memory)
         params = jax.tree.map(lambda p, g: p - 0.1 * g, params, grads)
-        state, means = update(state, None, Styling(), devices.shard(stored))
+        state, means = update(state, None, Styling(), devices.shard(stored), now)
         for name, value in terms.items():
             found = float(means[f"loss/{name}"].compute())
             assert found == pytest.approx(float(value), rel=1e-4), name
@@ -338,7 +340,7 @@ def test_the_teacher_s_weights_follow_or_stay(loss, most):
     state = step_lib.init_state(
         first, optimizer, learner.step_rng(config), None, losses
     )
-    update = step_lib.make_update(model, optimizer, losses, view, 3)
+    update = step_lib.make_update(model, optimizer, losses, view)
     rng = np.random.default_rng(0)
     stored = {
         "image": rng.integers(0, 256, (len(LABEL), 8, 8, 3), np.uint8),
@@ -347,7 +349,7 @@ def test_the_teacher_s_weights_follow_or_stay(loss, most):
     }
     expected = first["params"]
     for step in range(3):
-        state, means = update(state, None, Styling(), devices.shard(stored))
+        state, means = update(state, None, Styling(), devices.shard(stored), Now())
         keep = min(1 - 1 / (step + 2), most) if most < 1 else 1  # first a plain mean
         student = jax.device_get(state.params)
         expected = jax.tree.map(

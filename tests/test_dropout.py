@@ -13,6 +13,7 @@ from jigsaw_shape.models import ENCODERS, EncoderSpec
 from jigsaw_shape.system import devices
 from jigsaw_shape.training import learner as learner_lib
 from jigsaw_shape.training import step as step_lib
+from jigsaw_shape.training.timetable import Now
 
 N, SIZE = 16, 12
 
@@ -46,14 +47,14 @@ def test_each_device_and_step_drops_what_its_key_says(monkeypatch):
     variables = jax.device_get(variables)  # a step donates what it is given
     optimizer = optax.sgd(0.0)
     update = step_lib.make_update(
-        learner.model, optimizer, learner.losses, learner.view, 4
+        learner.model, optimizer, learner.losses, learner.view
     )
 
     def step(number):
         rng = learner_lib.step_rng(config)
         state = step_lib.init_state(variables, optimizer, rng, average=None)
         state = state.replace(step=state.step + number)
-        _, means = update(state, None, Styling(), devices.shard(batch))
+        _, means = update(state, None, Styling(), devices.shard(batch), Now())
         return float(means["loss/total"].compute())
 
     def expected(number):

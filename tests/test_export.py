@@ -50,9 +50,9 @@ def make_run(directory, ema_decay=0.0):
     variables = small_network(classes=CLASSES).variables
     state = step_lib.init_state(
         jax.tree.map(jnp.asarray, variables),
-        optimizer.make_optimizer(config, 40),
+        optimizer.make_optimizer(config),
         jax.random.key(0),
-        averaging.make_average(config, 40, 10, {40}),
+        averaging.make_average(config),
     )
     states = {}
     with (

@@ -49,7 +49,7 @@ def write_run(directory, classes=CLASSES, preset="jigen", steps=(3, 5, 8)):
     (directory / "config.json").write_text(fingerprint.to_json(config))
     learner = learner_lib.make_learner(config, len(classes))
     variables = learner_lib.init_variables(config, learner.model, None)
-    optimizer = optimizer_lib.make_optimizer(config, 10)
+    optimizer = optimizer_lib.make_optimizer(config)
     state = step_lib.init_state(variables, optimizer, jax.random.key(0), None)
     accuracies = {3: (0.5, 0.9), 5: (0.8, 0.2), 8: (0.6, 0.3)}
     with Checkpoints(directory / "checkpoints") as checkpoints:

@@ -14,9 +14,8 @@ from jigsaw_shape.models.encoder import Encoder
 from jigsaw_shape.models.layers import BatchNorm, Conv
 from jigsaw_shape.presets import PRESETS
 from jigsaw_shape.system import devices
-from jigsaw_shape.training import averaging, learner, optimizer
-from jigsaw_shape.training import step as step_lib
-from jigsaw_shape.training.sharpness import make_sharpness
+from jigsaw_shape.training import learner, loop
+from jigsaw_shape.training.timetable import RunLength
 
 N, N_CLASSES, N_DOMAINS = 16, 3, 4
 # Methods that go together, each step of which is traced at once.
@@ -38,8 +37,8 @@ class Tiny(Encoder):
         return BatchNorm(axis_name=self.norm_axis)(x, train).mean((1, 2))
 
 
-@pytest.mark.parametrize("presets", TOGETHER)
-def test_a_step_keeps_the_form_of_its_state(presets, monkeypatch):
+def _start(presets, n_steps, monkeypatch):
+    """Returns the configuration, `loop.start`'s state and step, and a batch."""
     monkeypatch.setitem(ENCODERS, "tiny", EncoderSpec(Tiny, ("stem",), ("stem",)))
     config = load_config(REPOSITORY / "configs" / "shapes.py")
     for name in presets.split():
@@ -55,32 +54,32 @@ def test_a_step_keeps_the_form_of_its_state(presets, monkeypatch):
         )
     )
     variables = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), variables)
-    rule = optimizer.make_optimizer(config, 10)
-    average = averaging.make_average(config, 10, 5, {5, 10})
-    rng = learner.step_rng(config)
-    state = step_lib.init_state(variables, rule, rng, average, made.losses)
-    update = step_lib.make_update(
-        made.model,
-        rule,
-        made.losses,
-        made.view,
-        10,
-        made.make_edit,
-        average,
-        made.reversal,
-        made.mix,
-        made.reread,
-        make_sharpness(config.optim),
-    )
+    length = RunLength(n_steps, 5, frozenset({5, n_steps}))
+    state, update, timetable = loop.start(config, made, variables, length)
     batch = {
         "image": np.zeros((N, 14, 14, 3), np.uint8),
         "label": np.zeros(N, np.int32),
         "domain": np.zeros(N, np.int32),
     }
-    after, means = jax.eval_shape(update, state, None, Styling(), devices.shard(batch))
+    given = (state, None, Styling(), devices.shard(batch), timetable.at(0))
+    return config, update, given
+
+
+@pytest.mark.parametrize("presets", TOGETHER)
+def test_a_step_keeps_the_form_of_its_state(presets, monkeypatch):
+    config, update, given = _start(presets, 10, monkeypatch)
+    after, means = jax.eval_shape(update, *given)
     forms = [
-        jax.tree.map(lambda x: (x.shape, x.dtype), tree) for tree in (state, after)
+        jax.tree.map(lambda x: (x.shape, x.dtype), tree) for tree in (given[0], after)
     ]
     assert forms[0] == forms[1]
     wanted = {f"loss/{name}" for name, weight in config.losses.items() if weight > 0}
     assert wanted <= set(means)
+
+
+def test_runs_of_any_length_share_one_program(monkeypatch):
+    texts = []
+    for n_steps in (10, 35):
+        _, update, given = _start(TOGETHER[0], n_steps, monkeypatch)
+        texts.append(update.lower(*given).as_text())
+    assert texts[0] == texts[1]

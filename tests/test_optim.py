@@ -9,6 +9,7 @@ import pytest
 from jigsaw_shape.config import default_config
 from jigsaw_shape.training import optimizer as optimizer_lib
 from jigsaw_shape.training.sharpness import make_sharpness
+from jigsaw_shape.training.timetable import RunLength, make_timetable
 
 
 def _config(**fields):
@@ -18,10 +19,13 @@ def _config(**fields):
 
 
 def _run(config, n_steps, gradients, params):
-    optimizer = optimizer_lib.make_optimizer(config, n_steps)
+    optimizer = optimizer_lib.make_optimizer(config)
+    length = RunLength(n_steps, n_steps, frozenset({n_steps}))
+    timetable = make_timetable(config, length)
     state = optimizer.init(params)
-    for gradient in gradients:
-        updates, state = optimizer.update(gradient, state, params)
+    for step, gradient in enumerate(gradients):
+        now = timetable.at(step)._asdict()
+        updates, state = optimizer.update(gradient, state, params, **now)
         params = optax.apply_updates(params, updates)
     return params
 

@@ -26,6 +26,7 @@ from jigsaw_shape.training import learner
 from jigsaw_shape.training import step as step_lib
 from jigsaw_shape.training.losses import Sizes, make_heads, make_losses
 from jigsaw_shape.training.solved_puzzles import solved_puzzles
+from jigsaw_shape.training.timetable import Now
 from jigsaw_shape.training.view import make_view
 
 RNG = np.random.default_rng(0)
@@ -337,13 +338,13 @@ def test_four_devices_solve_puzzles_beside_images_like_one(answer, encode):
     first = jax.device_get(multitask.init_variables(model, jax.random.key(1), SIZE))
     optimizer = optax.sgd(lr)
     state = step_lib.init_state(first, optimizer, learner.step_rng(config), None)
-    update = step_lib.make_update(model, optimizer, make_losses(config), view, 11)
+    update = step_lib.make_update(model, optimizer, make_losses(config), view)
     batch = {
         "image": RNG.integers(0, 256, (n, STORED, STORED, 3), np.uint8),
         "label": RNG.integers(0, 3, n).astype(np.int32),
         "domain": np.zeros(n, np.int32),
     }
-    state, means = update(state, None, Styling(), devices.shard(batch))
+    state, means = update(state, None, Styling(), devices.shard(batch), Now())
     seen = view(
         jax.random.fold_in(learner.step_rng(config), 0),  # the state is donated
         0.0,

@@ -22,6 +22,7 @@ from jigsaw_shape.training import averaging, learner
 from jigsaw_shape.training import predict as predict_lib
 from jigsaw_shape.training import step as step_lib
 from jigsaw_shape.training.losses import Sizes, make_heads, make_losses
+from jigsaw_shape.training.timetable import Now
 from jigsaw_shape.training.view import make_view
 
 N, STORED, SIZE, N_CLASSES = 16, 20, 18, 3
@@ -82,7 +83,6 @@ def _start(config, average=None, make_edit=None):
         optimizer,
         make_losses(config),
         view,
-        N_STEPS,
         make_edit=make_edit,
         average=average,
     )
@@ -151,7 +151,8 @@ def test_four_devices_make_the_update_of_the_whole_batch(classify_shuffled):
     batch = _batch()
     for step in range(3):
         expected, terms, orders = _reference_step(config, view, expected, batch, step)
-        state, means = update(state, None, Styling(), devices.shard(batch))
+        now = Now(progress=np.float32(step / (N_STEPS - 1)))
+        state, means = update(state, None, Styling(), devices.shard(batch), now)
         for name, value in terms.items():
             assert float(means[name].compute()) == pytest.approx(float(value), rel=1e-5)
         n_ordered = int((orders == 0).sum())
@@ -175,7 +176,7 @@ def test_mixstyle_mixes_within_each_device_s_shard(mix):
     batch = _batch() | {"domain": np.arange(N, dtype=np.int32) % 3}
     plain, _, _ = _reference_step(config, view, before, batch, 0)
     expected, _, _ = _reference_step(config, view, before, batch, 0, make_edit)
-    state, _ = update(state, None, Styling(), devices.shard(batch))
+    state, _ = update(state, None, Styling(), devices.shard(batch), Now())
     kernels = [
         np.asarray(tree["params"]["encoder"]["Conv_1"]["kernel"])
         for tree in (state.variables, expected, plain)
@@ -218,10 +219,10 @@ def test_pairs_and_a_reversed_head_are_the_same_on_four_devices(domains):
     )
     state = step_lib.init_state(first, optimizer, learner.step_rng(config), None)
     update = step_lib.make_update(
-        model(devices.AXIS), optimizer, losses, view, N_STEPS, reversal=reversal
+        model(devices.AXIS), optimizer, losses, view, reversal=reversal
     )
     batch = _batch() | {"domain": np.arange(N, dtype=np.int32) % n_domains}
-    state, means = update(state, None, Styling(), devices.shard(batch))
+    state, means = update(state, None, Styling(), devices.shard(batch), Now())
 
     seen = view(
         jax.random.fold_in(learner.step_rng(config), 0),
@@ -275,7 +276,7 @@ def test_pairs_and_a_reversed_head_are_the_same_on_four_devices(domains):
 
 def test_every_device_holds_the_same_state():
     state, update, _, _ = _start(_config())
-    state, _ = update(state, None, Styling(), devices.shard(_batch()))
+    state, _ = update(state, None, Styling(), devices.shard(_batch()), Now())
     for leaf in jax.tree.leaves(state.variables):
         copies = [np.asarray(shard.data) for shard in leaf.addressable_shards]
         assert len(copies) == 4
@@ -290,15 +291,16 @@ def test_images_from_the_bank_are_images_of_the_batch():
     results = []
     for images, given in ((None, batch), (bank, by_index)):
         state, update, _, _ = _start(_config())
-        state, _ = update(state, images, Styling(), devices.shard(given))
+        state, _ = update(state, images, Styling(), devices.shard(given), Now())
         results.append(jax.device_get(state.params))
     jax.tree.map(np.testing.assert_array_equal, *results)
 
 
 def test_ema_follows_the_weights():
-    state, update, _, _ = _start(_config(), averaging.Average(lambda step: 0.1))
+    state, update, _, _ = _start(_config(), averaging.Average())
     before = jax.device_get(state.ema)
-    state, _ = update(state, None, Styling(), devices.shard(_batch()))
+    now = Now(average_rate=np.float32(0.1))
+    state, _ = update(state, None, Styling(), devices.shard(_batch()), now)
     after = {"params": state.params, "batch_stats": state.batch_stats}
     expected = jax.tree.map(lambda old, new: 0.9 * old + 0.1 * new, before, after)
     jax.tree.map(
@@ -314,7 +316,7 @@ def test_steps_differ_and_repeat_from_the_same_state():
         state, update, _, _ = _start(_config())
         losses = []
         for _ in range(2):
-            state, means = update(state, None, Styling(), batch)
+            state, means = update(state, None, Styling(), batch, Now())
             losses.append(float(means["loss/jigsaw"].compute()))
         runs.append(losses)
     assert runs[0] == runs[1]

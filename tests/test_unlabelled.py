@@ -26,6 +26,7 @@ from jigsaw_shape.system import devices
 from jigsaw_shape.training import initial_weights, learner, run_data
 from jigsaw_shape.training import step as step_lib
 from jigsaw_shape.training.losses import make_losses
+from jigsaw_shape.training.timetable import Now
 from jigsaw_shape.training.view import make_view
 
 N_FOLDER = 24
@@ -143,10 +144,10 @@ def _update(config, label):
     first = multitask.init_variables(model, jax.random.key(1), 24)
     optimizer = optax.sgd(0.1)
     state = step_lib.init_state(first, optimizer, jax.random.key(0), None)
-    update = step_lib.make_update(model, optimizer, make_losses(config), view, 5)
+    update = step_lib.make_update(model, optimizer, make_losses(config), view)
     images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)
     batch = {"image": images, "label": label, "domain": np.zeros(8, np.int32)}
-    state, means = update(state, None, Styling(), devices.shard(batch))
+    state, means = update(state, None, Styling(), devices.shard(batch), Now())
     return jax.device_get(state.params), means
 
 

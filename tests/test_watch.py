@@ -10,7 +10,7 @@ import pytest
 from clu import metrics
 
 from jigsaw_shape import config as config_lib
-from jigsaw_shape.training.learner import RunLength
+from jigsaw_shape.training.timetable import RunLength, make_timetable
 from jigsaw_shape.training.watch import NonFiniteError, Watch
 
 
@@ -38,7 +38,8 @@ def _watch():
     config.data.batch_size = 8
     length = RunLength(n_steps=8, steps_per_epoch=4, evaluate_at=frozenset())
     logbook = mock.Mock()
-    return Watch(config, length, logbook, mock.Mock(), 0), logbook
+    timetable = make_timetable(config, length)
+    return Watch(config, length, timetable, logbook, mock.Mock(), 0), logbook
 
 
 @pytest.mark.parametrize(("ready_s", "waited_s"), [(0, 30), (None, 0), (24, 26)])

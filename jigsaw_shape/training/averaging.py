@@ -4,32 +4,26 @@ After a step an average becomes `average + rate * (weights - average)`, one rate
 BatchNorm's running statistics are averaged as the weights are.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from ml_collections import ConfigDict
-
-# (step int32 [], 0 at the first) -> the rate after that step
-Rate = Callable[[jax.Array], jax.Array | float]
 
 
 class Average(NamedTuple):
     """What a run evaluates: an average over steps, of weights between first and now.
 
     Attributes:
-      rate: How far the average moves to the weights after a step.
       trained: Share of the trained weights in what is averaged; the rest is the first
         weights, see `interpolate`.
     """
 
-    rate: Rate
     trained: float = 1.0
 
-    def after(self, average: Any, current: Any, first: Any, step: jax.Array) -> Any:
+    def after(self, average: Any, current: Any, first: Any, rate: jax.Array) -> Any:
         """Returns the average after a step.
 
         An average of interpolations is the interpolation of the average.
@@ -38,11 +32,11 @@ class Average(NamedTuple):
           average: Of the steps before, `params` and `batch_stats`.
           current: The same of the weights after this step.
           first: What `first_encoder` returned; not read where `trained` is 1.
-          step: int32 [], 0 at the first.
+          rate: float32 [], how far the average moves to the weights, see `rates`.
         """
         if self.trained < 1:
             current = interpolate(first, current, self.trained)
-        return optax.incremental_update(current, average, self.rate(step))
+        return optax.incremental_update(current, average, rate)
 
 
 def first_encoder(variables: Any) -> dict[str, Any]:
@@ -137,23 +131,25 @@ def segment_rates(n_steps: int, evaluate_at: Collection[int]) -> np.ndarray:
     return rates
 
 
-def make_average(
+def rates(
     config: ConfigDict, n_steps: int, steps_per_epoch: int, evaluate_at: Collection[int]
-) -> Average | None:
-    """Returns what a run evaluates in place of its weights; None for the weights."""
-    decay, averaging = config.optim.ema_decay, config.averaging
+) -> np.ndarray:
+    """Returns the rate after each step of a run: float32 [n_steps]."""
+    averaging = config.averaging
     start = round(averaging.start * n_steps)
-    if decay > 0:
-        return Average(lambda step: 1 - decay, averaging.trained)
     if averaging.name == "sma":
-        rates = simple_rates(n_steps, start)
-    elif averaging.name == "swa":
-        rates = periodic_rates(n_steps, start, averaging.every or steps_per_epoch)
-    elif averaging.name == "segments":
-        rates = segment_rates(n_steps, evaluate_at)
-    elif averaging.trained < 1:
-        return Average(lambda step: 1.0, averaging.trained)
-    else:
-        return None
-    table = jnp.asarray(rates)
-    return Average(lambda step: table[step], averaging.trained)
+        return simple_rates(n_steps, start)
+    if averaging.name == "swa":
+        every = averaging.every or steps_per_epoch
+        return periodic_rates(n_steps, start, every)
+    if averaging.name == "segments":
+        return segment_rates(n_steps, evaluate_at)
+    return np.full(n_steps, 1 - config.optim.ema_decay, np.float32)
+
+
+def make_average(config: ConfigDict) -> Average | None:
+    """Returns what a run evaluates in place of its weights; None for the weights."""
+    averaging = config.averaging
+    if averaging.name or config.optim.ema_decay > 0 or averaging.trained < 1:
+        return Average(averaging.trained)
+    return None

@@ -60,48 +60,6 @@ class Learner:
         return "jigsaw" in self.model.heads
 
 
-@dataclasses.dataclass(frozen=True)
-class RunLength:
-    """How long a run is, in steps.
-
-    Attributes:
-      n_steps: Updates in all.
-      steps_per_epoch: Whole batches in a pass over the sources; the rest is dropped.
-      evaluate_at: Steps after which the model is evaluated; the last one among them.
-    """
-
-    n_steps: int
-    steps_per_epoch: int
-    evaluate_at: frozenset[int]
-
-
-def run_length(config: ConfigDict, n_train: int) -> RunLength:
-    """Returns the run's length for `n_train` source images.
-
-    Raises:
-      ValueError: The sources do not fill one batch, or the run not one update.
-    """
-    per_epoch = n_train // config.data.batch_size
-    if per_epoch == 0:
-        raise ValueError(
-            f"--config.data.batch_size={config.data.batch_size} is more than the "
-            f"{n_train} training images of the sources: lower it"
-        )
-    if config.steps:
-        n_steps = config.steps
-        evaluate_at = {round(n_steps * i / 10) for i in range(1, 11)} - {0}
-    else:
-        n_steps = config.epochs * per_epoch
-        every = config.eval.every_epochs * per_epoch
-        evaluate_at = set(range(every, n_steps, every)) | {n_steps}
-    if config.optim.accumulate > n_steps:
-        raise ValueError(
-            f"--config.optim.accumulate={config.optim.accumulate} is more than the "
-            f"{n_steps} batches of the run, which would make no update: lower it"
-        )
-    return RunLength(n_steps, per_epoch, frozenset(evaluate_at))
-
-
 def make_learner(config: ConfigDict, n_classes: int, n_domains: int = 0) -> Learner:
     """Returns the model, the puzzle, the view and the losses.
 

@@ -24,6 +24,7 @@ from jigsaw_shape.training.checkpoints import Checkpoints
 from jigsaw_shape.training.evaluation import evaluate_run
 from jigsaw_shape.training.progress import Progress
 from jigsaw_shape.training.sharpness import make_sharpness
+from jigsaw_shape.training.timetable import Now, RunLength, make_timetable
 from jigsaw_shape.training.watch import Watch, divides
 
 
@@ -37,7 +38,7 @@ def run(
     *,
     learner: learner_lib.Learner,
     variables: dict,
-    length: learner_lib.RunLength,
+    length: RunLength,
     store: ImageStore,
     splits: Splits,
     cue_conflict: ImageStore | None,
@@ -53,7 +54,7 @@ def run(
       directory: Where rows and checkpoints go.
       learner: See `learner.make_learner`.
       variables: The first weights, unless there is a checkpoint.
-      length: See `learner.run_length`.
+      length: See `timetable.run_length`.
       store: The images.
       splits: Which of them are for what.
       cue_conflict: Images whose shape and texture disagree, if the data set has any.
@@ -64,7 +65,7 @@ def run(
       NonFiniteError: Names the step and the term; the last checkpoint is good.
       InterruptedRunError: SIGTERM or Ctrl-C came; the state is saved.
     """
-    state, update = start(config, learner, variables, length)
+    state, update, timetable = start(config, learner, variables, length)
     predict = learner_lib.make_predict(config, learner)
 
     def predict_with(state):
@@ -103,11 +104,12 @@ def run(
             )
         )
         stop_signal = stack.enter_context(_StopSignal())
-        watch = Watch(config, length, logbook, progress, first)
+        watch = Watch(config, length, timetable, logbook, progress, first)
         chunks = training_chunks(config, store, splits, length, first)
         batches = watch.waiting_for(store.batches(chunks))
         for step, batch in enumerate(batches, start=first + 1):
-            state, means = update(state, store.bank, styling, devices.shard(batch))
+            now = timetable.at(step - 1)
+            state, means = update(state, store.bank, styling, devices.shard(batch), now)
             watch.add(step, means)
             if step in length.evaluate_at:
                 watch.flush()
@@ -133,13 +135,11 @@ def start(
     config: ConfigDict,
     learner: learner_lib.Learner,
     variables: dict,
-    length: learner_lib.RunLength,
-) -> tuple[step_lib.TrainState, Callable]:
-    """Returns the state before the first step, and the step (`step.make_update`)."""
-    optimizer = optimizer_lib.make_optimizer(config, length.n_steps)
-    average = averaging.make_average(
-        config, length.n_steps, length.steps_per_epoch, length.evaluate_at
-    )
+    length: RunLength,
+) -> tuple[step_lib.TrainState, Callable, Now]:
+    """Returns the state before the first step, `step.make_update`, and its `now`s."""
+    optimizer = optimizer_lib.make_optimizer(config)
+    average = averaging.make_average(config)
     state = step_lib.init_state(
         variables,
         optimizer,
@@ -152,7 +152,6 @@ def start(
         optimizer,
         learner.losses,
         learner.view,
-        length.n_steps,
         learner.make_edit,
         average,
         learner.reversal,
@@ -160,14 +159,14 @@ def start(
         learner.reread,
         make_sharpness(config.optim),
     )
-    return state, update
+    return state, update, make_timetable(config, length)
 
 
 def training_chunks(
     config: ConfigDict,
     store: ImageStore,
     splits: Splits,
-    length: learner_lib.RunLength,
+    length: RunLength,
     first: int,
 ) -> Iterator[np.ndarray]:
     """Yields the image indices of each batch after step `first`, to the run's end."""

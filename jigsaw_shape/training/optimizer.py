@@ -35,46 +35,63 @@ def learning_rate(config: ConfigDict, n_steps: int) -> optax.Schedule:
     return optax.join_schedules([rise, after], [n_warmup])
 
 
-def make_optimizer(config: ConfigDict, n_steps: int) -> optax.GradientTransformation:
-    """Returns the update rule of `config.optim` for a run of `n_steps`.
+def make_optimizer(config: ConfigDict) -> optax.GradientTransformationExtraArgs:
+    """Returns the update rule of `config.optim`.
+
+    Its `update` takes `learning_rate` and `encoder_moves`, float32 [], see
+    `timetable.Now`; where the latter is 0 the encoder's weights stay.
 
     `sgd` adds the decay to the gradient before momentum (PyTorch's SGD); `adamw`
-    decouples it. In the share `heads_first` of the run the encoder's weights stay.
-    `accumulate` steps share an update, that of the mean of their gradients, at the
-    learning rate of the first of them; steps that are left over at the end make none.
+    decouples it. `accumulate` steps share an update, that of the mean of their
+    gradients; steps that are left over at the end make none.
     """
     optim = config.optim
-    of_step = learning_rate(config, n_steps)
-
-    def lr(update):
-        return of_step(update * optim.accumulate)
-
-    mask = _is_kernel if optim.decay_kernels_only else None
+    decay = optax.add_decayed_weights(
+        optim.weight_decay, _is_kernel if optim.decay_kernels_only else None
+    )
     if optim.name == "adamw":
-        rule = optax.adamw(lr, weight_decay=optim.weight_decay, mask=mask)
+        rule = optax.chain(optax.scale_by_adam(), decay, _scale_by_learning_rate())
     else:
-        rule = optax.chain(
-            optax.add_decayed_weights(optim.weight_decay, mask),
-            optax.sgd(lr, momentum=optim.momentum or None, nesterov=optim.nesterov),
-        )
-    n_held = round(optim.heads_first * n_steps / optim.accumulate)
-    if n_held:
-        rule = optax.chain(_hold(n_held), rule, _hold(n_held))
+        momentum = optax.identity()
+        if optim.momentum:
+            momentum = optax.trace(optim.momentum, optim.nesterov)
+        rule = optax.chain(decay, optax.chain(momentum, _scale_by_learning_rate()))
+    if optim.heads_first:
+        rule = optax.chain(_hold_encoder(), rule, _hold_encoder())
     if optim.accumulate == 1:
         return rule
-    return optax.MultiSteps(rule, optim.accumulate).gradient_transformation()
+    shared = optax.MultiSteps(rule, optim.accumulate)
+    return optax.GradientTransformationExtraArgs(shared.init, shared.update)
 
 
-def _hold(n_steps: int) -> optax.GradientTransformation:
-    """Returns what sets the encoder's updates to 0 in the first `n_steps`."""
+# The counts that these two keep are read by nothing: checkpoints have held them since
+# each was a schedule of optax's, and runs from then go on.
 
-    def update(updates, step, params=None):
+
+def _scale_by_learning_rate() -> optax.GradientTransformationExtraArgs:
+    def init(params):
         del params
-        moving = step >= n_steps
-        encoder = jax.tree.map(lambda u: jnp.where(moving, u, 0), updates["encoder"])
-        return {**updates, "encoder": encoder}, step + 1
+        return optax.ScaleByScheduleState(jnp.zeros((), jnp.int32))
 
-    return optax.GradientTransformation(lambda params: jnp.zeros((), int), update)
+    def update(updates, state, params=None, *, learning_rate, **others):
+        del params, others
+        updates = jax.tree.map(lambda u: -learning_rate * u, updates)
+        return updates, optax.ScaleByScheduleState(state.count + 1)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _hold_encoder() -> optax.GradientTransformationExtraArgs:
+    def init(params):
+        del params
+        return jnp.zeros((), jnp.int32)
+
+    def update(updates, count, params=None, *, encoder_moves, **others):
+        del params, others
+        encoder = jax.tree.map(lambda u: encoder_moves * u, updates["encoder"])
+        return {**updates, "encoder": encoder}, count + 1
+
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def _is_kernel(params) -> dict:

@@ -103,7 +103,6 @@ def make_update(
     optimizer: optax.GradientTransformation,
     losses: Mapping[str, Term],
     view: View,
-    n_steps: int,
     make_edit: MakeEdit | None = None,
     average: Average | None = None,
     reversal: Callable[[jax.Array], jax.Array] | None = None,
@@ -113,18 +112,17 @@ def make_update(
 ) -> Callable[..., tuple[TrainState, dict[str, metrics.Average]]]:
     """Returns the pmapped training step, compiled at its first call.
 
-    `update(state, bank, styling, batch)` donates `state` and returns the next one with
-    the means of the step: each term as `loss/NAME`, the weighted sum as `loss/total`,
-    each head's accuracy on the same images as `accuracy/NAME`, and the lengths of the
-    gradient and of the updated weights with their statistics as `norm/...`, each a
-    `clu.metrics.Average` summed over all devices.
+    `update(state, bank, styling, batch, now)` donates `state` and returns the next one
+    with the means of the step: each term as `loss/NAME`, the weighted sum as
+    `loss/total`, each head's accuracy on the same images as `accuracy/NAME`, and the
+    lengths of the gradient and of the updated weights with their statistics as
+    `norm/...`, each a `clu.metrics.Average` summed over all devices.
 
     Args:
       model: Its heads carry the names that the losses read.
       optimizer: An optax update rule.
       losses: Terms by name.
       view: The training view of stored images.
-      n_steps: Batches in the run.
       make_edit: `make_edit(rng, domain)` returns what the encoder's features pass
         through between its stages, such as MixStyle; None for nothing.
       average: What the state's `ema` becomes after a step; None where it is not kept.
@@ -139,18 +137,19 @@ def make_update(
     Of the arguments of `update`, `bank` is None or uint8 [N, H, W, 3] and `styling` a
     `diversify.schedule.Styling`, both on every device; `batch` holds `label` (-1 where
     there is none) and `domain`, int32 [D, B / D], and either `index`, rows of the bank,
-    or `image`, uint8 [D, B / D, H, W, 3].
+    or `image`, uint8 [D, B / D, H, W, 3]; `now` is the step's row of the run's
+    timetable.
     """
     momentum = _momentum(losses)
+    optimizer = optax.with_extra_args_support(optimizer)
 
-    def update(state, bank, styling, batch):
+    def update(state, bank, styling, batch, now):
         step_rng = jax.random.fold_in(state.rng, state.step)
         device = jax.lax.axis_index(AXIS)
         n_local = batch["label"].shape[0]
-        progress = state.step / max(n_steps - 1, 1)
         seen = view(
             step_rng,
-            progress,
+            now.progress,
             device * n_local + jnp.arange(n_local),
             _stored_images(bank, batch),
             batch["domain"],
@@ -191,7 +190,7 @@ def make_update(
                 images,
                 train=True,
                 edit=edit,
-                reversal=reversal(progress) if reversal else 0.0,
+                reversal=reversal(now.progress) if reversal else 0.0,
                 rngs=rngs,
                 mutable=["batch_stats"],
             )
@@ -215,7 +214,7 @@ def make_update(
                 if after:
                     memory[name] = after[0]
                 value, count = (values * mask).sum(), jax.lax.psum(mask.sum(), AXIS)
-                total += term.weight(progress) * value / jnp.maximum(count, 1)
+                total += term.weight(now.progress) * value / jnp.maximum(count, 1)
                 sums[f"loss/{name}"] = (value, mask.sum())
             return total, (outputs, changed, sums, memory)
 
@@ -227,7 +226,13 @@ def make_update(
                 sharpness.move(state.params, grads)
             )
             grads = sharpness.join(grads, jax.lax.psum(second, AXIS))
-        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        updates, opt_state = optimizer.update(
+            grads,
+            state.opt_state,
+            state.params,
+            learning_rate=now.learning_rate,
+            encoder_moves=now.encoder_moves,
+        )
         params = optax.apply_updates(state.params, updates)
         batch_stats = changed.get("batch_stats", state.batch_stats)
         current = {"params": params, "batch_stats": batch_stats}
@@ -238,7 +243,7 @@ def make_update(
             )
         ema = state.ema
         if average is not None:
-            ema = average.after(ema, current, memory.get(_FIRST), state.step)
+            ema = average.after(ema, current, memory.get(_FIRST), now.average_rate)
 
         sums |= _accuracies(losses, outputs, batch)
         means = {
@@ -261,7 +266,11 @@ def make_update(
         return state, means
 
     return jax.pmap(
-        update, AXIS, in_axes=(None, None, None, 0), out_axes=None, donate_argnums=0
+        update,
+        AXIS,
+        in_axes=(None, None, None, 0, None),
+        out_axes=None,
+        donate_argnums=0,
     )
 
 

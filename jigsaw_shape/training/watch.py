@@ -7,8 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import jax
 
-from jigsaw_shape.training import optimizer as optimizer_lib
-
 
 class NonFiniteError(RuntimeError):
     """A loss, the gradient or the weights are infinite or not a number."""
@@ -17,11 +15,11 @@ class NonFiniteError(RuntimeError):
 class Watch:
     """Collects the means of steps, checks that they are finite, and writes rows."""
 
-    def __init__(self, config, length, logbook, progress, first):
+    def __init__(self, config, length, timetable, logbook, progress, first):
         """Begins after step `first`."""
         self._config, self._length = config, length
         self._logbook, self._progress = logbook, progress
-        self._lr = optimizer_lib.learning_rate(config, length.n_steps)
+        self._timetable = timetable
         self._pending = []
         self._domain_accuracy = {}  # of the latest row
         self._since = None  # unknown until the first step has compiled
@@ -78,7 +76,7 @@ class Watch:
             if mean.count > 0  # a window may hold no shuffled image
         }
         values["epoch"] = step / self._length.steps_per_epoch
-        values["lr"] = float(f"{float(self._lr(step - 1)):.6g}")
+        values["lr"] = float(f"{self._timetable.at(step - 1).learning_rate:.6g}")
         began_step, began_s = self._since
         if step > began_step:
             elapsed_s = time.perf_counter() - began_s

@@ -19,6 +19,7 @@ from jigsaw_shape.training import predict as predict_lib
 from jigsaw_shape.training import step as step_lib
 from jigsaw_shape.training.checkpoints import Checkpoints
 from jigsaw_shape.training.evaluation import evaluate_run
+from jigsaw_shape.training.timetable import RunLength, make_timetable
 
 
 class Workshop:
@@ -69,7 +70,7 @@ class Workshop:
         """
         config, learner = self._config, self.learner
         per_epoch = len(self._splits.learned) // config.data.batch_size
-        length = learner_lib.RunLength(n_batches, per_epoch, frozenset())
+        length = RunLength(n_batches, per_epoch, frozenset())
         still = optax.set_to_zero()
         state = step_lib.init_state(
             jax.tree.map(np.copy, variables),
@@ -83,7 +84,6 @@ class Workshop:
             still,
             learner.losses,
             learner.view,
-            n_batches,
             learner.make_edit,
             reversal=learner.reversal,
             mix=learner.mix,
@@ -93,8 +93,10 @@ class Workshop:
         styling, _ = run_data.load_styling(config, dataset, self._splits)
         styling = devices.replicate(styling)
         chunks = loop.training_chunks(config, self._store, self._splits, length, 0)
-        for batch in self._store.batches(chunks):
-            state, _ = update(state, self._store.bank, styling, devices.shard(batch))
+        timetable = make_timetable(config, length)
+        for step, batch in enumerate(self._store.batches(chunks)):
+            batch, now = devices.shard(batch), timetable.at(step)
+            state, _ = update(state, self._store.bank, styling, batch, now)
         return {**variables, "batch_stats": jax.device_get(state.batch_stats)}
 
     def evaluate(self, variables: dict[str, Any]) -> dict[str, Any]:
