@@ -88,9 +88,9 @@ def test_imports_point_one_way(path):
     assert used <= allowed, f"{path.name} may import {allowed}, not {used - allowed}"
 
 
-def test_only_the_step_names_pmap():
+def test_only_one_module_names_pmap():
     naming = [path.name for path in MODULES if "pmap(" in path.read_text()]
-    assert naming == ["step.py"]
+    assert naming == ["devices.py"]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))

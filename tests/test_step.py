@@ -296,6 +296,24 @@ def test_images_from_the_bank_are_images_of_the_batch():
     jax.tree.map(np.testing.assert_array_equal, *results)
 
 
+def test_under_shard_map_a_step_and_a_prediction_are_the_same(monkeypatch):
+    found = []
+    for mapping in ("pmap", "shard_map"):
+        monkeypatch.setattr(devices, "MAPPED_BY", mapping)
+        state, update, _, permutations = _start(_config())
+        predict = step_lib.make_predict(_model(None), SIZE, 3, permutations)
+        for _ in range(2):
+            batch = devices.shard(_batch())
+            state, means = update(state, None, Styling(), batch, Now())
+        order = np.arange(N, dtype=np.int32)
+        asked = devices.shard({"image": _batch()["image"], "order": order})
+        answers = predict(state.variables, None, asked)
+        found.append(jax.device_get((state.variables, means, answers)))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), *found
+    )
+
+
 def test_ema_follows_the_weights():
     state, update, _, _ = _start(_config(), averaging.Average())
     before = jax.device_get(state.ema)

@@ -22,8 +22,8 @@ class Encoder(nn.Module, kw_only=True):
 
     Attributes:
       dtype: What is computed in; parameters are float32.
-      norm_axis: pmap axis over which BatchNorm's statistics are synchronized in
-        training, None for none.
+      norm_axis: The devices' axis over which BatchNorm's statistics are synchronized
+        in training, None for none.
       freeze_norm: BatchNorm uses its running statistics in training too.
       norm_momentum: What BatchNorm keeps of its running statistics a step.
     """

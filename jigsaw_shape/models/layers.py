@@ -112,7 +112,8 @@ class BatchNorm(nn.Module):
       epsilon: Added to the variance.
       momentum: What is kept of the running statistics a step; PyTorch's `momentum` is
         one minus this.
-      axis_name: pmap axis over which the statistics are synchronized in training.
+      axis_name: The devices' axis over which the statistics are synchronized in
+        training.
       freeze: Normalize by the running statistics, and leave them, in training too.
       dtype: What is returned.
     """

@@ -1,10 +1,10 @@
 """Arrays and functions on several devices at once.
 
-The training step maps with pmap (`training.step`); everything else that computes on
-several devices uses `replicate` and `over_devices`.
+The training step and its prediction map with `map_devices`; everything else that
+computes on several devices uses `replicate` and `over_devices`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -13,6 +13,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 AXIS = "batch"  # the name of the devices' axis, in every program
+MAPPED_BY = "pmap"  # or "shard_map", under jit: for the day when JAX has no pmap
 
 
 def replicate(tree: Any) -> Any:
@@ -31,7 +32,7 @@ def replicate(tree: Any) -> Any:
 
 
 def shard(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Returns this process's part of a batch, split between its devices, for pmap.
+    """Returns this process's part of a batch, split between its devices.
 
     Args:
       batch: Arrays [B, ...], the same in every process; B a multiple of the devices.
@@ -48,6 +49,59 @@ def shard(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return split[first : first + n_local]
 
     return {name: local(array) for name, array in batch.items()}
+
+
+def map_devices(
+    function: Callable[..., Any], in_axes: Sequence[int | None], donate: tuple = ()
+) -> Callable[..., Any]:
+    """Returns `function`, compiled, at work on every device of every process.
+
+    Within it the devices' axis is called `AXIS`. What it returns must be the same on
+    all of them, summed or gathered over that axis.
+
+    Args:
+      function: Called on each device with its part of the arguments.
+      in_axes: Of each argument: None for one that every device gets whole, or 0 for
+        what `shard` returned, of whose first axis each device gets an entry.
+      donate: Which arguments are donated.
+    """
+    if MAPPED_BY == "pmap":
+        return jax.pmap(
+            function, AXIS, in_axes=in_axes, out_axes=None, donate_argnums=donate
+        )
+    mesh = Mesh(jax.devices(), (AXIS,))
+    whole, split = PartitionSpec(), PartitionSpec(AXIS)
+
+    def of_device(*arguments):
+        parts = [
+            argument if axis is None else jax.tree.map(lambda x: x[0], argument)
+            for axis, argument in zip(in_axes, arguments, strict=True)
+        ]
+        return function(*parts)
+
+    compiled = jax.jit(
+        jax.shard_map(
+            of_device,
+            mesh=mesh,
+            in_specs=tuple(whole if axis is None else split for axis in in_axes),
+            out_specs=whole,
+            check_vma=False,  # what is gathered counts as different on each device
+        ),
+        donate_argnums=donate,
+    )
+
+    def place(local):
+        sharding = NamedSharding(mesh, split)
+        return jax.make_array_from_process_local_data(sharding, local)
+
+    def call(*arguments):
+        placed = [
+            argument if axis is None else jax.tree.map(place, argument)
+            for axis, argument in zip(in_axes, arguments, strict=True)
+        ]
+        return compiled(*placed)
+
+    return call
 
 
 def over_devices(function: Callable[..., Any]) -> Callable[..., Any]:

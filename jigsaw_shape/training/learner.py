@@ -147,7 +147,7 @@ def step_rng(config: ConfigDict) -> jax.Array:
 
 
 def make_predict(config: ConfigDict, learner: Learner):
-    """Returns the pmapped prediction of `step.make_predict` for this configuration."""
+    """Returns the prediction of `step.make_predict` for this configuration."""
     return step_lib.make_predict(
         learner.model,
         config.data.image_size,

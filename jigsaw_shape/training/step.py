@@ -1,8 +1,7 @@
 """The compiled step: uint8 images to an updated state, on every device at once.
 
-The only file that names pmap, so that `jit` and `shard_map` can replace it here. The
-state is one unreplicated tree (`in_axes=None`, `out_axes=None`): every value that
-leaves a step is summed over the axis first, so all devices hold the same.
+The state is one tree that every device holds whole: every value that leaves a step is
+summed over the devices first, so all hold the same.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +18,7 @@ from jigsaw_shape.models import multitask
 from jigsaw_shape.models.multitask import Multitask
 from jigsaw_shape.pixels import augment, shortcuts
 from jigsaw_shape.pixels.mixing import Mixed
-from jigsaw_shape.system.devices import AXIS, replicate
+from jigsaw_shape.system.devices import AXIS, map_devices, replicate
 from jigsaw_shape.training.averaging import Average, first_encoder
 from jigsaw_shape.training.head_inputs import Reread
 from jigsaw_shape.training.losses import Term
@@ -110,7 +109,7 @@ def make_update(
     reread: Reread | None = None,
     sharpness: Sharpness | None = None,
 ) -> Callable[..., tuple[TrainState, dict[str, metrics.Average]]]:
-    """Returns the pmapped training step, compiled at its first call.
+    """Returns the training step on all devices, compiled at its first call.
 
     `update(state, bank, styling, batch, now)` donates `state` and returns the next one
     with the means of the step: each term as `loss/NAME`, the weighted sum as
@@ -265,13 +264,7 @@ def make_update(
         )
         return state, means
 
-    return jax.pmap(
-        update,
-        AXIS,
-        in_axes=(None, None, None, 0, None),
-        out_axes=None,
-        donate_argnums=0,
-    )
+    return map_devices(update, (None, None, None, 0, None), donate=(0,))
 
 
 def _momentum(losses: Mapping[str, Term]) -> float | None:
@@ -308,7 +301,7 @@ def make_predict(
     permutations: np.ndarray | None = None,
     close_shortcuts: Callable[[jax.Array], jax.Array] | None = None,
 ) -> Callable[..., dict[str, jax.Array]]:
-    """Returns the pmapped prediction of whole, resized, perhaps shuffled images.
+    """Returns the prediction on all devices of whole, resized, perhaps shuffled images.
 
     `predict(variables, bank, batch)` returns the model's outputs for all B images on
     every device: `features` [B, F] and each head's logits [B, n], float32. `batch`
@@ -327,4 +320,4 @@ def make_predict(
         outputs = multitask.answer(model, variables, *asked)
         return jax.lax.all_gather(outputs, AXIS, tiled=True)
 
-    return jax.pmap(predict, AXIS, in_axes=(None, None, 0), out_axes=None)
+    return map_devices(predict, (None, None, 0))

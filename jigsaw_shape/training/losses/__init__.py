@@ -284,7 +284,7 @@ def make_losses(config: ConfigDict, n_domains: int = 0) -> dict[str, Term]:
 
 
 def _over_devices(loss: LossFn, name: str, n_domains: int) -> LossFn:
-    """Returns a loss of domains that is given the part of one device, inside of pmap.
+    """Returns a loss of domains that is given the part of one device.
 
     Every device computes the same of everything: a gather of features and scores is
     small beside an encoder, and what follows is the plain formula of a whole batch.
