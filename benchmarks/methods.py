@@ -8,7 +8,8 @@ The first form times each preset's step beside erm's, in turns, on one synthetic
 a line says how many times as long it takes, the median over `--rounds` turns, and what
 it took to compile. On a CPU it is the processor's time, which other work beside it
 hardly changes. The second form compiles nothing: it counts the floating point
-operations of the step's program, whatever else runs beside it. (The count takes a loop
+operations of the step's program, whatever else runs beside it; with `--memory` it
+compiles, and says what a step holds beside its arguments. (The count takes a loop
 for one of its rounds: of `augmix` it has one image's operations.) Fields of a preset
 can be changed, as in the last line.
 """
@@ -65,11 +66,15 @@ def seconds(step) -> float:
     return clock() - began
 
 
-def count(arguments, preset: str) -> float:
-    """Returns the floating point operations of a step, in 1e9."""
+def count(arguments, preset: str) -> tuple[float, float]:
+    """Returns a step's operations, in 1e9, and its memory beside its arguments, MiB."""
     state, update, batch = _prepare(arguments, preset)
     lowered = jax.jit(update).lower(state, None, batch)
-    return lowered.cost_analysis()["flops"] / 1e9
+    operations = lowered.cost_analysis()["flops"] / 1e9
+    if not arguments.memory:
+        return operations, float("nan")
+    needed = lowered.compile().memory_analysis()
+    return operations, needed.temp_size_in_bytes / 2**20
 
 
 def _zeros(config, model, pretrained):
@@ -91,6 +96,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--count", action="store_true", help="operations, not time")
+    parser.add_argument("--memory", action="store_true", help="with --count")
     parser.add_argument(
         "--presets",
         nargs="+",
@@ -105,9 +111,10 @@ def main() -> None:
     )
     if arguments.count:
         learner_lib.init_variables = _zeros
-        print("preset          GFLOP a step", flush=True)
+        print("preset          GFLOP a step  MiB a step", flush=True)
         for preset in arguments.presets:
-            print(f"{preset:14s}  {count(arguments, preset):12.2f}", flush=True)
+            operations, mib = count(arguments, preset)
+            print(f"{preset:14s}  {operations:12.2f}  {mib:10.0f}", flush=True)
         return
     print("preset          x erm  ms/step  compile s", flush=True)
     erm = make_step(arguments, "erm")

@@ -144,6 +144,8 @@ def default_config() -> ConfigDict:
     config.model.std = ()  # what the difference is divided by
     config.model.freeze_norm = False  # BatchNorm trains with its running statistics
     config.model.dtype = "float32"  # of the computation: float32 | bfloat16
+    config.model.remat = False  # keep what stages return alone, and compute the rest
+    #   again on the way back: less memory, a third more work
 
     config.losses = ConfigDict()  # the weight of each; at 0 it is not computed
     config.losses.classification = 1.0  # 0: no labels, see data.unlabelled

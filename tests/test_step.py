@@ -71,7 +71,7 @@ def _batch(n=N):
     }
 
 
-def _start(config, average=None, make_edit=None):
+def _start(config, average=None, make_edit=None, remat=False):
     permutations = puzzle.permutation_set(3, 30, 0)
     view = make_view(config, permutations)
     model = _model(devices.AXIS)
@@ -85,6 +85,7 @@ def _start(config, average=None, make_edit=None):
         view,
         make_edit=make_edit,
         average=average,
+        remat=remat,
     )
     return state, update, view, permutations
 
@@ -312,6 +313,25 @@ def test_under_shard_map_a_step_and_a_prediction_are_the_same(monkeypatch):
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), *found
     )
+
+
+def test_what_is_computed_again_on_the_way_back_is_the_same():
+    def make_edit(rng, domain):
+        noise = jax.random.uniform(rng, domain.shape)[:, None, None, None]
+        return lambda stage, x: x * (1 + noise)
+
+    found, convolutions = [], []
+    for remat in (False, True):
+        state, update, _, _ = _start(_config(), make_edit=make_edit, remat=remat)
+        given = (None, Styling(), devices.shard(_batch()), Now())
+        program = str(jax.make_jaxpr(update)(state, *given))
+        convolutions.append(program.count("conv_general_dilated["))
+        state, means = update(state, *given)
+        found.append(jax.device_get((state.variables, means)))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), *found
+    )
+    assert convolutions[1] > convolutions[0]
 
 
 def test_ema_follows_the_weights():

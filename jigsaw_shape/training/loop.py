@@ -158,6 +158,7 @@ def start(
         learner.mix,
         learner.reread,
         make_sharpness(config.optim),
+        config.model.remat,
     )
     return state, update, make_timetable(config, length)
 

@@ -13,6 +13,7 @@ import numpy as np
 import optax
 from clu import metrics
 from flax import struct
+from jax.ad_checkpoint import checkpoint_name
 
 from jigsaw_shape.models import multitask
 from jigsaw_shape.models.multitask import Multitask
@@ -28,6 +29,8 @@ from jigsaw_shape.training.view import View
 # What is folded into a step's key for the features' edits, the encoder's dropout, the
 # mixing of images and the heads' inputs: none of the view's splits.
 _EDIT, _DROPOUT, _MIX, _REREAD = 2**16, 2**16 + 1, 2**16 + 2, 2**16 + 3
+
+_KEPT = "kept"  # the name of what `remat` keeps
 
 # In the memory, beside what losses remember under their names:
 _TEACHER, _FIRST = "teacher_weights", "first_weights"
@@ -108,6 +111,7 @@ def make_update(
     mix: Callable[..., Mixed] | None = None,
     reread: Reread | None = None,
     sharpness: Sharpness | None = None,
+    remat: bool = False,
 ) -> Callable[..., tuple[TrainState, dict[str, metrics.Average]]]:
     """Returns the training step on all devices, compiled at its first call.
 
@@ -132,6 +136,8 @@ def make_update(
       reread: What heads read in place of the features, see `head_inputs`; None for the
         features.
       sharpness: How the update looks for a flat place; None where it does not.
+      remat: Whether only what the encoder's stages return is kept for the way back,
+        and the rest is computed again (Chen et al., arXiv 1604.06174).
 
     Of the arguments of `update`, `bank` is None or uint8 [N, H, W, 3] and `styling` a
     `diversify.schedule.Styling`, both on every device; `batch` holds `label` (-1 where
@@ -181,6 +187,8 @@ def make_update(
         edit = None
         if make_edit is not None:
             edit = make_edit(device_rng(_EDIT), batch["domain"])
+        if remat:
+            edit = _kept(edit)
 
         def loss_fn(params):
             variables = {"params": params, "batch_stats": state.batch_stats}
@@ -217,6 +225,9 @@ def make_update(
                 sums[f"loss/{name}"] = (value, mask.sum())
             return total, (outputs, changed, sums, memory)
 
+        if remat:
+            policy = jax.checkpoint_policies.save_only_these_names(_KEPT)
+            loss_fn = jax.checkpoint(loss_fn, policy=policy)
         gradient = jax.value_and_grad(loss_fn, has_aux=True)
         (total, (outputs, changed, sums, memory)), grads = gradient(state.params)
         grads = jax.lax.psum(grads, AXIS)
@@ -265,6 +276,16 @@ def make_update(
         return state, means
 
     return map_devices(update, (None, None, None, 0, None), donate=(0,))
+
+
+def _kept(edit):
+    """Returns `edit`, after which each stage's features are kept for the way back."""
+
+    def keep(stage, features):
+        features = features if edit is None else edit(stage, features)
+        return checkpoint_name(features, _KEPT)
+
+    return keep
 
 
 def _momentum(losses: Mapping[str, Term]) -> float | None:
