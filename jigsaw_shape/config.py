@@ -147,6 +147,11 @@ def default_config() -> ConfigDict:
     config.model.remat = False  # keep what stages return alone, and compute the rest
     #   again on the way back: less memory, a third more work
 
+    config.edges = ConfigDict()  # of the head of losses.edges
+    config.edges.grid = 4  # it reads the last map, averaged to so many cells a side ...
+    config.edges.hidden = 256  # ... through a layer of this width ...
+    config.edges.cells = 28  # ... and says how strong edges are in so many a side
+
     config.losses = ConfigDict()  # the weight of each; at 0 it is not computed
     config.losses.classification = 1.0  # 0: no labels, see data.unlabelled
     config.losses.jigsaw = 0.0
@@ -157,6 +162,7 @@ def default_config() -> ConfigDict:
     #   style: above 0, every image is seen in all three
     config.losses.teacher = 0.0  # FACT: of the answers to those of an averaged teacher
     config.losses.distillation = 0.0  # of the features to those of the first weights
+    config.losses.edges = 0.0  # of a head that draws the image's edges
     # Of domains: equal means and covariances, equal distributions, domain classifiers
     # for each class, equal risks, ...
     config.losses.coral = 0.0

@@ -36,6 +36,7 @@ def run(tmp_path_factory):
             "data.image_size": 12,
             "data.batch_size": 16,
             "eval.batch_size": 64,
+            "losses.edges": 0.1,  # a head that reads the last map is opened too
         }
     )
     (directory / "config.json").write_text(fingerprint.to_json(config))

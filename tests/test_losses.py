@@ -13,6 +13,7 @@ from jigsaw_shape.models.multitask import (
     reversal_at,
     reverse_gradient,
 )
+from jigsaw_shape.pixels.edges import sobel
 from jigsaw_shape.training.losses import Sizes, make_heads, make_losses
 
 RNG = np.random.default_rng(0)
@@ -112,6 +113,26 @@ def test_distillation_is_the_turn_of_whole_natural_images():
     )
     assert values[3] == pytest.approx(0, abs=1e-6)
     np.testing.assert_array_equal(mask, [1, 0, 0, 1])
+
+
+def test_the_edge_head_is_held_to_the_edges_of_the_natural_image():
+    images = RNG.random((2, 8, 8, 3)).astype(np.float32)
+    images[1] = (np.arange(8) >= 4)[None, :, None]  # black beside white
+    scores = RNG.normal(size=(5, 4)).astype(np.float32)
+    stored = np.array([0, 1, 0, 1, 1])
+    batch = {
+        "natural": images,
+        "stored": stored,
+        "order": np.array([0, 0, 0, 0, 7]),
+    }
+    term = _term("edges", edges__cells=2)
+    values, mask = term.loss({"edges": scores}, batch)
+    drawn = np.asarray(sobel(images)).reshape(2, 2, 4, 2, 4).mean((2, 4)).reshape(2, 4)
+    np.testing.assert_allclose(drawn[1], 0.25, atol=1e-6)  # a pixel in four, each side
+    p = 1 / (1 + np.exp(-scores))
+    expected = -drawn[stored] * np.log(p) - (1 - drawn[stored]) * np.log(1 - p)
+    np.testing.assert_allclose(values, expected.mean(-1), rtol=1e-4)
+    np.testing.assert_array_equal(mask, [1, 1, 1, 1, 0])
 
 
 def test_jsd_is_the_distance_of_three_answers_to_their_mean():

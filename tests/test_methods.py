@@ -23,7 +23,7 @@ TOGETHER = (
     "coral mmd cdann vrex irm groupdro fishr sd mixup rsc efdmix erm_plus_plus sam",
     "sagnet cutmix dsu swad sagm",
     "fact padain swa wise_ft",
-    "augmix",
+    "augmix safs",
 )
 
 

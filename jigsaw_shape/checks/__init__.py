@@ -210,7 +210,7 @@ def _check_unlabelled(config: ConfigDict) -> None:
 def _check_class_head(config: ConfigDict) -> None:
     """Refuses methods that cannot share the images or the class head."""
     losses, mixing = config.losses, config.mixing.name
-    for name in ("jigsaw", "consistency", "jsd", "teacher", "distillation"):
+    for name in ("jigsaw", "consistency", "jsd", "teacher", "distillation", "edges"):
         if mixing and losses[name] > 0:
             refuse(
                 "mixing.name",

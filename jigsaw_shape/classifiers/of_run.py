@@ -8,7 +8,7 @@ from jigsaw_shape.classifiers.classifier import Classifier
 from jigsaw_shape.classifiers.of_network import of_network
 from jigsaw_shape.data.decoding import background_of
 from jigsaw_shape.models.build import build_model, stored_heads
-from jigsaw_shape.models.multitask import init_variables, jigsaw_head
+from jigsaw_shape.models.multitask import edges_head, init_variables, jigsaw_head
 from jigsaw_shape.models.network import Network
 from jigsaw_shape.pixels import puzzle, shortcuts
 from jigsaw_shape.runs import directory as directory_lib
@@ -48,6 +48,8 @@ def open_run(
             config.jigsaw.grid, config.jigsaw.n_permutations, config.jigsaw.seed
         )
         heads["jigsaw"] = jigsaw_head(config.jigsaw, permutations)
+    if "edges" in heads:
+        heads["edges"] = edges_head(config.edges)
     network = Network(
         encoder=config.model.encoder,
         module=build_model(config, heads),

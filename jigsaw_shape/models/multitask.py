@@ -66,6 +66,15 @@ def jigsaw_head(jigsaw: ConfigDict, permutations: np.ndarray) -> Head:
     return dataclasses.replace(head, n_classes=len(rows[0]) ** 2, permutations=rows)
 
 
+def edges_head(edges: ConfigDict) -> Head:
+    """Returns the head that draws an image's edges from the last map.
+
+    Args:
+      edges: `config.edges`.
+    """
+    return Head(edges.cells**2, hidden=(edges.hidden,), grid=edges.grid)
+
+
 class Multitask(nn.Module):
     """A shared encoder under several heads.
 

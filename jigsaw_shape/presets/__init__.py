@@ -208,6 +208,7 @@ PRESETS: dict[str, Callable[[ConfigDict], None]] = {
     "cutmix": mixed.cutmix,
     "rsc": mixed.rsc,
     "sagnet": mixed.sagnet,
+    "safs": mixed.safs,
     "efdmix": mixed.efdmix,
     "dsu": mixed.dsu,
     "padain": mixed.padain,

@@ -45,6 +45,17 @@ def sagnet(config: ConfigDict) -> None:
     config.sagnet.adversary = 0.1
 
 
+def safs(config: ConfigDict) -> None:
+    """`mixstyle`, and a head that draws the image's edges.
+
+    After Cheraghalikhani et al., BMVC 2022; the head is simpler than theirs and its
+    weight of 1 is this project's.
+    """
+    erm(config)
+    config.mixstyle.stages = "usual"
+    config.losses.edges = 1.0
+
+
 def efdmix(config: ConfigDict) -> None:
     """`mixstyle` with whole distributions in place of two statistics.
 

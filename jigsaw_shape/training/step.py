@@ -171,6 +171,8 @@ def make_update(
             "for_puzzle": seen.for_puzzle,
             **seen.asked,
             "twin": n_local + jnp.arange(n_local),
+            "natural": seen.natural,
+            "stored": seen.stored,
         }
 
         def device_rng(purpose):

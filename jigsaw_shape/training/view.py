@@ -30,6 +30,7 @@ class Seen(NamedTuple):
       stored: int32 [V], which of the B stored images it is.
       for_class: float32 [V], 0 for puzzles that come beside the images, else 1.
       for_puzzle: float32 [V], 1 for all, or for the puzzles that come beside.
+      natural: float32 [B, S, S, 3], the B images in order and in their own style.
       tiles: float32 [P, T, h, w, 3], in their original order, of the P puzzles whose
         tiles are encoded apart; then no image is shuffled. None without.
       tile_permutations: int32 [P, O, T], the O orders that each is asked about.
@@ -45,6 +46,7 @@ class Seen(NamedTuple):
     stored: jax.Array
     for_class: jax.Array
     for_puzzle: jax.Array
+    natural: jax.Array | None = None
     tiles: jax.Array | None = None
     tile_permutations: jax.Array | None = None
     asked: Mapping[str, jax.Array] = {}
@@ -204,7 +206,8 @@ def make_view(
                 counts = jnp.float32(draws < moved(jigsaw.shuffled, progress))
             if jigsaw.encode == "tiles":
                 tiles = cut(images, orders, tile_rngs, progress)
-                return ask_often(joined(seen), tiles, order_rngs, counts, progress)
+                seen = joined(seen)._replace(natural=natural)
+                return ask_often(seen, tiles, order_rngs, counts, progress)
             puzzles = see(images, orders, styled, tile_rngs, stored, True)
             seen.append(puzzles._replace(for_puzzle=counts))
         seen = joined(seen)
@@ -213,7 +216,7 @@ def make_view(
             "puzzle_permutation": seen.permutations,
             "puzzle_counts": seen.for_puzzle,
         }
-        return seen._replace(asked=asked)
+        return seen._replace(asked=asked, natural=natural)
 
     def ask_often(seen, tiles, rngs, counts, progress):
         """Returns `seen` with tiles, each image's asked about in several orders."""

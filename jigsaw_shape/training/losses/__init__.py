@@ -14,12 +14,13 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from jigsaw_shape.models.multitask import Head, jigsaw_head
+from jigsaw_shape.models.multitask import Head, edges_head, jigsaw_head
 from jigsaw_shape.system.devices import AXIS
 from jigsaw_shape.training.losses import (
     alignment,
     answers,
     distillation,
+    edge_map,
     risks,
     style_head,
 )
@@ -236,6 +237,10 @@ LOSSES: dict[str, Loss] = {
         memory=risks.gradient_variances,
     ),
     "sd": Loss(answers.decoupling),
+    "edges": Loss(
+        edge_map.edge_map,
+        head=lambda config, sizes: edges_head(config.edges),
+    ),
     "style": Loss(
         style_head.style,
         head=lambda config, sizes: Head(sizes.classes),
@@ -293,7 +298,8 @@ def _over_devices(loss: LossFn, name: str, n_domains: int) -> LossFn:
 
     def term(outputs, batch, *memory):
         outputs = {key: value for key, value in outputs.items() if key in read}
-        batch = {key: value for key, value in batch.items() if key != "twin"}
+        of_device = ("twin", "natural", "stored")
+        batch = {key: value for key, value in batch.items() if key not in of_device}
         outputs, batch = jax.lax.all_gather((outputs, batch), AXIS, tiled=True)
         member = jax.nn.one_hot(batch["domain"], n_domains)
         batch["member"] = member * batch["for_class"][:, None]

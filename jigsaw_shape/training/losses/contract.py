@@ -7,10 +7,11 @@ that the value of a term is the mean over what counts, wherever it is. The batch
 [V], and `for_class` and `for_puzzle`, float32 [V], for the V images that
 `training.view` makes of it; `puzzle_order`, `puzzle_permutation` and `puzzle_counts` of
 what the jigsaw head is asked (`view.Seen.asked`); and `twin`, int32 [B], where the
-first B of them have a natural twin, the next B. Where images are mixed,
-`partner_label`, int32 [V], and `own_share`, float32 [V], belong to the other image in
-each and its share. Where a loss has a teacher, `teacher` is its outputs of the same
-images.
+first B of them have a natural twin, the next B. `natural`, float32 [B, S, S, 3], are
+the B images in order and in their own style; `stored`, int32 [V], says which of them an
+image is made of. Where images are mixed, `partner_label`, int32 [V], and `own_share`,
+float32 [V], belong to the other image in each and its share. Where a loss has a
+teacher, `teacher` is its outputs of the same images.
 
 A loss of domains (`losses.Loss.of_domains`) is no mean over examples. It is given the
 outputs and images of all devices together, and `member` beside them, float32 [V, D], 1
