@@ -12,6 +12,8 @@ JiGen's network, a ResNet-18 with a head for classes and one for orders, and its
   in every epoch, as JiGen's code does; here images are decoded once, before, untimed.
 - `evaluate`: classes of whole images that are in memory.
 - `embed`: features of a folder, files decoded.
+- `stylize`: each file in the style of the next by AdaIN (Huang & Belongie, ICCV 2017),
+  with the shipped pair of networks in both.
 
 PyTorch runs channels_last, on a GPU under autocast in bfloat16; here `--dtype` says.
 Rates are images a second; a ratio above 1 says that this project is faster. Both run in
@@ -35,6 +37,7 @@ from torch import nn
 from torch.nn import functional
 
 from jigsaw_shape.data.image_store import ImageStore
+from jigsaw_shape.diversify import adain, stylizer_files
 from jigsaw_shape.pixels import puzzle
 from jigsaw_shape.system import devices
 from jigsaw_shape.training import learner as learner_lib
@@ -42,6 +45,7 @@ from jigsaw_shape.training import predict
 
 STORED_PX = 256
 N_FILES = 512
+WORKS = ("step", "run", "evaluate", "embed", "stylize")
 
 
 class Block(nn.Module):
@@ -122,6 +126,50 @@ class Puzzles(torch.utils.data.Dataset):
         return image, i % throughput.N_CLASSES, order
 
 
+class Adain:
+    """AdaIN with the shipped pair's weights."""
+
+    def __init__(self, device: str):
+        """Reads the weights."""
+        pair = stylizer_files.load_pair(stylizer_files.SHIPPED).pair
+
+        def place(layer):
+            kernel = torch.from_numpy(np.array(layer["kernel"])).permute(3, 2, 0, 1)
+            kernel = kernel.to(device, memory_format=torch.channels_last)
+            return kernel, torch.from_numpy(np.array(layer["bias"])).to(device)
+
+        self.encoder, self.decoder = (
+            [[place(layer) for layer in stage] for stage in stages] for stages in pair
+        )
+
+    def __call__(self, contents, styles):
+        """Returns contents [B, 3, H, W] in [0, 1] in the styles' style."""
+        content, style = self._encode(contents), self._encode(styles)
+        variance, mean = torch.var_mean(content, (2, 3), correction=0, keepdim=True)
+        wanted, at = torch.var_mean(style, (2, 3), correction=0, keepdim=True)
+        gain = ((wanted + 1e-5) / (variance + 1e-5)).sqrt()
+        x = (content - mean) * gain + at
+        for i, stage in enumerate(self.decoder):
+            if i:
+                x = functional.interpolate(x, scale_factor=2, mode="nearest")
+            for layer in stage:
+                last = layer is self.decoder[-1][-1]
+                x = self._convolve(x, layer)
+                x = x if last else functional.relu(x)
+        return x.clamp(0, 1)
+
+    def _encode(self, x):
+        for i, stage in enumerate(self.encoder):
+            x = functional.max_pool2d(x, 2, ceil_mode=True) if i else x
+            for layer in stage:
+                x = functional.relu(self._convolve(x, layer))
+        return x
+
+    @staticmethod
+    def _convolve(x, layer):
+        return functional.conv2d(functional.pad(x, (1, 1, 1, 1), "reflect"), *layer)
+
+
 class Torch:
     """The work in PyTorch."""
 
@@ -129,6 +177,7 @@ class Torch:
         """Builds the network, its optimizer and its loader."""
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.size, self.batch, self.paths = arguments.size, arguments.batch, paths
+        self.adain = Adain(self.device)
         net = JigenNet(len(permutations)).to(self.device)
         self.net = net.to(memory_format=torch.channels_last)
         self.rule = torch.optim.SGD(
@@ -194,10 +243,16 @@ class Torch:
     def embed(self, n):
         """Answers n batches of files."""
         for i in range(n):
-            at = i * self.batch % (len(self.paths) - self.batch + 1)
-            arrays = [_read(path, self.size) for path in self.paths[at:][: self.batch]]
-            images = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
+            images = torch.from_numpy(_batch(self, i)).permute(0, 3, 1, 2)
             self._answer(images.float() / 127.5 - 1)
+
+    def stylize(self, n):
+        """Stylizes n batches of files."""
+        for i in range(n):
+            images = torch.from_numpy(_batch(self, i)).permute(0, 3, 1, 2)
+            images = self._place(images.float() / 255)
+            with torch.no_grad(), self._autocast():
+                self.adain(images, images.roll(1, 0)).float().cpu()
 
 
 class Ours:
@@ -225,8 +280,17 @@ class Ours:
         )
         self.rng = np.random.default_rng(0)
         self.fixed = self.store.batch(np.arange(self.batch))
-        self.images = {"image": np.stack([_read(p, self.size) for p in paths])}
-        self.images["image"] = self.images["image"][: self.batch]
+        self.images = {"image": _batch(self, 0)}
+        self.pair = stylizer_files.load_pair(stylizer_files.SHIPPED).pair
+        self.adain = jax.jit(
+            lambda pair, images: adain.stylize(
+                pair,
+                None,
+                images / 255,
+                jnp.roll(images, 1, 0) / 255,
+                jnp.ones(self.batch),
+            )
+        )
 
     def _advance(self, batches):
         for batch in batches:
@@ -254,14 +318,20 @@ class Ours:
     def embed(self, n):
         """Answers n batches of files."""
         for i in range(n):
-            at = i * self.batch % (len(self.paths) - self.batch + 1)
-            arrays = [_read(path, self.size) for path in self.paths[at:][: self.batch]]
-            self.predict(None, {"image": np.stack(arrays)})
+            self.predict(None, {"image": _batch(self, i)})
+
+    def stylize(self, n):
+        """Stylizes n batches of files."""
+        for i in range(n):
+            np.asarray(self.adain(self.pair, _batch(self, i)))
 
 
-def _read(path: pathlib.Path, size: int) -> np.ndarray:
-    image = Image.open(path).convert("RGB").resize((size, size))
-    return np.asarray(image, np.uint8)
+def _batch(who, i: int) -> np.ndarray:
+    """Returns the i-th batch of files, decoded: uint8 [B, S, S, 3]."""
+    at = i * who.batch % (len(who.paths) - who.batch + 1)
+    size = (who.size, who.size)
+    images = [Image.open(path).convert("RGB") for path in who.paths[at:][: who.batch]]
+    return np.stack([np.asarray(image.resize(size), np.uint8) for image in images])
 
 
 def write_files(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -282,10 +352,11 @@ def main() -> None:
     parser.add_argument("--dtype", default="float32", help="of this project")
     parser.add_argument("--steps", type=int, default=4, help="of a round, but of run")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--works", nargs="+", choices=WORKS, default=list(WORKS))
     arguments = parser.parse_args()
     if arguments.batch > N_FILES:
         parser.error(f"--batch {arguments.batch}: there are {N_FILES} files")
-    steps = dict.fromkeys(("step", "evaluate", "embed"), arguments.steps)
+    steps = dict.fromkeys(WORKS, arguments.steps)
     steps["run"] = N_FILES // arguments.batch
     print(
         f"ResNet-18, {arguments.size} px, batches of {arguments.batch}, "
@@ -297,7 +368,7 @@ def main() -> None:
         permutations = puzzle.permutation_set(3, 30, 0)
         ours, theirs = Ours(arguments, paths), Torch(arguments, paths, permutations)
         print("work      here, img/s  PyTorch, img/s  ratio")
-        for work in ("step", "run", "evaluate", "embed"):
+        for work in arguments.works:
             rates = [], []
             for timed in range(-1, arguments.rounds):  # the first one compiles
                 for who, found in zip((ours, theirs), rates, strict=True):
