@@ -13,6 +13,7 @@ import io
 import json
 import pathlib
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -52,7 +53,10 @@ def prepare(home: pathlib.Path, n: int) -> dict[str, float]:
     """Draws and prepares a set."""
     folder = home / f"drawn{n}"
     if not folder.is_dir():
-        draw(folder, n)
+        unfinished = home / f"unfinished{n}"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        draw(unfinished, n)
+        unfinished.rename(folder)
     began = time.perf_counter()
     data = config(home, n)
     prepared_folders.prepare(

@@ -47,6 +47,12 @@ def main(argv: Sequence[str]) -> int:
             steps = [str(part.step) for part in parts if part.run == run]
             console.print(f"{run}: steps {', '.join(steps)}", soft_wrap=True)
         config = directory_lib.read_config(runs[0])
+        if args.from_initial is not None and config.averaging.trained < 1:
+            raise ValueError(
+                f"{runs[0]} evaluates weights that are on the way back already "
+                f"(averaging.trained={config.averaging.trained}): leave out "
+                "--from-initial"
+            )
         variables = averaged_runs.average(parts)
         workshop = workshop_lib.Workshop(config)
         if args.from_initial is not None:

@@ -144,7 +144,7 @@ def default_config() -> ConfigDict:
     config.model.std = ()  # what the difference is divided by
     config.model.freeze_norm = False  # BatchNorm trains with its running statistics
     config.model.dtype = "float32"  # of the computation: float32 | bfloat16
-    config.model.remat = False  # keep what stages return alone, and compute the rest
+    config.model.remat = False  # keep only what stages return, and compute the rest
     #   again on the way back: less memory, a third more work
 
     config.edges = ConfigDict()  # of the head of losses.edges

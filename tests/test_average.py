@@ -1,6 +1,7 @@
 """The command `average`, on runs of the embedded data set, against plain NumPy."""
 
 import json
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -138,6 +139,18 @@ def test_runs_that_do_not_fit_together_are_refused(run, tmp_path):
     (other / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=r"data\.target='photo'.*'sketch'"):
         averaged_runs.choose([run, other], "selected", "val")
+
+
+def test_a_run_is_not_moved_back_twice(run, tmp_path, capsys):
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    config = json.loads((run / "config.json").read_text())
+    config["averaging"]["trained"] = 0.5
+    (other / "config.json").write_text(json.dumps(config))
+    flags = ["--from-initial", "0.5", "--out", str(tmp_path / "out")]
+    with pytest.raises(SystemExit):
+        average.main(["average", str(other), *flags])
+    assert "on the way back already" in capsys.readouterr().err
 
 
 def test_checkpoints_that_were_not_kept_are_named(run, tmp_path):

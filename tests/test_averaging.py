@@ -64,7 +64,10 @@ def test_nothing_is_averaged_unless_asked():
 def _tree(encoder, head, mean):
     return {
         "params": {"encoder": {"w": np.full(2, encoder)}, "head": np.full(2, head)},
-        "batch_stats": {"encoder": {"mean": np.full(2, mean)}},
+        "batch_stats": {
+            "encoder": {"mean": np.full(2, mean)},
+            "tiles": {"mean": np.full(2, mean)},
+        },
     }
 
 

@@ -1,4 +1,4 @@
-"""The pmapped step on four devices against plain JAX on one."""
+"""The training step on four devices against plain JAX on one."""
 
 import dataclasses
 
@@ -302,6 +302,9 @@ def test_under_shard_map_a_step_and_a_prediction_are_the_same(monkeypatch):
     for mapping in ("pmap", "shard_map"):
         monkeypatch.setattr(devices, "MAPPED_BY", mapping)
         state, update, _, permutations = _start(_config())
+        given = (None, Styling(), devices.shard(_batch()), Now())
+        jax.eval_shape(update, state, *given)  # looking needs no data
+        assert update.lower(state, *given).as_text()
         predict = step_lib.make_predict(_model(None), SIZE, 3, permutations)
         for _ in range(2):
             batch = devices.shard(_batch())

@@ -11,7 +11,7 @@ Those of images share one contract, `diversify(rngs, contents, styles, strengths
   diversifier uses styles at all. (AdaIN keeps such an image's features exactly, but
   decodes them.)
 
-It returns float32 [B, H, W, 3] in [0, 1], and works under jit, vmap and pmap.
+It returns float32 [B, H, W, 3] in [0, 1], and works under jit and vmap.
 A new one is a function of this contract and a line in `DIVERSIFIERS`.
 `feature_styles` work on features instead, inside the encoder.
 """

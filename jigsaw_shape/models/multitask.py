@@ -208,6 +208,7 @@ def solve_tiles(
     permutations: jax.Array,
     *,
     train: bool = False,
+    edit: Edit | None = None,
     rngs: Mapping[str, jax.Array] | None = None,
 ) -> tuple[dict[str, jax.Array], Any]:
     """Returns the answers of the heads that read tiles, and the changed `batch_stats`.
@@ -222,6 +223,7 @@ def solve_tiles(
       tiles: float32 [B, T, h, w, 3], RGB in [0, 1], in their original order.
       permutations: int32 [B, O, T], the original tile at each place.
       train: As in `Multitask`.
+      edit: As in `Multitask`.
       rngs: Of dropout, as `apply` takes them.
     """
     statistics = variables.get("batch_stats")
@@ -232,6 +234,7 @@ def solve_tiles(
         own,
         tiles,
         train,
+        edit,
         permutations=permutations,
         rngs=rngs,
         mutable=["batch_stats"] if train else [],

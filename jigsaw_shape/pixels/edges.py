@@ -10,8 +10,9 @@ from jigsaw_shape.pixels import augment
 def sobel(images: jax.Array) -> jax.Array:
     """Returns the length of Sobel's gradient of the luminance: float32 [B, H, W].
 
-    Duda & Hart, Pattern classification and scene analysis, 1973, p. 271; 1 along a
-    straight edge of black beside white. At the border the outermost pixels repeat.
+    Duda & Hart, Pattern classification and scene analysis, 1973, p. 271; 1 along an
+    upright or level edge of black beside white, a little more along others. At the
+    border the outermost pixels repeat.
 
     Args:
       images: float32 [B, H, W, 3] in [0, 1].

@@ -48,8 +48,8 @@ def sagnet(config: ConfigDict) -> None:
 def safs(config: ConfigDict) -> None:
     """`mixstyle`, and a head that draws the image's edges.
 
-    After Cheraghalikhani et al., BMVC 2022; the head is simpler than theirs and its
-    weight of 1 is this project's.
+    After Cheraghalikhani et al., BMVC 2022, not checked against their code; the head is
+    simpler than theirs and its weight of 1 is this project's.
     """
     erm(config)
     config.mixstyle.stages = "usual"

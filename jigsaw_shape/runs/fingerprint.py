@@ -11,9 +11,12 @@ from ml_collections import ConfigDict
 
 from jigsaw_shape.config import default_config, flatten
 
-# Fields that a continued run may change: they change no parameter. (Whether the images
-# are the same is checked by their digest.)
-FREE_FIELDS = ("workdir", "data.source_dir", "data.data_dir", "data.cache", "log")
+# Fields that a continued run may change: they change no parameter, but for rounding.
+# (Whether the images are the same is checked by their digest.)
+FREE_FIELDS = (
+    *("workdir", "data.source_dir", "data.data_dir", "data.cache", "model.remat"),
+    "log",
+)
 
 # Raise it when a default changes: digests hold only what is not the default.
 DEFAULTS_VERSION = 1

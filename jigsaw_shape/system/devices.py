@@ -91,6 +91,8 @@ def map_devices(
     )
 
     def place(local):
+        if isinstance(local, jax.core.Tracer):  # is only looked at
+            return local
         sharding = NamedSharding(mesh, split)
         return jax.make_array_from_process_local_data(sharding, local)
 
@@ -101,6 +103,7 @@ def map_devices(
         ]
         return compiled(*placed)
 
+    call.lower = compiled.lower
     return call
 
 

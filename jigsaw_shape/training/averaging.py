@@ -12,6 +12,9 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
+# Parts of the variables: the encoder's, and its statistics of tiles.
+_ENCODER = ("encoder", "tiles")
+
 
 class Average(NamedTuple):
     """What a run evaluates: an average over steps, of weights between first and now.
@@ -42,7 +45,7 @@ class Average(NamedTuple):
 def first_encoder(variables: Any) -> dict[str, Any]:
     """Returns what `interpolate` reads of the weights before the first step."""
     return {
-        kind: {"encoder": tree["encoder"]} if "encoder" in tree else {}
+        kind: {part: tree[part] for part in _ENCODER if part in tree}
         for kind, tree in variables.items()
     }
 
@@ -62,10 +65,15 @@ def interpolate(first: Any, trained: Any, share: float) -> dict[str, Any]:
     """
 
     def between(kind):
-        before = first[kind].get("encoder", {})
-        after = trained[kind].get("encoder", {})
-        encoder = jax.tree.map(lambda a, b: (1 - share) * a + share * b, before, after)
-        return {**trained[kind], "encoder": encoder} if after else trained[kind]
+        before, after = first[kind], trained[kind]
+        moved = {
+            part: jax.tree.map(
+                lambda a, b: (1 - share) * a + share * b, before[part], after[part]
+            )
+            for part in _ENCODER
+            if part in after
+        }
+        return {**after, **moved}
 
     return {kind: between(kind) for kind in ("params", "batch_stats")}
 

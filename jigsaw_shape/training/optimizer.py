@@ -64,8 +64,8 @@ def make_optimizer(config: ConfigDict) -> optax.GradientTransformationExtraArgs:
     return optax.GradientTransformationExtraArgs(shared.init, shared.update)
 
 
-# The counts that these two keep are read by nothing: checkpoints have held them since
-# each was a schedule of optax's, and runs from then go on.
+# Nothing reads the counts that these two keep. They stay because checkpoints of earlier
+# versions hold them, and those runs go on.
 
 
 def _scale_by_learning_rate() -> optax.GradientTransformationExtraArgs:

@@ -210,6 +210,7 @@ def make_update(
                     seen.tiles,
                     seen.tile_permutations,
                     train=True,
+                    edit=_kept(None) if remat else None,
                     rngs=rngs,
                 )
                 outputs |= solved

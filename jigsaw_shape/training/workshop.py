@@ -88,6 +88,7 @@ class Workshop:
             reversal=learner.reversal,
             mix=learner.mix,
             reread=learner.reread,
+            remat=config.model.remat,
         )
         dataset = self._store.dataset
         styling, _ = run_data.load_styling(config, dataset, self._splits)

@@ -13,17 +13,18 @@ def edge_map(config: ConfigDict) -> LossFn:
     """Returns the term of the edge head: how well it draws the edges of an image.
 
     After Cheraghalikhani et al., Structure-Aware Feature Stylization, BMVC 2022: a
-    second task that holds structure fast while styles change. The head says for each
-    of `config.edges.cells` x `cells` cells how strong the edges of the image in its own
-    style are there, the mean of Sobel's gradient; the term is the cross-entropy of the
-    two, a mean over cells. Images in order count, in any style, with a label or
-    without. Departure, and not checked against their code: the head is one hidden layer
-    on the last map, theirs a decoder.
+    second task that keeps structure while styles change. The head says for each of
+    `config.edges.cells` x `cells` cells how strong the edges of the image in its own
+    style are there, the mean length of Sobel's gradient, at most 1; the term is the
+    cross-entropy of the two, a mean over cells. Images in order count, in any style,
+    with a label or without. Departure, and not checked against their code: the head is
+    one hidden layer on the last map, theirs a decoder.
     """
     cells = config.edges.cells
 
     def term(outputs, batch):
-        strengths = average_to(sobel(batch["natural"])[..., None], cells)
+        lengths = jnp.minimum(sobel(batch["natural"]), 1)
+        strengths = average_to(lengths[..., None], cells)
         drawn = strengths.reshape(len(strengths), -1)[batch["stored"]]
         values = optax.sigmoid_binary_cross_entropy(outputs["edges"], drawn).mean(-1)
         return values, (batch["order"] == 0).astype(jnp.float32)
