@@ -9,9 +9,9 @@ a line says how many times as long it takes, the median over `--rounds` turns, a
 it took to compile. On a CPU it is the processor's time, which other work beside it
 hardly changes. The second form counts the floating point operations of the step's
 program, whatever else runs beside it, and compiles nothing, unless `--memory` asks what
-a step holds beside its arguments. (The count takes a loop
-for one of its rounds: of `augmix` it has one image's operations.) Fields of a preset
-can be changed, as in the last line.
+a step holds beside its arguments. (The count takes a loop for one of its rounds: of
+`augmix` it has one image's operations.) Fields of a preset can be changed, as in the
+last line.
 """
 
 import argparse
