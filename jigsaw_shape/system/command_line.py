@@ -67,6 +67,7 @@ def run(main: Callable[[list[str]], int], argv: list[str]) -> NoReturn:
     console cannot encode, in the name of a file for example, is printed as its code.
     Commands that compute keep what they compile (`system.programs`).
     """
+    programs.tune()
     programs.keep()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")
