@@ -16,7 +16,7 @@ _FLAGS = "XLA_FLAGS"  # XLA's own
 # What XLA gives to YNNPACK, a library, on CPUs: by default convolutions too, whose
 # weight gradients are slow there.
 _TO_YNNPACK = "xla_cpu_experimental_ynn_fusion_type"
-_KINDS = "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"
+_LESS_CONVOLUTIONS = "-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION"
 _KNOWN_SINCE, _KNOWN_UNTIL = (0, 10, 0), (0, 12, 0)  # versions of jaxlib; others abort
 
 
@@ -25,14 +25,15 @@ def tune() -> None:
 
     For processes whose only devices are CPUs, before JAX looks for them. Where
     `XLA_FLAGS` says what YNNPACK gets, that stays; where jaxlib may not know the flag,
-    which would end the process, it is not set. Figures: docs/performance.md.
+    which would end the process, it is not set. Sums then depend on the number of
+    threads: another number of cores rounds differently. Figures: docs/performance.md.
     """
     flags = os.environ.get(_FLAGS, "")
     jaxlib = sys.modules.get("jaxlib")
     if jaxlib is None or _TO_YNNPACK in flags or _has_accelerators():
         return
     if _KNOWN_SINCE <= jaxlib.version.__version_info__[:3] <= _KNOWN_UNTIL:
-        os.environ[_FLAGS] = f"{flags} --{_TO_YNNPACK}={_KINDS}".strip()
+        os.environ[_FLAGS] = f"{flags} --{_TO_YNNPACK}={_LESS_CONVOLUTIONS}".strip()
 
 
 def keep() -> None:
