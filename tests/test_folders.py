@@ -197,14 +197,17 @@ def test_split_folders_without_a_domain_beside_them_are_none(small, tmp_path):
 
 
 def test_expected_counts_are_the_published_ones():
-    totals = {name: sum(s.domains.values()) for name, s in KNOWN_SETS.items()}
+    totals = {
+        name: s.n_images or sum(s.domains.values()) for name, s in KNOWN_SETS.items()
+    }
     assert totals == {
         "pacs": 9991, "vlcs": 10729, "office_home": 15588, "digits_dg": 24000,
         "emoji": 10221, "office_31": 4110, "terra_incognita": 24330,
-        "domainnet": 586_575,
+        "domainnet": 586_575, "nico_plus_plus": 88_866,
     }  # fmt: skip
     n_classes = {name: len(set(s.classes)) for name, s in KNOWN_SETS.items()}
-    del n_classes["emoji"], n_classes["domainnet"]  # whose names `prepare` finds
+    for name in ("emoji", "domainnet", "nico_plus_plus"):  # `prepare` finds them
+        del n_classes[name]
     assert n_classes == {
         "pacs": 7, "vlcs": 5, "office_home": 65, "digits_dg": 10, "office_31": 31,
         "terra_incognita": 10,
@@ -212,6 +215,17 @@ def test_expected_counts_are_the_published_ones():
     for spec in KNOWN_SETS.values():
         assert tuple(sorted(spec.classes)) == spec.classes
         assert set(spec.aliases.values()) <= spec.domains.keys()
+
+
+def test_all_images_are_counted_where_those_of_a_domain_are_not_known(tmp_path):
+    spec = known_sets.find_set("nico_plus_plus")
+    make_set(tmp_path / "nico" / "train", spec.domains, ("bus", "hot air balloon"))
+    found = surveys.survey(spec, tmp_path)
+    assert found.classes == ("bus", "hot_air_balloon")
+    (problem,) = found.problems
+    assert problem == f"{len(found.images)} images found in all, 88866 expected"
+    whole = dataclasses.replace(spec, n_images=len(found.images))
+    assert surveys.survey(whole, tmp_path).problems == ()
 
 
 def test_what_is_missing_or_too_much_is_named(small, tmp_path):

@@ -58,7 +58,8 @@ class KnownSet:
 
     Attributes:
       name: What `config.data.name` calls it.
-      domains: Names and the images that each has when complete.
+      domains: Names and the images that each has when complete; None: not known.
+      n_images: Of all domains together, where it is not known of each; else 0.
       classes: Names, in label order; none: those found, which need not be in every
         domain.
       aliases: Other names of domain folders, `names.squashed`, to ours. Case, spaces
@@ -73,7 +74,8 @@ class KnownSet:
     """
 
     name: str
-    domains: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    domains: Mapping[str, int | None] = dataclasses.field(default_factory=dict)
+    n_images: int = 0
     classes: tuple[str, ...] = ()
     aliases: Mapping[str, str] = dataclasses.field(default_factory=dict)
     photographs: str = ""
@@ -219,6 +221,13 @@ DOMAINNET = KnownSet(  # Peng et al., ICCV 2019; the images of its lists
     ),
     listed=True,
 )
+NICO_PLUS_PLUS = KnownSet(  # Zhang et al., CVPR 2023; the 60 classes of its challenge
+    name="nico_plus_plus",
+    domains=dict.fromkeys(("autumn", "dim", "grass", "outdoor", "rock", "water")),
+    n_images=88866,
+    terms="NICO++ (Zhang et al., CVPR 2023): offered for research",
+    origin="https://github.com/xxgege/NICO-plus",
+)
 DIGITS_DG = KnownSet(  # Zhou et al., AAAI 2020 (DDAIG): 600 a digit and domain
     name="digits_dg",
     domains={"mnist": 6000, "mnist_m": 6000, "svhn": 6000, "syn": 6000},
@@ -254,6 +263,7 @@ KNOWN_SETS: dict[str, KnownSet] = {
     "office_31": OFFICE_31,
     "terra_incognita": TERRA_INCOGNITA,
     "domainnet": DOMAINNET,
+    "nico_plus_plus": NICO_PLUS_PLUS,
     "digits_dg": DIGITS_DG,
     "emoji": EMOJI,
 }

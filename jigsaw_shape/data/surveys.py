@@ -217,9 +217,11 @@ def _missing(spec, domains, classes, images) -> list[str]:
         if empty and (spec.classes or not spec.domains):
             notes.append(f"{domain}: no images of {some(empty)}")
         total = sum(counts[domain, k] for k in range(len(classes)))
-        expected = spec.domains.get(domain, total)
-        if total != expected:
+        expected = spec.domains.get(domain)
+        if expected is not None and total != expected:
             notes.append(f"{domain}: {total} images found, {expected} expected")
+    if spec.n_images and len(images) != spec.n_images:
+        notes.append(f"{len(images)} images found in all, {spec.n_images} expected")
     return notes
 
 
