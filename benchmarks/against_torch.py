@@ -39,7 +39,7 @@ from torch.nn import functional
 from jigsaw_shape.data.image_store import ImageStore
 from jigsaw_shape.diversify import adain, stylizer_files
 from jigsaw_shape.pixels import puzzle
-from jigsaw_shape.system import devices, programs
+from jigsaw_shape.system import cpu, devices
 from jigsaw_shape.training import learner as learner_lib
 from jigsaw_shape.training import predict
 
@@ -383,5 +383,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    programs.tune()  # as commands do
+    cpu.tune()  # as commands do
     main()

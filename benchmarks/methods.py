@@ -25,7 +25,7 @@ import throughput
 
 from jigsaw_shape.data.image_store import ImageStore
 from jigsaw_shape.presets import PRESETS
-from jigsaw_shape.system import devices, programs
+from jigsaw_shape.system import cpu, devices
 from jigsaw_shape.training import learner as learner_lib
 
 
@@ -135,5 +135,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    programs.tune()  # as commands do
+    cpu.tune()  # as commands do
     main()

@@ -20,7 +20,7 @@ import throughput
 
 from jigsaw_shape.data.image_store import ImageStore
 from jigsaw_shape.diversify import DIVERSIFIERS, bind, stylizer_files
-from jigsaw_shape.system import devices, programs
+from jigsaw_shape.system import cpu, devices
 
 PRESETS = ("erm", "fourier", "mixstyle", "randconv", "colour", "sin", "jigen", "ddec")
 
@@ -120,5 +120,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    programs.tune()  # as commands do
+    cpu.tune()  # as commands do
     main()

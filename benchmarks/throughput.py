@@ -26,7 +26,7 @@ from jigsaw_shape import config as config_lib
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.image_store import ImageStore
 from jigsaw_shape.presets import PRESETS, apply_preset
-from jigsaw_shape.system import devices, programs
+from jigsaw_shape.system import cpu, devices
 from jigsaw_shape.training import initial_weights, loop, run_data
 from jigsaw_shape.training import learner as learner_lib
 from jigsaw_shape.training.timetable import RunLength
@@ -157,5 +157,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    programs.tune()  # as commands do
+    cpu.tune()  # as commands do
     main()

@@ -9,7 +9,7 @@ import pytest
 os.environ["JAX_PLATFORMS"] = "cpu"
 # Compiling is what most tests wait for: LLVM need not optimize. Convolutions stay with
 # YNNPACK, whose sums do not depend on the number of threads: so one process and two can
-# be compared closely. (`programs.tune` then leaves them there.)
+# be compared closely. (`system.cpu` then leaves them there.)
 XLA_FLAGS = (
     "--xla_backend_optimization_level=0 --xla_cpu_experimental_ynn_fusion_type="
     "+LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION"

@@ -3,18 +3,20 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
+
+from jigsaw_shape.models.cpu import max_pool as cpu_max_pool
 
 
 def max_pool(
-    x: jax.Array, size: int, stride: int, *, ceil_mode: bool = False
+    x: jax.Array, size: int, stride: int, *, padding: int = 0, ceil_mode: bool = False
 ) -> jax.Array:
-    """Returns the maxima of windows of [B, H, W, C], without padding.
+    """Returns the maxima of windows of [B, H, W, C].
 
     Args:
       x: [B, H, W, C].
       size: Side of a window.
       stride: Between windows, no more than `size`.
+      padding: Pixels beyond every edge that windows cover too, and that never count.
       ceil_mode: Count a window that begins inside the map and ends outside too, as
         Caffe does.
 
@@ -23,10 +25,11 @@ def max_pool(
     """
     pads = []
     for side in x.shape[1:3]:
-        if side < size:
+        if side + 2 * padding < size:
             _refuse(x)
-        pads.append((0, -(side - size) % stride if ceil_mode else 0))
-    return nn.max_pool(x, (size, size), (stride, stride), pads)
+        more = -(side + 2 * padding - size) % stride if ceil_mode else 0
+        pads.append((padding, padding + more))
+    return cpu_max_pool.max_pool(x, (size, stride, tuple(pads)))
 
 
 def average_to(x: jax.Array, side: int) -> jax.Array:

@@ -19,6 +19,7 @@ from flax import linen as nn
 
 from jigsaw_shape.models.encoder import Edit, Encoder
 from jigsaw_shape.models.layers import Conv, Dtype, InstanceNorm
+from jigsaw_shape.models.pooling import max_pool
 
 _N_IBN_STAGES = 3
 
@@ -117,7 +118,7 @@ class ResNet(Encoder):
         half = functools.partial(HalfInstanceNorm, norm, self.dtype)
         x = conv(64, 7, 2, 3, name="conv1")(images)
         x = nn.relu(norm(name="bn1")(x, train))
-        x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
+        x = max_pool(x, 3, 2, padding=1)
         x = self.leave("stem", x, edit)
         for stage, depth in enumerate(self.depths):
             for i in range(depth):

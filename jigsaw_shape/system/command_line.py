@@ -13,7 +13,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 from rich.console import Console
 
-from jigsaw_shape.system import programs
+from jigsaw_shape.system import cpu, programs
 
 OK = 0
 REFUSED = 2  # the request cannot be carried out as it stands
@@ -65,9 +65,10 @@ def run(main: Callable[[list[str]], int], argv: list[str]) -> NoReturn:
 
     Ctrl-C and a closed stdout end it without a traceback, and a character that the
     console cannot encode, in the name of a file for example, is printed as its code.
-    Commands that compute keep what they compile (`system.programs`).
+    Commands that compute are tuned for CPUs (`system.cpu`) and keep what they
+    compile (`system.programs`).
     """
-    programs.tune()
+    cpu.tune()
     programs.keep()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")

@@ -1,8 +1,6 @@
-"""How programs are compiled, and where they are kept from one process to the next."""
+"""Compiled programs, kept on disk from one process to the next."""
 
 import hashlib
-import importlib.metadata
-import importlib.util
 import os
 import pathlib
 import platform
@@ -11,29 +9,6 @@ import sys
 VARIABLE = "JAX_COMPILATION_CACHE_DIR"  # JAX's own: a folder, or empty for none
 _MOST_BYTES = 2 * 2**30  # the least recently used programs are deleted beyond it
 _LEAST_S = 1.0  # of compiling: what takes less is not kept
-
-_FLAGS = "XLA_FLAGS"  # XLA's own
-# What XLA gives to YNNPACK, a library, on CPUs: by default convolutions too, whose
-# weight gradients are slow there.
-_TO_YNNPACK = "xla_cpu_experimental_ynn_fusion_type"
-_LESS_CONVOLUTIONS = "-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION"
-_KNOWN_SINCE, _KNOWN_UNTIL = (0, 10, 0), (0, 12, 0)  # versions of jaxlib; others abort
-
-
-def tune() -> None:
-    """Has XLA compute convolutions on CPUs by itself, which trains a ResNet faster.
-
-    For processes whose only devices are CPUs, before JAX looks for them. Where
-    `XLA_FLAGS` says what YNNPACK gets, that stays; where jaxlib may not know the flag,
-    which would end the process, it is not set. Sums then depend on the number of
-    threads: another number of cores rounds differently. Figures: docs/performance.md.
-    """
-    flags = os.environ.get(_FLAGS, "")
-    jaxlib = sys.modules.get("jaxlib")
-    if jaxlib is None or _TO_YNNPACK in flags or _has_accelerators():
-        return
-    if _KNOWN_SINCE <= jaxlib.version.__version_info__[:3] <= _KNOWN_UNTIL:
-        os.environ[_FLAGS] = f"{flags} --{_TO_YNNPACK}={_LESS_CONVOLUTIONS}".strip()
 
 
 def keep() -> None:
@@ -56,12 +31,6 @@ def keep() -> None:
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_compilation_cache_max_size", _MOST_BYTES)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", _LEAST_S)
-
-
-def _has_accelerators() -> bool:
-    """Returns whether JAX has a plugin for other devices than CPUs."""
-    plugins = importlib.metadata.entry_points(group="jax_plugins")
-    return bool(plugins) or importlib.util.find_spec("libtpu") is not None
 
 
 def _cache_home() -> pathlib.Path:

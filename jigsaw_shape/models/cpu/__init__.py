@@ -1,1 +1,1 @@
-"""Convolutions in the form that XLA's CPU backend runs fast."""
+"""Convolutions and pooling in the form that XLA's CPU backend runs fast."""

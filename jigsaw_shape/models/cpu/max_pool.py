@@ -1,0 +1,85 @@
+"""Max pooling whose gradient is quick on CPUs too.
+
+XLA finds the place of each window's maximum on CPUs with a pass over numbered pixels,
+one thread, and scatters. Here each place of a window is compared with the maximum, and
+gradients are added where they belong by shifts, elementwise arithmetic that XLA fuses.
+Other platforms take XLA's.
+"""
+
+import functools
+import itertools
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from jigsaw_shape.models.cpu.platforms import by_platform
+
+# Side of a window, pixels between windows, and padding of rows and of columns, each
+# before and after.
+Windows = tuple[int, int, tuple[tuple[int, int], tuple[int, int]]]
+
+
+def max_pool(x: jax.Array, windows: Windows) -> jax.Array:
+    """Returns the maxima of windows of [B, H, W, C]; beyond the edges lies nothing.
+
+    Where several pixels of a window are its maximum, the first one, by rows, gets the
+    gradient. Reverse-mode differentiation only.
+    """
+    return _by_platform(x, windows)
+
+
+def pool(x: jax.Array, windows: Windows) -> jax.Array:
+    """Returns the same by XLA, with XLA's gradient."""
+    size, stride, pads = windows
+    return nn.max_pool(x, (size, size), (stride, stride), pads)
+
+
+def gradient(x: jax.Array, dy: jax.Array, windows: Windows) -> jax.Array:
+    """Returns the loss's gradient for `x` [B, H, W, C], given that for the maxima.
+
+    Pixel `stride * m + phase` of an axis stands at place `phase + stride * n` of window
+    `m - n`: for each phase the gradients of a few places are shifted and added, and the
+    phases then take turns.
+
+    Args:
+      x: [B, H, W, C].
+      dy: [B, H', W', C].
+      windows: As in `max_pool`.
+    """
+    size, stride, ((top, _), (left, _)) = windows
+    maxima = pool(x, windows)
+    (b, h, w, c), (_, out_h, out_w, _) = x.shape, dy.shape
+    spread = (size - 1) // stride
+    n_h, n_w = out_h + spread, out_w + spread
+    # As far as a window reaches, or the pixels do.
+    reach_h, reach_w = max(n_h * stride, top + h), max(n_w * stride, left + w)
+    edges = ((top, reach_h - top - h), (left, reach_w - left - w))
+    padded = jnp.pad(x, ((0, 0), *edges, (0, 0)), constant_values=-jnp.inf)
+    phases = [[jnp.zeros((b, n_h, n_w, c), dy.dtype)] * stride for _ in range(stride)]
+    taken = jnp.zeros(maxima.shape, bool)
+    for i, j in itertools.product(range(size), repeat=2):
+        rows = slice(i, i + stride * (out_h - 1) + 1, stride)
+        columns = slice(j, j + stride * (out_w - 1) + 1, stride)
+        first = (padded[:, rows, columns] == maxima) & ~taken
+        taken |= first
+        down, across = i // stride, j // stride
+        place = ((0, 0), (down, spread - down), (across, spread - across), (0, 0))
+        phases[i % stride][j % stride] += jnp.pad(jnp.where(first, dy, 0), place)
+    rows = jnp.stack([jnp.stack(row, 3) for row in phases], 2)
+    whole = rows.reshape(b, n_h * stride, n_w * stride, c)
+    beyond = ((0, reach_h - n_h * stride), (0, reach_w - n_w * stride))
+    return jnp.pad(whole, ((0, 0), *beyond, (0, 0)))[:, top : top + h, left : left + w]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _on_cpus(x: jax.Array, windows: Windows) -> jax.Array:
+    """Returns `pool`, whose derivative is the one written out here."""
+    return pool(x, windows)
+
+
+_on_cpus.defvjp(
+    lambda x, windows: (pool(x, windows), x),
+    lambda windows, x, dy: (gradient(x, dy, windows),),
+)
+_by_platform = by_platform(cpu=_on_cpus, default=pool)
