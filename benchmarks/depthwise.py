@@ -3,8 +3,8 @@
     python benchmarks/depthwise.py [--batch 64] [--size-px 84] [--grouped]
 
 Three forms: XLA's grouped convolution; shifted sums with the derivatives that autodiff
-makes; shifted sums with the derivatives of `jigsaw_shape/models/depthwise.py`. In the
-network the first is measured only with --grouped: it takes a minute on 2 CPU cores.
+makes; shifted sums with the derivatives of `jigsaw_shape/models/cpu/depthwise.py`. In
+the network the first is measured only with --grouped: a minute on 2 CPU cores.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from jigsaw_shape.models.cpu.depthwise import (
     depthwise_grouped,
     depthwise_shifted,
 )
+from jigsaw_shape.system import cpu
 
 FORMS = {
     "grouped": depthwise_grouped,
@@ -120,4 +121,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    cpu.tune()  # as commands do
     main()

@@ -7,13 +7,8 @@ import tempfile
 import pytest
 
 os.environ["JAX_PLATFORMS"] = "cpu"
-# Compiling is what most tests wait for: LLVM need not optimize. Convolutions stay with
-# YNNPACK, whose sums do not depend on the number of threads: so one process and two can
-# be compared closely. (`system.cpu` then leaves them there.)
-XLA_FLAGS = (
-    "--xla_backend_optimization_level=0 --xla_cpu_experimental_ynn_fusion_type="
-    "+LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION"
-)
+# Compiling is what most tests wait for: LLVM need not optimize.
+XLA_FLAGS = "--xla_backend_optimization_level=0"
 os.environ["XLA_FLAGS"] = f"{XLA_FLAGS} --xla_force_host_platform_device_count=4"
 # Programs that several tests compile, here and in other processes, are compiled once.
 # Set JAX_COMPILATION_CACHE_DIR to keep them from one run of the tests to the next.

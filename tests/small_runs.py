@@ -33,6 +33,11 @@ TINY = {
     "log.tensorboard": False,
     "log.every_steps": 1,
 }
+# YNNPACK's convolutions do not depend on the number of threads, those that `system.cpu`
+# chooses do: so runs on several devices can be compared closely.
+_SAME_SUMS = (
+    "--xla_cpu_experimental_ynn_fusion_type=+LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION"
+)
 
 
 def arguments(workdir: pathlib.Path, preset: str = "ddec", **changes) -> list[str]:
@@ -48,8 +53,8 @@ def arguments(workdir: pathlib.Path, preset: str = "ddec", **changes) -> list[st
 def start(*arguments: str, n_devices: int = 1, module: str = "train", **variables):
     """Starts the command in a process of its own; `variables` are the environment's."""
     environment = os.environ | variables
-    devices = f"--xla_force_host_platform_device_count={n_devices}"
-    environment["XLA_FLAGS"] = f"{XLA_FLAGS} {devices}"
+    flags = f"{XLA_FLAGS} --xla_force_host_platform_device_count={n_devices}"
+    environment["XLA_FLAGS"] = flags if n_devices == 1 else f"{flags} {_SAME_SUMS}"
     return subprocess.Popen(
         [sys.executable, "-m", f"jigsaw_shape.{module}", *arguments],
         env=environment,

@@ -54,6 +54,42 @@ def test_it_keeps_the_dtype_and_follows_vmap_and_jit():
     assert float(mapped.sum()) == 2 * 2 * 9 * 3
 
 
+def test_a_window_that_begins_beyond_the_map_is_not_counted():
+    x = jnp.ones((1, 5, 5, 1))  # the third window would begin at its sixth pixel
+    assert max_pool(x, 3, 3, padding=1, ceil_mode=True).shape == (1, 2, 2, 1)
+
+
+def test_no_gradient_is_lost_where_what_is_pooled_is_computed_again():
+    x = jax.random.normal(jax.random.key(0), (4, 20, 20, 8))
+    kernel = jax.random.normal(jax.random.key(1), (3, 3, 8, 8))
+
+    def gradient(pool):
+        def loss(kernel):
+            y = jax.lax.conv_general_dilated(
+                x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+            )
+            y = jax.nn.relu((y - y.mean((0, 1, 2))) / y.std((0, 1, 2)) * 1.3 + 0.1)
+            pooled = pool(y)
+            return (
+                pooled * jnp.cos(jnp.arange(pooled.size).reshape(pooled.shape))
+            ).sum()
+
+        return jax.jit(jax.grad(loss))(kernel)
+
+    windows = (3, 2, ((1, 1), (1, 1)))
+    expected = gradient(lambda y: lib.pool(y, windows))
+    ours = gradient(lambda y: lib.max_pool(y, windows))
+    np.testing.assert_allclose(ours, expected, atol=1e-5 * abs(expected).max())
+
+
+@pytest.mark.parametrize(("platform", "scatters"), [("cpu", False), ("cuda", True)])
+def test_other_platforms_take_xla_s(platform, scatters):
+    x = jax.ShapeDtypeStruct((2, 8, 8, 3), jnp.float32)
+    gradient = jax.jit(jax.grad(lambda x: max_pool(x, 2, 2).sum()))
+    text = gradient.trace(x).lower(lowering_platforms=(platform,)).as_text()
+    assert ("select_and_scatter" in text) == scatters
+
+
 def test_a_map_smaller_than_a_window_is_refused():
     with pytest.raises(ValueError, match=r"gets a map of 2 x 2: raise it"):
         max_pool(jnp.ones((1, 2, 2, 1)), 3, 2)

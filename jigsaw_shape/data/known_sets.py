@@ -59,7 +59,8 @@ class KnownSet:
     Attributes:
       name: What `config.data.name` calls it.
       domains: Names and the images that each has when complete; None: not known.
-      n_images: Of all domains together, where it is not known of each; else 0.
+      n_images: How many images all domains have together, where each domain's number is
+        not known; else 0.
       classes: Names, in label order; none: those found, which need not be in every
         domain.
       aliases: Other names of domain folders, `names.squashed`, to ours. Case, spaces

@@ -12,6 +12,9 @@ def max_pool(
 ) -> jax.Array:
     """Returns the maxima of windows of [B, H, W, C].
 
+    Where several pixels of a window are its maximum, the first one, by rows, gets the
+    gradient. Reverse-mode differentiation only.
+
     Args:
       x: [B, H, W, C].
       size: Side of a window.
@@ -25,10 +28,13 @@ def max_pool(
     """
     pads = []
     for side in x.shape[1:3]:
-        if side + 2 * padding < size:
+        beyond_first = side + 2 * padding - size
+        if beyond_first < 0:
             _refuse(x)
-        more = -(side + 2 * padding - size) % stride if ceil_mode else 0
-        pads.append((padding, padding + more))
+        last = beyond_first // stride * stride  # where the last window begins
+        if ceil_mode and last < beyond_first and last + stride < side + padding:
+            last += stride
+        pads.append((padding, max(last + size - side - padding, 0)))
     return cpu_max_pool.max_pool(x, (size, stride, tuple(pads)))
 
 

@@ -11,32 +11,34 @@ _FLAGS = "XLA_FLAGS"  # XLA's own
 # gradients are slow there.
 _TO_YNNPACK = "xla_cpu_experimental_ynn_fusion_type"
 _LESS_CONVOLUTIONS = "-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION"
-_KNOWN_SINCE, _KNOWN_UNTIL = (0, 10, 0), (0, 12, 0)  # versions of jaxlib; others abort
+_KNOWN_SINCE, _KNOWN_UNTIL = (0, 10, 0), (0, 12, 0)  # versions of jaxlib that know it
 
-# glibc's `mallopt`. By default a large block is a mapping of its own, which is given
-# back when it is freed: the system then clears every page of it again in every step.
+# For glibc's `mallopt`. By default a large block is a mapping of its own, given back
+# when it is freed, and a thread's heap holds at most 64 MiB: the system clears every
+# page anew in every step.
 _MALLOC = {
-    -4: 0,  # M_MMAP_MAX: blocks come from the heap, of any size
-    -1: -1,  # M_TRIM_THRESHOLD: which never shrinks
-    -2: 2**26,  # M_TOP_PAD: and grows by at least 64 MiB
-    -8: 1,  # M_ARENA_MAX: all threads have one heap
+    -4: 0,  # M_MMAP_MAX: blocks of any size come from the heap
+    -1: -1,  # M_TRIM_THRESHOLD: the heap never shrinks
+    -2: 2**26,  # M_TOP_PAD: the heap grows by at least 64 MiB
+    -8: 1,  # M_ARENA_MAX: no thread gets a heap of its own any more
 }
 
 
 def tune() -> None:
     """Makes this process faster, before JAX looks for devices.
 
-    By how much: docs/performance.md.
+    XLA computes convolutions itself. It does not where `XLA_FLAGS` says what YNNPACK
+    gets or names a file, or where jaxlib may not know the flag: an unknown flag ends
+    the process. Sums then depend on the number of threads: another number of cores
+    rounds differently.
 
-    XLA computes convolutions by itself, unless `XLA_FLAGS` says what YNNPACK gets, or
-    jaxlib may not know the flag, which would end the process. Sums then depend on the
-    number of threads: another number of cores rounds differently.
+    Memory that is freed stays with the process, where the C library is glibc. It does
+    not where the environment has settings of glibc's own, `MALLOC_...` or
+    `GLIBC_TUNABLES`. The process then holds at least its peak until it ends.
 
-    Memory that is freed stays with the process, where the C library is glibc and the
-    environment sets none of its `MALLOC_` variables. The process then holds its peak
-    until it ends.
-
-    Where JAX is not loaded, or has a plugin for other devices, nothing is changed.
+    Where jaxlib is not loaded nothing is changed, nor where JAX has a plugin for other
+    devices, which may not know the flag, unless `JAX_PLATFORMS` is `cpu`. By how much
+    it is faster: docs/performance.md.
     """
     if "jaxlib" not in sys.modules or _has_accelerators():
         return
@@ -45,24 +47,27 @@ def tune() -> None:
 
 
 def _take_convolutions() -> None:
-    flags = os.environ.get(_FLAGS, "")
+    flags = os.environ.get(_FLAGS, "").strip()
     version = sys.modules["jaxlib"].version.__version_info__[:3]
-    if _TO_YNNPACK not in flags and _KNOWN_SINCE <= version <= _KNOWN_UNTIL:
-        os.environ[_FLAGS] = f"{flags} --{_TO_YNNPACK}={_LESS_CONVOLUTIONS}".strip()
+    is_file = flags and not flags.startswith("-")
+    if is_file or _TO_YNNPACK in flags or not _KNOWN_SINCE <= version <= _KNOWN_UNTIL:
+        return
+    os.environ[_FLAGS] = f"{flags} --{_TO_YNNPACK}={_LESS_CONVOLUTIONS}".strip()
 
 
 def _keep_memory() -> None:
-    if sys.platform != "linux" or any(
-        name.startswith("MALLOC_") for name in os.environ
-    ):
+    is_set = any(name.startswith("MALLOC_") for name in os.environ)
+    if is_set or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
         return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
-    if mallopt is not None:
-        for parameter, value in _MALLOC.items():
+    if sys.platform == "linux":
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+        for parameter, value in _MALLOC.items() if mallopt else ():
             mallopt(parameter, value)
 
 
 def _has_accelerators() -> bool:
-    """Returns whether JAX has a plugin for other devices than CPUs."""
+    """Returns whether JAX may find other devices than CPUs."""
+    if os.environ.get("JAX_PLATFORMS") == "cpu":
+        return False
     plugins = importlib.metadata.entry_points(group="jax_plugins")
     return bool(plugins) or importlib.util.find_spec("libtpu") is not None

@@ -1,9 +1,9 @@
 """Max pooling whose gradient is quick on CPUs too.
 
-XLA finds the place of each window's maximum on CPUs with a pass over numbered pixels,
-one thread, and scatters. Here each place of a window is compared with the maximum, and
-gradients are added where they belong by shifts, elementwise arithmetic that XLA fuses.
-Other platforms take XLA's.
+On CPUs XLA finds each window's maximum in one pass over numbered pixels, on one thread,
+and then scatters the gradient. Here the places of all windows are compared one after
+the other, and gradients are shifted to where they belong: elementwise arithmetic, which
+XLA fuses. Other platforms take XLA's.
 """
 
 import functools
@@ -38,9 +38,12 @@ def pool(x: jax.Array, windows: Windows) -> jax.Array:
 def gradient(x: jax.Array, dy: jax.Array, windows: Windows) -> jax.Array:
     """Returns the loss's gradient for `x` [B, H, W, C], given that for the maxima.
 
-    Pixel `stride * m + phase` of an axis stands at place `phase + stride * n` of window
-    `m - n`: for each phase the gradients of a few places are shifted and added, and the
-    phases then take turns.
+    Padded pixel `stride * m + phase` of an axis stands at place `phase + stride * n` of
+    window `m - n`: for each phase the gradients of a few places are shifted and added,
+    and the phases then take turns.
+
+    Places are numbered, not compared with the maxima that were returned: XLA may
+    compute `x` once more here, rounded otherwise, and no place would be equal.
 
     Args:
       x: [B, H, W, C].
@@ -48,24 +51,27 @@ def gradient(x: jax.Array, dy: jax.Array, windows: Windows) -> jax.Array:
       windows: As in `max_pool`.
     """
     size, stride, ((top, _), (left, _)) = windows
-    maxima = pool(x, windows)
     (b, h, w, c), (_, out_h, out_w, _) = x.shape, dy.shape
     spread = (size - 1) // stride
     n_h, n_w = out_h + spread, out_w + spread
-    # As far as a window reaches, or the pixels do.
+    # As far as windows or pixels reach, whichever is farther.
     reach_h, reach_w = max(n_h * stride, top + h), max(n_w * stride, left + w)
     edges = ((top, reach_h - top - h), (left, reach_w - left - w))
     padded = jnp.pad(x, ((0, 0), *edges, (0, 0)), constant_values=-jnp.inf)
-    phases = [[jnp.zeros((b, n_h, n_w, c), dy.dtype)] * stride for _ in range(stride)]
-    taken = jnp.zeros(maxima.shape, bool)
-    for i, j in itertools.product(range(size), repeat=2):
+    places = list(itertools.product(range(size), repeat=2))
+    best, place_of_best = jnp.full(dy.shape, -jnp.inf, x.dtype), jnp.int32(0)
+    for number, (i, j) in enumerate(places):
         rows = slice(i, i + stride * (out_h - 1) + 1, stride)
         columns = slice(j, j + stride * (out_w - 1) + 1, stride)
-        first = (padded[:, rows, columns] == maxima) & ~taken
-        taken |= first
+        value = padded[:, rows, columns]
+        place_of_best = jnp.where(value > best, number, place_of_best)
+        best = jnp.maximum(value, best)
+    phases = [[jnp.zeros((b, n_h, n_w, c), dy.dtype)] * stride for _ in range(stride)]
+    for number, (i, j) in enumerate(places):
         down, across = i // stride, j // stride
-        place = ((0, 0), (down, spread - down), (across, spread - across), (0, 0))
-        phases[i % stride][j % stride] += jnp.pad(jnp.where(first, dy, 0), place)
+        edges = ((0, 0), (down, spread - down), (across, spread - across), (0, 0))
+        own = jnp.where(place_of_best == number, dy, 0)
+        phases[i % stride][j % stride] += jnp.pad(own, edges)
     rows = jnp.stack([jnp.stack(row, 3) for row in phases], 2)
     whole = rows.reshape(b, n_h * stride, n_w * stride, c)
     beyond = ((0, reach_h - n_h * stride), (0, reach_w - n_w * stride))
