@@ -59,8 +59,6 @@ class KnownSet:
     Attributes:
       name: What `config.data.name` calls it.
       domains: Names and the images that each has when complete; None: not known.
-      n_images: How many images all domains have together, where each domain's number is
-        not known; else 0.
       classes: Names, in label order; none: those found, which need not be in every
         domain.
       aliases: Other names of domain folders, `names.squashed`, to ours. Case, spaces
@@ -72,11 +70,12 @@ class KnownSet:
       published: Accuracies that papers report.
       listed: Whether its lists, a split each, name the images that count: what else is
         in its folders, such as images that are there twice, is passed over.
+      n_images: How many images all domains have together, where each domain's number is
+        not known; else 0.
     """
 
     name: str
     domains: Mapping[str, int | None] = dataclasses.field(default_factory=dict)
-    n_images: int = 0
     classes: tuple[str, ...] = ()
     aliases: Mapping[str, str] = dataclasses.field(default_factory=dict)
     photographs: str = ""
@@ -85,6 +84,7 @@ class KnownSet:
     origin: str = ""
     published: tuple[Published, ...] = ()
     listed: bool = False
+    n_images: int = 0
 
     def domain(self, folder: str) -> str:
         """Returns our name of a domain's folder, `""` where there is no such domain."""
