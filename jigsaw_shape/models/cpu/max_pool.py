@@ -69,9 +69,9 @@ def gradient(x: jax.Array, dy: jax.Array, windows: Windows) -> jax.Array:
     phases = [[jnp.zeros((b, n_h, n_w, c), dy.dtype)] * stride for _ in range(stride)]
     for number, (i, j) in enumerate(places):
         down, across = i // stride, j // stride
-        edges = ((0, 0), (down, spread - down), (across, spread - across), (0, 0))
+        shift = ((0, 0), (down, spread - down), (across, spread - across), (0, 0))
         own = jnp.where(place_of_best == number, dy, 0)
-        phases[i % stride][j % stride] += jnp.pad(own, edges)
+        phases[i % stride][j % stride] += jnp.pad(own, shift)
     rows = jnp.stack([jnp.stack(row, 3) for row in phases], 2)
     whole = rows.reshape(b, n_h * stride, n_w * stride, c)
     beyond = ((0, reach_h - n_h * stride), (0, reach_w - n_w * stride))
