@@ -37,7 +37,8 @@ def default_config() -> ConfigDict:
     #   losses that need none
     config.data.setting = "generalization"  # the target is never trained on |
     #   adaptation: its images are, without their labels
-    config.data.split = "jigen"  # how validation is held out: jigen|domainbed|official
+    config.data.split = "jigen"  # how validation is held out: jigen|domainbed|official|
+    #   none: every source image trains, and `val` is the last step
     config.data.split_seed = 0  # which images are held out
     config.data.stored_px = 227  # the side of the squares that images are kept as
     config.data.background = "white"  # shows where images are transparent: white |

@@ -168,7 +168,7 @@ def _train(config: ConfigDict, workdir: str) -> int:
         except loop.InterruptedRunError as error:
             print(f"train: {error}. {_AGAIN}", file=sys.stderr)
             return command_line.INTERRUPTED
-        if learner.solves_puzzles and jax.process_count() == 1:
+        if learner.solves_puzzles and len(splits.val) and jax.process_count() == 1:
             pictures = solved_puzzles(
                 predict_fn,
                 store,

@@ -178,6 +178,10 @@ def test_a_changed_configuration_is_another_run_in_another_directory():
             {"overrides": ["--config.data.sources=sketch"], "targets": ["sketch"]},
             "among config.data.sources",
         ),
+        (
+            {"overrides": ["--config.data.split=none"], "n_trials": 2},
+            "no validation images to choose among --search 2 trials",
+        ),
         ({"own_ranges": {"optim.speed": UNIT}, "n_trials": 2}, "has no such field"),
         ({"own_ranges": {"optim.lr": UNIT}}, "--range optim.lr needs --search N"),
         ({"own_ranges": {"seed": UNIT}, "n_trials": 2}, "use --seeds"),

@@ -55,6 +55,14 @@ def test_images_without_labels_ask_for_puzzles_alone(fields, words):
         checks.check(config, n_devices=1)
 
 
+@pytest.mark.parametrize("preset", ["selfsup", "swad"])
+def test_what_is_chosen_on_validation_images_needs_some(preset):
+    config = load_config(CONFIGS[0], preset)
+    config.data.split = "none"
+    with pytest.raises(ValueError, match="use jigen or domainbed"):
+        checks.check(config, n_devices=1)
+
+
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
@@ -62,7 +70,7 @@ def test_images_without_labels_ask_for_puzzles_alone(fields, words):
         ("data.data_dir", "gs://mine/data", "must be a folder on a disk"),
         ("epochs", 0, "exactly one"),
         ("steps", 10, "exactly one"),
-        ("data.split", "kfold", "jigen | domainbed | official"),
+        ("data.split", "kfold", "jigen | domainbed | official | none"),
         ("data.sampling", "uniform", "balanced"),
         ("data.setting", "transfer", "generalization | adaptation"),
         ("data.setting", "adaptation", "no loss learns without labels"),

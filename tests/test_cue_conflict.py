@@ -291,6 +291,8 @@ def test_sets_that_cannot_be_made_are_refused():
         plan(_dataset(), dataclasses.replace(RECIPE, texture_domain="sketch"))
     with pytest.raises(ValueError, match="has one class"):
         plan(_dataset(classes=("ant",)), RECIPE)
+    with pytest.raises(ValueError, match="split=none holds out no image"):
+        plan(_dataset(), dataclasses.replace(RECIPE, split="none"))
     one = dataclasses.replace(RECIPE, shape_domains=("photo",))
     with pytest.raises(ValueError, match="no domain but 'photo'"):
         plan(_dataset(domains=("photo",)), one)

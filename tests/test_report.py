@@ -202,6 +202,24 @@ def test_a_benchmark_is_printed_averaged_and_compared(tmp_path, capsys):
     assert printed.out.count("erm-sketch-s") == 2
 
 
+def test_runs_without_validation_images_are_reported_at_their_last_step(
+    tmp_path, capsys
+):
+    for preset, accuracy in (("erm", 0.4), ("ddec", 0.5)):
+        evaluations = [evaluation(step, 0, accuracy + step / 1e3) for step in (10, 20)]
+        for row in evaluations:
+            del row["val/accuracy"]
+        config = make_config(preset, data__split="none")
+        write_run(tmp_path / "runs", config, evaluations)
+    page = tmp_path / "page"
+    code, printed = _printed(capsys, tmp_path / "runs", "--out", page)
+    assert code == 0
+    assert "split none" in printed.out
+    assert (page / "report.html").stat().st_size > 1000
+    code, printed = _printed(capsys, tmp_path / "runs", "--selection", "val")
+    assert "52.0" in printed.out  # of step 20
+
+
 def test_every_format_is_written(tmp_path, capsys):
     _benchmark(tmp_path / "runs")
     write_run(tmp_path / "runs", make_config("jigen"), failure="<b>bad</b> [it] & more")

@@ -29,6 +29,12 @@ def test_select_takes_the_best_and_the_earliest_of_equals(rule, step):
     assert rows.select(EVALUATIONS, rule)["step"] == step
 
 
+def test_without_validation_images_val_is_the_last_step():
+    rows_ = [{"kind": "eval", "step": s, "target/accuracy": 1 / s} for s in (1, 2)]
+    steps = [rows.select(rows_, rule)["step"] for rule in ("last", "val", "oracle")]
+    assert steps == [2, 2, 1]
+
+
 def test_the_target_never_decides_but_for_the_oracle():
     flipped = [
         {**row, "target/accuracy": -row["target/accuracy"]} for row in EVALUATIONS

@@ -87,9 +87,14 @@ class _Oracle:
 
 
 def _evaluate(
-    predict_fn, dataset, permutations=PERMUTATIONS, cue_conflict=None, batch_size=7
+    predict_fn,
+    dataset,
+    permutations=PERMUTATIONS,
+    cue_conflict=None,
+    batch_size=7,
+    method="jigen",
 ):
-    splits = split(dataset, target="z")
+    splits = split(dataset, target="z", method=method)
     store = ImageStore(dataset, cache="none", stored_px=2)
     conflict = cue_conflict and ImageStore(cue_conflict, cache="none", stored_px=2)
     measures = evaluate_run(
@@ -116,6 +121,12 @@ def test_every_image_is_seen_once_and_counted_once(batch_size):
     assert measures["target/class/a"] == pytest.approx(9 / 10)
     assert measures["target/class/c"] == 1
     assert not any(name.startswith("puzzle") for name in measures)
+
+
+def test_without_validation_images_the_target_alone_is_reported():
+    _, measures = _evaluate(_Oracle(wrong=[60, 61]), _dataset(), method="none")
+    assert measures["target/accuracy"] == pytest.approx(28 / 30)
+    assert {name.partition("/")[0] for name in measures} == {"target"}
 
 
 def test_validation_is_reported_for_each_source_apart():

@@ -76,6 +76,12 @@ def test_a_domains_held_out_images_depend_on_seed_and_name_alone(dataset):
     assert first == held_out(backwards, target="photo", seed=0)
 
 
+def test_none_trains_on_every_image_of_the_sources(dataset):
+    parts = splits.split(dataset, target="photo", method="none")
+    assert parts.val.size == 0
+    np.testing.assert_array_equal(parts.train, np.flatnonzero(dataset.domain != 2))
+
+
 def test_two_domains_of_one_size_do_not_hold_out_the_same_positions():
     domain = np.repeat(np.arange(3, dtype=np.int32), 100)
     data = Dataset("d", ("a",), ("p", "q", "r"), domain * 0, domain, lambda i: None)
@@ -95,7 +101,10 @@ def test_sources_may_be_fewer(dataset):
         ({"target": "photos"}, "unknown domain 'photos': made_up has art, cartoon,"),
         ({"target": "art", "sources": ("foto",)}, "unknown domain 'foto'"),
         ({"target": "art", "sources": ("art", "photo")}, "'art' is among"),
-        ({"target": "art", "method": "kfold"}, "jigen . domainbed . official allowed"),
+        (
+            {"target": "art", "method": "kfold"},
+            "jigen . domainbed . official . none allowed",
+        ),
     ],
 )
 def test_refusals(dataset, options, message):

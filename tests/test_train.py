@@ -131,7 +131,7 @@ def test_two_processes_train_like_one(on_four_devices, tmp_path):
 
 
 def test_the_other_options_run_and_continue(tmp_path):
-    """Steps, moving averages, bfloat16, frozen norms, fewer sources, another grid."""
+    """Steps, moving averages, bfloat16, frozen norms, no validation, another grid."""
     options = {
         "epochs": 0,
         "steps": 10,
@@ -143,6 +143,7 @@ def test_the_other_options_run_and_continue(tmp_path):
         "optim__schedule": "step",
         "data__sources": "photo,cartoon",
         "data__sampling": "balanced",
+        "data__split": "none",
         "data__cache": "device",
         "jigsaw__grid": 2,
         "jigsaw__n_permutations": 23,

@@ -14,6 +14,7 @@ from jigsaw_shape import config as config_lib
 from jigsaw_shape.benchmarking import random_search
 from jigsaw_shape.data import sources
 from jigsaw_shape.data.names import plain
+from jigsaw_shape.data.splits import NONE
 from jigsaw_shape.presets import PRESETS
 from jigsaw_shape.runs import benchmark_files, fingerprint
 from jigsaw_shape.runs.benchmark_files import Run
@@ -75,6 +76,12 @@ def enumerate_runs(
     ranges |= own_ranges
     first = load([f"--config={file}:{presets[0]}", *overrides])
     targets = _targets(first, targets)
+    if n_trials > 1 and first.data.split == NONE and not leave_sources_out:
+        raise ValueError(
+            f"--config.data.split={NONE} leaves no validation images to choose among "
+            f"--search {n_trials} trials by: use jigen or domainbed, or --choose-by "
+            "domains"
+        )
     learned = ()
     if leave_sources_out:
         learned = config_lib.source_names(first) or _domains(first)

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from jigsaw_shape import config as config_lib
 from jigsaw_shape.checks.fields import check_field, refuse
 from jigsaw_shape.data.decoding import background_of, parse_background
+from jigsaw_shape.data.splits import NONE
 from jigsaw_shape.data.unlabelled import DOMAIN as UNLABELLED
 
 # Losses that learn nothing from images without labels.
@@ -45,6 +46,7 @@ def check(config: ConfigDict, n_devices: int) -> None:
     _check_diversify(config)
     _check_unlabelled(config)
     _check_class_head(config)
+    _check_split(config)
     if config.averaging.name and config.optim.ema_decay > 0:
         refuse(
             "averaging.name",
@@ -63,6 +65,26 @@ def check(config: ConfigDict, n_devices: int) -> None:
         parse_background(background_of(config.data))
     except ValueError as error:
         raise ValueError(f"--config.data.{error}") from error
+
+
+def _check_split(config):
+    """Refuses what is chosen on validation images where none are held out."""
+    if config.data.split != NONE:
+        return
+    if config.losses.classification == 0:
+        refuse(
+            "data.split",
+            NONE,
+            "a run without classes is judged by the validation images whose puzzles it "
+            "solves: use jigen or domainbed",
+        )
+    if config.averaging.name == "segments":
+        refuse(
+            "data.split",
+            NONE,
+            "SWAD's window is chosen by the loss of validation images: use jigen or "
+            "domainbed, or --config.averaging.name=sma",
+        )
 
 
 def _check_folders(config):

@@ -5,7 +5,7 @@ from typing import Any
 
 # What each field takes: one of these words, or numbers from the least to the most.
 _CHOICES = {
-    "data.split": ("jigen", "domainbed", "official"),
+    "data.split": ("jigen", "domainbed", "official", "none"),
     "data.setting": ("generalization", "adaptation"),
     "data.sampling": ("proportional", "balanced"),
     "data.cache": ("auto", "device", "host", "none"),

@@ -13,7 +13,8 @@ FRACTIONS: dict[str, float] = {
     "jigen": 0.1,  # Carlucci et al., CVPR 2019
     "domainbed": 0.2,  # Gulrajani & Lopez-Paz, ICLR 2021
 }
-METHODS = (*FRACTIONS, "official")
+NONE = "none"  # every source image trains
+METHODS = (*FRACTIONS, "official", NONE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Splits:
 
     Attributes:
       train: int64 [n], ascending indices of source images to train on.
-      val: int64 [m], ascending indices of source images held out.
+      val: int64 [m], ascending indices of source images held out; none are by `none`.
       target: int64 [t], ascending indices of every image of the target.
       sources: Names of the source domains, in the data set's order.
       method: How validation was held out, for result rows.
@@ -64,8 +65,10 @@ def split(
       target: The domain that is held out, all of its images; "" for none.
       sources: Domains to learn from; none: every one but the target.
       method: `"jigen"`: 10 % of each source are held out, `"domainbed"`: 20 %,
-        `"official"`: the data set's own; images that it puts in neither are left out.
-      seed: Of the drawing; `official` draws nothing.
+        `"official"`: the data set's own; images that it puts in neither are left out;
+        `"none"`: nothing is held out, for a last run on all there is once its length
+        and its method are chosen (ERM++, Teterwak et al., 2023).
+      seed: Of the drawing; `official` and `none` draw nothing.
 
     Raises:
       ValueError: An unknown domain or method, the target among the sources, no
@@ -90,12 +93,16 @@ def split(
             f"{dataset.name} has no domain but the target {target!r} to learn from"
         )
     chosen = tuple(d for d in dataset.domains if d in named)
-    parts = [
-        _official(dataset, name)
-        if method == "official"
-        else _random(dataset, name, seed=seed, fraction=FRACTIONS[method])
-        for name in chosen
-    ]
+
+    def part(name):
+        if method == NONE:
+            members = _members(dataset, name)
+            return members, members[:0]
+        if method == "official":
+            return _official(dataset, name)
+        return _random(dataset, name, seed=seed, fraction=FRACTIONS[method])
+
+    parts = [part(name) for name in chosen]
     return Splits(
         train=np.sort(np.concatenate([train for train, _ in parts])),
         val=np.sort(np.concatenate([val for _, val in parts])),

@@ -21,8 +21,8 @@ def erm_plus_plus(config: ConfigDict) -> None:
     Teterwak et al., ERM++, arXiv 2304.01973, of whose ingredients these two are a
     method: averaged weights and a warm start of 500 of 5000 steps. The others are
     settings: a longer run (`config.epochs`), stronger initial weights
-    (`config.model.init`), BatchNorm that trains, which is the default. Their last run
-    on all images, validation included, is not part of it.
+    (`config.model.init`), BatchNorm that trains, which is the default, and a last run
+    of the length that validation chose on all images (`config.data.split=none`).
     """
     sma(config)
     config.optim.heads_first = 0.1

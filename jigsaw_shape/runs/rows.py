@@ -17,11 +17,12 @@ NONE = "-"  # printed where there is no value
 # Selection rule -> what it picks, for the legend of a table.
 RULES = {
     "last": "last step",
-    "val": "best on the sources' validation images",
+    "val": "best on the sources' validation images, or last where none are held out",
     "oracle": "best on the target itself, an upper bound",
 }
 # Rule -> the measure whose best value it picks: the first of these that a run has. One
-# without a class head is judged by the puzzles that it solves.
+# without a class head is judged by the puzzles that it solves, one that held out no
+# image for validation by its length: `val` is `last`.
 SELECTED_BY = {
     "val": ("val/accuracy", "puzzle/shuffled_accuracy"),
     "oracle": (
@@ -71,8 +72,9 @@ def select(evaluations: Sequence[Mapping], rule: str) -> Mapping:
 
 
 def judged(measures: Mapping, rule: str) -> float:
-    """Returns the measure by which a rule of `SELECTED_BY` compares evaluations."""
-    return next(measures[name] for name in SELECTED_BY[rule] if name in measures)
+    """Returns what a rule of `SELECTED_BY` compares evaluations by; more is better."""
+    names = (*SELECTED_BY[rule], "step")
+    return next(measures[name] for name in names if name in measures)
 
 
 def identity(

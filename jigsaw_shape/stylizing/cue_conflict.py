@@ -36,7 +36,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jigsaw_shape.data.dataset import Dataset
-from jigsaw_shape.data.splits import split
+from jigsaw_shape.data.splits import NONE, split
 from jigsaw_shape.diversify import stylizer_files
 from jigsaw_shape.system.dataclass_flags import flag, refuse_unless
 
@@ -109,8 +109,13 @@ def held_out(dataset: Dataset, domain: str, method: str, seed: int) -> np.ndarra
     Those that `splits.split` keeps for validation, whatever the target.
 
     Raises:
-      ValueError: As `splits.split`; or there is no other domain.
+      ValueError: As `splits.split`; or there is no other domain; or `method` is none.
     """
+    if method == NONE:
+        raise ValueError(
+            f"--config.data.split={NONE} holds out no image, and mixed images are made "
+            "of held-out ones: use jigen or domainbed"
+        )
     dataset.domain_index(domain)
     others = [name for name in dataset.domains if name != domain]
     if not others:

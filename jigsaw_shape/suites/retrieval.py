@@ -65,10 +65,13 @@ def own_images(config) -> Stimuli:
         name=f"{dataset.name}/{config.data.target} and validation",
         side_px=config.data.stored_px,
     )
+    held_out = (
+        f" and the images of {', '.join(splits.sources)} that were held out for "
+        "validation"
+    )
     made_by = (
-        f"Every image of the target {config.data.target} and the images of "
-        f"{', '.join(splits.sources)} that were held out for validation; the run was "
-        "trained on none of them"
+        f"Every image of the target {config.data.target}"
+        f"{held_out if len(splits.val) else ''}; the run was trained on none of them"
     )
     return dataclasses.replace(stimuli, made_by=made_by)
 

@@ -37,7 +37,8 @@ def evaluate_run(
     share of shuffled tiles that the answer puts back rightly. `cue_conflict/...` is the
     shape bias, where the data set has conflicting images. Of a model without a class
     head there is `puzzle/...` alone, with `target_accuracy`, the share of the target's
-    images that are solved.
+    images that are solved; where no image is held out for validation `target/...` and
+    `cue_conflict/...` alone.
 
     Args:
       predict_fn: See `predict.make_predict_fn`.
@@ -66,14 +67,15 @@ def evaluate_run(
             predict_fn, store, indices, batch_size=batch_size, orders=orders
         )
 
-    val = answers(store, splits.val)
-    classifies = "classification" in val
-    if classifies:
+    has_val = len(splits.val) > 0
+    val = answers(store, splits.val) if has_val else {}
+    classifies = "classification" in val or not has_val
+    if has_val and classifies:
         logits = val["classification"]
         yield "val/loss", _cross_entropy(logits, dataset.label[splits.val])
         decisions = logits.argmax(-1)
         yield from _by_domain(dataset, splits.val, decisions)
-    if permutations is not None:
+    if permutations is not None and has_val:
         orders, shuffled = in_fixed_orders(splits.val)
         yield from _puzzle(val, shuffled, permutations, orders, jigsaw)
         if classifies:

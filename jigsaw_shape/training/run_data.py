@@ -10,7 +10,7 @@ from jigsaw_shape.data import sources, unlabelled
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.decoding import background_of
 from jigsaw_shape.data.image_store import ImageStore
-from jigsaw_shape.data.splits import Splits, split
+from jigsaw_shape.data.splits import NONE, Splits, split
 from jigsaw_shape.diversify import (
     DIVERSIFIERS,
     named,
@@ -48,7 +48,7 @@ def load_data(config: ConfigDict) -> tuple[Dataset, Splits]:
     )
     if len(splits.sources) == 1:
         _refuse_one_source(config, splits.sources[0])
-    if len(splits.val) == 0:
+    if len(splits.val) == 0 and splits.method != NONE:
         raise ValueError(
             f"--config.data.split={splits.method} holds out no image of "
             f"{', '.join(splits.sources)} for validation: they have too few images"
