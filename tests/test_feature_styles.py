@@ -45,10 +45,18 @@ def test_efdmix_mixes_values_of_the_same_rank():
     np.testing.assert_allclose(mixed.reshape(2, 12, 5), expected, atol=2e-3)
 
 
-def test_efdmix_hands_its_gradient_through():
+def test_efdmix_hands_its_gradient_through_and_a_part_to_the_partner():
     weights = np.random.default_rng(1).normal(size=FEATURES.shape)
-    gradient = jax.grad(lambda x: (weights * _change("efdmix", x)).sum())(FEATURES)
-    np.testing.assert_allclose(gradient, weights, rtol=1e-5)
+    gradient = jax.grad(
+        lambda x: (weights * _change("efdmix", x, alpha=1e8)).sum()  # halves
+    )(FEATURES)
+    flat, given = FEATURES.reshape(2, 12, 5), weights.reshape(2, 12, 5)
+    expected = given.copy()
+    for b in range(2):
+        for c in range(5):
+            mine, theirs = (flat[i, :, c].argsort() for i in (b, OTHERS[b]))
+            expected[OTHERS[b], theirs, c] += given[b, mine, c] / 2
+    np.testing.assert_allclose(gradient.reshape(2, 12, 5), expected, atol=1e-3)
 
 
 def test_padain_takes_the_partner_s_statistics_and_keeps_the_content():

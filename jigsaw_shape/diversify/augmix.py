@@ -17,11 +17,12 @@ def augment_and_mix(
 
     Hendrycks et al., AugMix, ICLR 2020, algorithm 1: three chains of one to three
     operations, mixed by weights from Dirichlet(1, 1, 1), and that with the image by m
-    from Beta(1, 1). The operations are theirs, at their severity 3: autocontrast,
-    equalize, posterize, rotate, solarize, shear and translate along both axes. The
-    strength s moves from the content to that. Departures: outside of the image its
-    border goes on, where theirs is black, which draws edges that are no shape's; it is
-    sheared from its centre, and angles and shifts of severity are not rounded down.
+    from Beta(1, 1). The operations are theirs, at the severity 3 that they have on
+    CIFAR: autocontrast, equalize, posterize, rotate, solarize, shear and translate
+    along both axes. The strength s moves from the content to that. Departures: outside
+    of the image its border goes on, where theirs is black, which draws edges that are
+    no shape's; it is sheared from its centre, and angles and solarize's thresholds are
+    not rounded down.
 
     Images are computed one after the other, so that each pays for its own operations
     alone; an accelerator has little to do at a time then.

@@ -34,7 +34,8 @@ def match_distribution(
     EFDMix, Zhang et al., Exact feature distribution matching, CVPR 2022, eq. 9: where
     MixStyle mixes mean and standard deviation, each value here becomes `l own + (1 - l)
     partner's value of the same rank`, in every channel; l from Beta(alpha, alpha) for
-    each example. The gradient goes through as if nothing had been mixed.
+    each example. The gradient goes to the own value entirely, as if nothing had been
+    mixed, and times 1 - l to the partner's.
 
     Args:
       rng: One typed key for the array.
@@ -49,10 +50,9 @@ def match_distribution(
     partner = choose_partners(partner_rng, domain, mix)
     own_weight = jax.random.beta(weight_rng, alpha, alpha, (b, 1, 1))
     x = features.astype(jnp.float32).reshape(b, h * w, c)
-    fixed = jax.lax.stop_gradient(x)
-    rank = jnp.argsort(jnp.argsort(fixed, 1), 1)
-    matched = jnp.take_along_axis(jnp.sort(fixed, 1)[partner], rank, 1)
-    change = (1 - own_weight) * (matched - fixed)
+    rank = jnp.argsort(jnp.argsort(x, 1), 1)
+    matched = jnp.take_along_axis(jnp.sort(x, 1)[partner], rank, 1)
+    change = (1 - own_weight) * (matched - jax.lax.stop_gradient(x))
     mixed = x + jnp.where(jax.random.bernoulli(apply_rng, p), change, 0)
     return mixed.reshape(features.shape).astype(features.dtype)
 
@@ -71,7 +71,8 @@ def perturb_statistics(
     DSU, Li et al., Uncertainty modeling for out-of-distribution generalization, ICLR
     2022, eqs. 3 to 6: mean and standard deviation of each example and channel get
     Gaussian noise, whose standard deviation is that of the statistic over the batch
-    (here the device's part of it). The gradient goes through the statistics too.
+    (here the device's part of it). The gradient goes through the statistics too. The
+    deviation over places is divided by h w, in their code by h w - 1.
 
     Args:
       rng: One typed key for the array.
@@ -110,7 +111,8 @@ def swap_statistics(
 
     pAdaIN, Nuriel et al., Permuted AdaIN, CVPR 2021, section 3: with the small
     probability p, each example of the array takes the mean and standard deviation of
-    its partner entirely. No gradient flows through the partner's.
+    its partner entirely. No gradient flows through the partner's. (Statistics are
+    MixStyle's: divided by h w, epsilon 1e-6; in their code h w - 1 and 1e-5.)
 
     Args:
       rng: One typed key for the array.

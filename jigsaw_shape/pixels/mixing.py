@@ -33,7 +33,8 @@ def cutmix(rng: jax.Array, images: jax.Array, alpha: float) -> Mixed:
 
     Yun et al., CutMix, ICCV 2019, eqs. 1 and 2: a share 1 - l of the area, l from
     Beta(alpha, alpha) for each image, around a uniform centre; what would be outside is
-    cut off, and the share counts the pixels that are left.
+    cut off, and the share counts the pixels that are left. (The authors' code draws one
+    l and one box a batch.)
 
     Args:
       rng: One typed key.

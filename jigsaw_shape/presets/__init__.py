@@ -70,7 +70,9 @@ def randconv(config: ConfigDict) -> None:
     """Classifies natural images and randomly convolved ones, half each.
 
     Xu et al., ICLR 2021, the mixing variant: the weight of the convolved image uniform
-    in (0, 1). Their consistency loss is not part of it.
+    in (0, 1). Departures: half of the images stay natural, as in their variant without
+    mixing (`config.diversify.p_ordered='(1.0,)'` convolves all); their consistency loss
+    is not part of it.
     """
     erm(config)
     config.diversify.name = "randconv"

@@ -48,8 +48,10 @@ def sagnet(config: ConfigDict) -> None:
 def safs(config: ConfigDict) -> None:
     """`mixstyle`, and a head that draws the image's edges.
 
-    After Cheraghalikhani et al., BMVC 2022, not checked against their code; the head is
-    simpler than theirs and its weight of 1 is this project's.
+    After Cheraghalikhani et al., Structure-aware feature stylization, CVIU 2024, with
+    the weight of 1 of their code. Departures: the head is simpler than theirs, and
+    MixStyle has its own p of 0.5 and its own places, where their example for PACS has
+    0.1 and two of the three.
     """
     erm(config)
     config.mixstyle.stages = "usual"
@@ -59,7 +61,9 @@ def safs(config: ConfigDict) -> None:
 def efdmix(config: ConfigDict) -> None:
     """`mixstyle` with whole distributions in place of two statistics.
 
-    Zhang et al., CVPR 2022; MixStyle's places, p and alpha.
+    Zhang et al., CVPR 2022; MixStyle's places, p and alpha. Partners are any images of
+    the batch (`config.mixstyle.mix=crossdomain`: of other domains, their setting for
+    several sources).
     """
     erm(config)
     config.mixstyle.name = "efdmix"
@@ -107,10 +111,10 @@ def augmix(config: ConfigDict) -> None:
 def fact(config: ConfigDict) -> None:
     """Classifies images and themselves with others' amplitudes, taught by an average.
 
-    Xu et al., CVPR 2021, whole: `fourier` on every image beside itself, and answers
-    held to those of a teacher whose weights follow (weight 2 after a tenth of the run,
-    temperature 10, momentum 0.9995). A step sees twice as many images as one of `erm`,
-    and the teacher sees them too.
+    Xu et al., CVPR 2021, whole but that partners are of other sources, as in `fourier`:
+    that on every image beside itself, and answers held to those of a teacher whose
+    weights follow (weight 2 after a tenth of the run, temperature 10, momentum 0.9995).
+    A step sees twice as many images as one of `erm`, and the teacher sees them too.
     """
     erm(config)
     config.diversify.name = "fourier"

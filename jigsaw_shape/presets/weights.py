@@ -16,23 +16,27 @@ def sma(config: ConfigDict) -> None:
 
 
 def erm_plus_plus(config: ConfigDict) -> None:
-    """`sma` after a tenth of the run in which the class head trains alone.
+    """Averages weights, after a tenth of the run in which the class head trains alone.
 
     Teterwak et al., ERM++, arXiv 2304.01973, of whose ingredients these two are a
-    method: averaged weights and a warm start of 500 of 5000 steps. The others are
+    method: a warm start of 500 of 5000 steps, and the mean of the weights of all steps
+    from 600 on. The others are
     settings: a longer run (`config.epochs`), stronger initial weights
     (`config.model.init`), BatchNorm that trains, which is the default, and a last run
     of the length that validation chose on all images (`config.data.split=none`).
     """
     sma(config)
+    config.averaging.start = 0.12
     config.optim.heads_first = 0.1
 
 
 def swa(config: ConfigDict) -> None:
     """Evaluates the mean of the weights after each of the last epochs.
 
-    Izmailov et al., UAI 2018: in the last quarter of the run, at a constant learning
-    rate. Departure: BatchNorm's statistics are averaged too, not made anew.
+    Izmailov et al., UAI 2018. Departures: the learning rate is constant from the
+    beginning (in theirs it falls to that first), the average takes the last quarter of
+    the run (a share that their code has near), and BatchNorm's statistics are averaged
+    too, not made anew.
     """
     erm(config)
     config.averaging.name = "swa"
@@ -45,7 +49,9 @@ def swad(config: ConfigDict) -> None:
 
     Cha et al., NeurIPS 2021. `python -m jigsaw_shape.average --checkpoints swad` then
     joins those of the window that the validation loss shows; the run's own rows are of
-    single segments.
+    single segments. The window needs many evaluations, 50 to 100 in their 5000 steps:
+    `config.eval.every_epochs=1` over a long run. Departure: their runs from ImageNet's
+    weights keep BatchNorm as it is, here by `config.model.freeze_norm=True`.
     """
     erm(config)
     config.averaging.name = "segments"

@@ -105,8 +105,8 @@ def _refuse_misfits(runs):
 def average(parts: Iterable[Part]) -> dict[str, Any]:
     """Returns the weighted mean of checkpoints' `params` and `batch_stats`, float32.
 
-    BatchNorm's running statistics are averaged as the weights are, as in SWAD's and
-    EoA's code; `workshop.Workshop.remake_statistics` makes them anew.
+    BatchNorm's running statistics are averaged as the weights are, as in EoA's code;
+    `workshop.Workshop.remake_statistics` makes them anew, as SWAD's does.
 
     Raises:
       ValueError: A checkpoint is damaged, or its heads have other shapes.

@@ -96,11 +96,11 @@ def simple_rates(n_steps: int, start: int) -> np.ndarray:
 
 
 def periodic_rates(n_steps: int, start: int, every: int) -> np.ndarray:
-    """Returns the rates of the mean of the weights after every `every` steps.
+    """Returns the rates of the mean of the weights at `start` and `every` steps on.
 
     SWA, Izmailov et al., Averaging weights leads to wider optima, UAI 2018, algorithm
-    1: the first that counts is after `every` steps from `start`. (They make BatchNorm's
-    statistics anew afterwards: `python -m jigsaw_shape.average --norm-batches`.)
+    1. (They make BatchNorm's statistics anew afterwards: `python -m
+    jigsaw_shape.average --norm-batches`.)
 
     Args:
       n_steps: Of the run.
@@ -111,9 +111,9 @@ def periodic_rates(n_steps: int, start: int, every: int) -> np.ndarray:
       float32 [n_steps]; 0 between the ends of periods.
     """
     after = np.arange(1, n_steps + 1) - start
-    counts = np.maximum(after // every, 1)
+    counts = np.maximum(after // every, 0) + 1
     rates = np.where(after % every == 0, 1 / counts, 0)
-    return np.where(after < every, 1, rates).astype(np.float32)
+    return np.where(after <= 0, 1, rates).astype(np.float32)
 
 
 def segment_rates(n_steps: int, evaluate_at: Collection[int]) -> np.ndarray:

@@ -35,7 +35,7 @@ def _challenge(settings: ConfigDict) -> Reread:
     share `images` of the images of the batch whose true class loses most probability by
     that (section 3.3). The head is linear, so that the gradient is a column of its
     kernel and no second pass is needed. (The paper's code mutes channels or places of
-    the last map by turns.)
+    the last map, by a draw, and more images as the run goes on.)
     """
 
     def reread(rng, params, outputs, batch):

@@ -30,8 +30,8 @@ def make_sharpness(optim: ConfigDict) -> Sharpness | None:
     `sam`: Foret et al., Sharpness-aware minimization, ICLR 2021, eqs. 2 and 3: the
     gradient at `params + rho g / |g|`, of the gradient g of the whole batch, over all
     devices. `sagm`: Wang et al., Sharpness-aware gradient matching, CVPR 2023, eq. 10:
-    that of the loss plus the loss at `params + rho g / |g| - alpha g`, halved here, so
-    that the learning rate keeps its meaning. BatchNorm's running statistics are those
+    that of the loss plus the loss at `params + rho g / |g| - alpha g`, halved, as in
+    their code. BatchNorm's running statistics are those
     of the first pass.
 
     Args:

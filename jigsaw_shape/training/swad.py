@@ -17,7 +17,9 @@ def window(
     that none of the `n_converge - 1` next ones is below: the run has converged. It ends
     before the first `n_tolerance` losses in a row that are all above `tolerance` times
     the mean of the `n_converge` losses that it began with: the run overfits; or with
-    the run. A run whose loss falls to its end has the last `n_converge` evaluations.
+    the run. A run whose loss falls to its end has the last `n_converge` evaluations
+    (in their code the last one alone; that also takes up to two segments before the
+    first loss).
 
     Args:
       losses: The validation loss at each evaluation, at least one.
