@@ -10,6 +10,7 @@ from small_stimuli import make_answers
 
 from jigsaw_shape.measures import distortions
 from jigsaw_shape.suites import distortions as distortions_lib
+from jigsaw_shape.suites import levels
 from jigsaw_shape.suites.suite import PLAIN
 
 AMPLITUDE = np.ones((16, 16), np.float32)
@@ -27,7 +28,7 @@ def _rows(outputs, label=LABEL, seed=0):
 def test_every_level_has_a_probe_and_undistorted_ones_share_theirs():
     names = list(PROBES)
     assert len(names) == len(set(names)) == 71 - 6 + 1  # six grey originals are one
-    assert PROBES["grey"] is distortions_lib.GREY
+    assert PROBES["grey"] is levels.GREY
     assert PROBES["plain"] is PLAIN
     assert "uniform_noise/0" in names  # its contrast is lowered
     assert "eidolon_3/1" in names
@@ -37,7 +38,8 @@ def test_every_level_has_a_probe_and_undistorted_ones_share_theirs():
 def test_areas_are_of_the_trapezoid_rule_over_the_levels_index():
     correct = np.array([[1, 1, 0, 0], [1, 0, 1, 1], [0, 0, 0, 1]], bool)
     expected = np.trapezoid(np.float64(correct), axis=1) / 3
-    np.testing.assert_allclose(distortions_lib.areas(correct), expected)
+    areas = levels.scores(correct, distortions_lib.area_weights(4))
+    np.testing.assert_allclose(areas, expected)
 
 
 def test_rows_are_the_curve_and_the_area_under_it():

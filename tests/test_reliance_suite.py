@@ -11,7 +11,7 @@ import pytest
 from small_stimuli import evaluate, make_answers, make_stimuli
 
 from jigsaw_shape.classifiers.classifier import Classifier
-from jigsaw_shape.suites import SUITES, distortions, one_pass, puzzle, reliance
+from jigsaw_shape.suites import SUITES, levels, one_pass, puzzle, reliance
 from jigsaw_shape.suites import classes as classes_lib
 from jigsaw_shape.suites.suite import PLAIN, Answers, Found, Job, Probe
 
@@ -145,7 +145,7 @@ def test_versions_are_shared_with_other_suites():
     assert len(names) == len(set(names))
     assert "grey" in names
     by_name = {probe.name: probe for probe in reliance.full_probes(None, [])}
-    assert by_name["grey"] is distortions.GREY
+    assert by_name["grey"] is levels.GREY
     shared = {f"puzzle/{g}" for g in puzzle.grids(224)} & set(by_name)
     assert shared == {"puzzle/2", "puzzle/4", "puzzle/6", "puzzle/8"}
     assert set(names) < set(by_name)

@@ -23,7 +23,7 @@ from jigsaw_shape.suites import (
 )
 from jigsaw_shape.suites.opened import Opened
 
-PROBED = ("experiments", "reliance", "distortions", "puzzle")
+PROBED = ("experiments", "reliance", "distortions", "corruptions", "puzzle")
 
 
 def _stimuli(name, experiment):
@@ -98,7 +98,7 @@ def test_labelled_images_serve_every_suite_that_is_made_of_them():
 def test_published_sets_are_scored_as_they_are_and_not_made_again():
     jobs, _ = _plan(CONFLICT, EDGES, ORIGINAL)
     assert jobs == [
-        ("original", ("reliance", "distortions", "puzzle"), ["m"]),
+        ("original", ("reliance", "distortions", "corruptions", "puzzle"), ["m"]),
         ("conflict", ("shape_bias",), ["m"]),
         ("edges", ("experiments",), ["m"]),
         ("original", ("experiments", "target"), ["m"]),
@@ -175,7 +175,7 @@ def test_without_scikit_image_all_goes_on_and_experiments_do_not(monkeypatch):
     monkeypatch.setattr(experiments, "skimage", absent)
     jobs, notes = _plan(IMAGES)
     assert [suites for _, suites, _ in jobs] == [
-        ("reliance", "distortions", "puzzle"),
+        ("reliance", "distortions", "corruptions", "puzzle"),
         ("target",),
         ("configural",),
     ]

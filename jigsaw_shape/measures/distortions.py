@@ -31,7 +31,7 @@ import numpy as np
 
 from jigsaw_shape.measures import eidolons
 
-_PUBLISHED_PX = 224
+PUBLISHED_PX = 224
 _LUMA = (0.2125, 0.7154, 0.0721)  # ITU-R 709, of scikit-image's rgb2gray
 _MEAN_GREY = 0.4423  # of the published images: the ground of filtered ones
 _NOISE_CONTRAST = 0.3
@@ -240,7 +240,7 @@ def eidolon(coherence: float) -> Distort:
 def eidolon_parts(rngs: jax.Array, images: jax.Array) -> eidolons.Parts:
     """Returns what eidolons of all reaches and coherences are made of."""
     return eidolons.decompose(
-        rngs, _luminance(images), scale=images.shape[1] / _PUBLISHED_PX
+        rngs, _luminance(images), scale=images.shape[1] / PUBLISHED_PX
     )
 
 
@@ -249,7 +249,7 @@ def eidolons_of(parts: eidolons.Parts, reach, coherence) -> jax.Array:
 
     Args: See `eidolons.compose`.
     """
-    scale = parts.slices.shape[-1] / _PUBLISHED_PX
+    scale = parts.slices.shape[-1] / PUBLISHED_PX
     return _coloured(
         eidolons.compose(parts, reach=reach, coherence=coherence, scale=scale)
     )
@@ -295,7 +295,7 @@ def _coloured(y: jax.Array) -> jax.Array:
 
 def _blur(y: jax.Array, std) -> jax.Array:
     """Returns [B, S, S] blurred by a Gaussian, with the mean grey around it."""
-    matrix = _gaussian(y.shape[-1], std * (y.shape[-1] / _PUBLISHED_PX))
+    matrix = gaussian_matrix(y.shape[-1], std * (y.shape[-1] / PUBLISHED_PX))
     blurred = jnp.einsum(
         "ih,bhw,jw->bij",
         matrix,
@@ -306,7 +306,7 @@ def _blur(y: jax.Array, std) -> jax.Array:
     return _MEAN_GREY + blurred
 
 
-def _gaussian(n: int, std) -> jax.Array:
+def gaussian_matrix(n: int, std) -> jax.Array:
     """Returns the blur along one side [n, n], whose rows sum to 1 with what is outside.
 
     For standard deviations of 0 to `n` pixels.

@@ -26,7 +26,6 @@ import numpy as np
 
 from jigsaw_shape.measures import distortions
 
-_PUBLISHED_PX = 224
 _GREYS = 255  # OpenCV's sigma_color and h are in grey levels of 8 bits
 _SIGMA_SPACE = 75.0
 _SEARCH, _TEMPLATE = 10, 7  # px to each side: OpenCV's windows of 21 and 14 (made 15)
@@ -78,7 +77,7 @@ def bilateral(rngs: jax.Array, images: jax.Array, diameter: float) -> jax.Array:
       diameter: Of the window, px at 224.
     """
     del rngs
-    scale = images.shape[1] / _PUBLISHED_PX
+    scale = images.shape[1] / distortions.PUBLISHED_PX
     radius = diameter / 2 * scale
     offsets = _offsets(math.floor(radius))
     distance = np.hypot(*offsets.T)
@@ -107,7 +106,7 @@ def gaussian_blur(rngs: jax.Array, images: jax.Array, kernel: float) -> jax.Arra
     del rngs
     if kernel == 1:
         return images
-    scale = images.shape[1] / _PUBLISHED_PX
+    scale = images.shape[1] / distortions.PUBLISHED_PX
     reach, std = math.floor((kernel - 1) / 2 * scale), (kernel - 1) / 6 * scale
     weights = np.exp(-np.square(np.arange(-reach, reach + 1) / std) / 2)
     weights = np.float32(weights / weights.sum())
@@ -131,7 +130,7 @@ def nl_means(rngs: jax.Array, images: jax.Array, h: float) -> jax.Array:
     del rngs
     if h == 0:
         return images
-    scale = images.shape[1] / _PUBLISHED_PX
+    scale = images.shape[1] / distortions.PUBLISHED_PX
     half = math.floor(_TEMPLATE * scale)
     ones = np.ones(2 * half + 1, np.float32)
     offsets = _offsets(math.floor(_SEARCH * scale))

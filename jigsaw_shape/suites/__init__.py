@@ -2,6 +2,7 @@
 
 from jigsaw_shape.suites import (
     configural,
+    corruptions,
     distortions,
     experiments,
     probe,
@@ -21,6 +22,7 @@ SUITES: dict[str, Suite] = {
     "reliance": reliance.SUITE,
     "configural": configural.SUITE,
     "distortions": distortions.SUITE,
+    "corruptions": corruptions.SUITE,
     "puzzle": puzzle.SUITE,
     "retrieval": retrieval.SUITE,
     "probe": probe.SUITE,

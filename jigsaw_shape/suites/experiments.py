@@ -47,7 +47,7 @@ from jigsaw_shape.suites import (
     labelled_images,
     puzzle,
 )
-from jigsaw_shape.suites.distortions import GREY
+from jigsaw_shape.suites.levels import GREY
 from jigsaw_shape.suites.opened import Opened
 from jigsaw_shape.suites.suite import PLAIN, Answers, Found, Job, Probe, Suite
 

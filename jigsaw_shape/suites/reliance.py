@@ -38,7 +38,7 @@ from jigsaw_shape.suites import (
     puzzle,
     row_tables,
 )
-from jigsaw_shape.suites.distortions import GREY
+from jigsaw_shape.suites.levels import GREY
 from jigsaw_shape.suites.suite import PLAIN, Answers, Fact, Headline, Probe, Suite
 
 _TILES = tuple(range(2, 17, 2))

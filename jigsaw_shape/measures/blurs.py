@@ -1,0 +1,144 @@
+"""Blurs of ImageNet-C: out of focus, through glass, moved, zoomed.
+
+Images are float32 [S, S, 3] (`trail` takes any number of channels), one at a time;
+lengths are in pixels of an image of 224 px and scale with S / 224. Outside of an image
+its border goes on.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.ndimage import map_coordinates
+from jax.scipy.signal import fftconvolve
+
+from jigsaw_shape.measures.distortions import PUBLISHED_PX, gaussian_matrix
+
+_MOST_FOCUS = 11  # px: the widest disk and its edge
+_MOST_SHUFFLES = 3
+_MOST_TRAIL = 41  # samples
+_MOST_ZOOMS = 16
+
+
+def sample(
+    image: jax.Array, rows: jax.Array, columns: jax.Array, outside: str = "nearest"
+) -> jax.Array:
+    """Returns an image at places between its pixels, bilinearly: [..., C].
+
+    Args:
+      image: float32 [H, W, C].
+      rows: float32 [...]; 0 is the first row's middle.
+      columns: The same of columns.
+      outside: A mode of `map_coordinates`.
+    """
+
+    def of_channel(channel):
+        return map_coordinates(channel, (rows, columns), order=1, mode=outside)
+
+    return jax.vmap(of_channel, -1, -1)(image)
+
+
+def places(side: int) -> tuple[jax.Array, jax.Array]:
+    """Returns the rows and the columns of a square's pixels: float32 [S, S] each."""
+    return tuple(
+        jnp.meshgrid(*[jnp.arange(side, dtype=jnp.float32)] * 2, indexing="ij")
+    )
+
+
+def smooth(image: jax.Array, std: jax.Array) -> jax.Array:
+    """Returns an image blurred by a Gaussian of `std` of its own pixels."""
+    matrix = gaussian_matrix(image.shape[0], std)
+    matrix /= matrix.sum(1, keepdims=True)  # what is outside counts for nothing
+    return jnp.einsum(
+        "ih,hwc,jw->ijc", matrix, image, matrix, precision=jax.lax.Precision.HIGHEST
+    )
+
+
+def defocus(image: jax.Array, radius: jax.Array) -> jax.Array:
+    """Returns an image blurred by a disk. Pixels on its edge count in part."""
+    scale = image.shape[0] / PUBLISHED_PX
+    reach = int(np.ceil(_MOST_FOCUS * scale))
+    offsets = jnp.arange(-reach, reach + 1)
+    distance = jnp.hypot(offsets[:, None], offsets[None, :])
+    disk = jnp.clip(radius * scale + 0.5 - distance, 0, 1)
+    padded = jnp.pad(image, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
+    kernel = disk / disk.sum()
+    return jax.vmap(lambda x: fftconvolve(x, kernel, mode="valid"), -1, -1)(padded)
+
+
+def glass(rng, image: jax.Array, settings: jax.Array) -> jax.Array:
+    """Returns an image seen through frosted glass.
+
+    Blurred, its pixels taken from nearby, and blurred again. Departure: every pixel is
+    taken from a random place, so that one may be seen twice; published, pixels swap
+    places, one pair after the other.
+
+    Args:
+      rng: One typed key.
+      image: See the module.
+      settings: [3]: the blur's standard deviation, how far a pixel moves along each
+        axis, how often.
+    """
+    std, reach, n_times = settings
+    scale = image.shape[0] / PUBLISHED_PX
+    rows, columns = places(image.shape[0])
+
+    def shuffle(i, image):
+        unit = jax.random.uniform(jax.random.fold_in(rng, i), (2, *rows.shape))
+        down, right = jnp.floor(unit * 2 * reach - reach) * scale
+        moved = sample(image, rows + down, columns + right)
+        return jnp.where(i < n_times, moved, image)
+
+    blurred = smooth(image, std * scale)
+    return smooth(jax.lax.fori_loop(0, _MOST_SHUFFLES, shuffle, blurred), std * scale)
+
+
+def trail(
+    image: jax.Array, radius: jax.Array, std: jax.Array, degrees: jax.Array
+) -> jax.Array:
+    """Returns an image that moved while it was taken.
+
+    Each pixel is a mean of `2 radius + 1` samples on a line to one side, weighted by
+    half a Gaussian, as ImageMagick's motion blur has it.
+
+    Args:
+      image: float32 [S, S, C].
+      radius: Of the line.
+      std: Of the Gaussian, in samples.
+      degrees: Of the line, from the right.
+    """
+    scale = image.shape[0] / PUBLISHED_PX
+    rows, columns = places(image.shape[0])
+    angle = jnp.deg2rad(degrees)
+    n = jnp.arange(_MOST_TRAIL)
+    weights = jnp.where(n <= 2 * radius, jnp.exp(-jnp.square(n / std) / 2), 0)
+    weights /= weights.sum()
+
+    def add(i, total):
+        down, right = i * scale * jnp.sin(angle), i * scale * jnp.cos(angle)
+        return total + weights[i] * sample(image, rows + down, columns + right)
+
+    return jax.lax.fori_loop(0, _MOST_TRAIL, add, jnp.zeros_like(image))
+
+
+def zoom(image: jax.Array, settings: jax.Array) -> jax.Array:
+    """Returns the mean of an image and itself, ever larger.
+
+    Args:
+      image: See the module.
+      settings: [2]: what each of the enlargements adds to the factor, and how many
+        there are; the first one's factor is 1.
+    """
+    step, n_zooms = settings
+    rows, columns = places(image.shape[0])
+    middle = (image.shape[0] - 1) / 2
+
+    def add(i, total):
+        factor = 1 + i * step
+        enlarged = sample(
+            image,
+            (rows - middle) / factor + middle,
+            (columns - middle) / factor + middle,
+        )
+        return total + jnp.where(i < n_zooms, enlarged, 0)
+
+    return jax.lax.fori_loop(0, _MOST_ZOOMS, add, image) / (n_zooms + 1)

@@ -1,0 +1,89 @@
+"""Weather of ImageNet-C: fog and snow.
+
+Images are float32 [S, S, 3], one at a time. Layers are drawn for 224 px, as published,
+and shrunk or enlarged to the image.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from jigsaw_shape.measures import blurs
+from jigsaw_shape.measures.distortions import PUBLISHED_PX, grey
+
+_FOG_PX = 256  # a power of two
+_WIBBLE = 100.0
+
+
+def fog(rng, image: jax.Array, settings: jax.Array) -> jax.Array:
+    """Returns an image behind fog, which is `plasma`, no brighter than before.
+
+    Args:
+      rng: One typed key.
+      image: See the module.
+      settings: [2]: how thick the fog is, and the decay of `plasma`.
+    """
+    thickness, decay = settings
+    layer = plasma(rng, decay)[:PUBLISHED_PX, :PUBLISHED_PX, None]
+    brightest = image.max()
+    mixed = image + thickness * _to_size(layer, image.shape[0])
+    return mixed * brightest / (brightest + thickness)
+
+
+def plasma(rng, decay: jax.Array) -> jax.Array:
+    """Returns a random height map in [0, 1]: float32 [256, 256].
+
+    The diamond-square algorithm on a square whose opposite sides meet: the middle of
+    four points is their mean and a random number, which is `decay` times smaller each
+    time that the grid is twice as fine.
+    """
+
+    def middle(rng, sum_of_four, wibble):
+        noise = jax.random.uniform(rng, sum_of_four.shape, minval=-1.0)
+        return sum_of_four / 4 + wibble * _WIBBLE * noise
+
+    def around(x, axis, shift):
+        return x + jnp.roll(x, shift, axis)
+
+    corners, wibble = jnp.zeros((1, 1)), _WIBBLE
+    while len(corners) < _FOG_PX:
+        rng, *rngs = jax.random.split(rng, 4)
+        squares = around(around(corners, 0, -1), 1, -1)
+        centres = middle(rngs[0], squares, wibble)
+        of_rows = around(corners, 1, -1) + around(centres, 0, 1)
+        of_columns = around(corners, 0, -1) + around(centres, 1, 1)
+        even = jnp.stack([corners, middle(rngs[1], of_rows, wibble)], -1)
+        odd = jnp.stack([middle(rngs[2], of_columns, wibble), centres], -1)
+        side = 2 * len(corners)
+        corners = jnp.stack([even, odd], 1).reshape(side, side)
+        wibble = wibble / decay
+    corners -= corners.min()
+    return corners / corners.max()
+
+
+def snow(rng, image: jax.Array, settings: jax.Array) -> jax.Array:
+    """Returns an image in falling snow: a whitened image, and flakes that it moves.
+
+    Args:
+      rng: One typed key.
+      image: See the module.
+      settings: [7]: mean and standard deviation of the noise that flakes are made of,
+        how much it is enlarged, what is too faint to be a flake, radius and standard
+        deviation of `blurs.trail`, what is left of the image as it was.
+    """
+    mean, std, zoom, least, radius, blur, kept = settings
+    layer_rng, angle_rng = jax.random.split(rng)
+    layer = mean + std * jax.random.normal(layer_rng, (PUBLISHED_PX, PUBLISHED_PX, 1))
+    rows, columns = blurs.places(PUBLISHED_PX)
+    middle = (PUBLISHED_PX - 1) / 2
+    layer = blurs.sample(
+        layer, (rows - middle) / zoom + middle, (columns - middle) / zoom + middle
+    )
+    layer = jnp.clip(jnp.where(layer < least, 0, layer), 0, 1)
+    degrees = jax.random.uniform(angle_rng, minval=-135.0, maxval=-45.0)
+    flakes = _to_size(blurs.trail(layer, radius, blur, degrees), image.shape[0])
+    white = jnp.maximum(image, grey(image) * 1.5 + 0.5)
+    return kept * image + (1 - kept) * white + flakes + jnp.rot90(flakes, 2)
+
+
+def _to_size(layer: jax.Array, side: int) -> jax.Array:
+    return jax.image.resize(layer, (side, side, layer.shape[-1]), "linear")
