@@ -85,6 +85,7 @@ block = libc.malloc({n_bytes})
 ctypes.memset(block, 1, {n_bytes})
 filled = resident() - before
 libc.free(block)
+{last}
 print((resident() - before) / filled)
 """
 
@@ -93,12 +94,14 @@ print((resident() - before) / filled)
     platform.libc_ver()[0] != "glibc", reason="only glibc's memory is tuned"
 )
 def test_memory_that_is_freed_stays():
-    def share_kept(first, **variables):
+    def share_kept(first, last="", **variables):
         n_bytes = 2**27  # more than glibc keeps by itself
-        return float(_run(_KEPT.format(first=first, n_bytes=n_bytes), **variables))
+        code = _KEPT.format(first=first, last=last, n_bytes=n_bytes)
+        return float(_run(code, **variables))
 
     assert share_kept("") < 0.1
     assert share_kept("cpu.tune()") > 0.9
+    assert share_kept("cpu.tune()", "cpu.release_memory()") < 0.1
     assert share_kept("cpu.tune()", MALLOC_ARENA_MAX="4") < 0.1
     tunables = {"GLIBC_TUNABLES": "glibc.malloc.arena_max=4"}
     assert share_kept("cpu.tune()", **tunables) < 0.1

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from jigsaw_shape.data.dataset import Dataset
+from jigsaw_shape.system import cpu
 from jigsaw_shape.system.command_line import track
 
 _DEVICE_SHARE = 0.25  # of a device's memory that the images may take
@@ -151,6 +152,7 @@ def _choose_cache(n_bytes: int) -> str:
 
 def _free_host_bytes() -> int:
     """Returns the memory that this process may still take, as the system sees it."""
+    cpu.release_memory()
     free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     meminfo = pathlib.Path("/proc/meminfo")  # Linux only
     if meminfo.exists():

@@ -65,6 +65,17 @@ def _keep_memory() -> None:
             mallopt(parameter, value)
 
 
+def release_memory() -> None:
+    """Gives the system back what this process has freed and kept.
+
+    For whoever asks how much memory there is. Without glibc nothing is kept.
+    """
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
+        if trim:
+            trim(0)
+
+
 def _has_accelerators() -> bool:
     """Returns whether JAX may find other devices than CPUs."""
     if os.environ.get("JAX_PLATFORMS") == "cpu":
