@@ -131,13 +131,17 @@ def test_what_makes_no_average_is_refused(run, tmp_path, capsys, flags, words):
     assert not (tmp_path / "out").exists()
 
 
-def test_runs_that_do_not_fit_together_are_refused(run, tmp_path):
+@pytest.mark.parametrize(
+    ("field", "value", "of_run"),
+    [("target", "photo", "sketch"), ("split", "none", "jigen")],
+)
+def test_runs_that_do_not_fit_together_are_refused(run, tmp_path, field, value, of_run):
     other = tmp_path / "other"
     other.mkdir()
     config = json.loads((run / "config.json").read_text())
-    config["data"]["target"] = "photo"
+    config["data"][field] = value
     (other / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ValueError, match=r"data\.target='photo'.*'sketch'"):
+    with pytest.raises(ValueError, match=rf"data\.{field}='{value}'.*'{of_run}'"):
         averaged_runs.choose([run, other], "selected", "val")
 
 

@@ -45,6 +45,12 @@ def test_swa_is_the_mean_of_the_ends_of_periods(every, length):
         np.testing.assert_allclose(averages[i], expected, atol=1e-6)
 
 
+def test_swa_from_the_beginning_leaves_out_the_first_weights():
+    averages = _averages(_rates(name="swa", start=0.0, every=4))
+    np.testing.assert_allclose(averages[:4], WEIGHTS[:4], atol=1e-6)
+    np.testing.assert_allclose(averages[19], WEIGHTS[3::4].mean(0), atol=1e-6)
+
+
 def test_segments_are_means_between_evaluations():
     averages = _averages(_rates(name="segments"))
     for first, last in ((0, 5), (5, 12), (12, 20)):

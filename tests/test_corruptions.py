@@ -58,6 +58,17 @@ def test_laws(name):
     assert (np.abs(other - weak).max() > 0.01) == (name in RANDOM)
 
 
+def test_no_setting_asks_for_more_than_is_drawn():
+    table = {
+        name: np.array(settings) for name, (_, settings) in corruptions._TABLE.items()
+    }
+    assert table["defocus_blur"].max() + 0.5 <= blurs.MOST_FOCUS
+    assert table["glass_blur"][:, 2].max() <= blurs.MOST_SHUFFLES
+    radii = [table["motion_blur"][:, 0], table["snow"][:, 4]]
+    assert 2 * np.max(radii) + 1 <= blurs.MOST_TRAIL
+    assert table["zoom_blur"][:, 1].max() <= blurs.MOST_ZOOMS
+
+
 def test_noise_has_the_published_strengths():
     grey = np.full((2, 128, 128, 3), 0.5, np.float32)
     noise = _corrupted("gaussian_noise", 1, images=grey) - 0.5
@@ -125,7 +136,7 @@ def test_plasma_is_the_diamond_square_algorithm(monkeypatch):
     while side < 8:
         rng, *rngs = jax.random.split(rng, 4)
         noise = [
-            100 * wibble * np.asarray(jax.random.uniform(r, (side, side), minval=-1.0))
+            wibble**2 * np.asarray(jax.random.uniform(r, (side, side), minval=-1.0))
             for r in rngs
         ]
         finer = np.zeros((2 * side, 2 * side))
@@ -152,7 +163,7 @@ def test_fog_is_no_brighter_than_the_image():
 def test_snow_without_flakes_whitens():
     settings = jnp.array([0.1, 0.3, 3.0, 99.0, 10.0, 4.0, 0.7])
     found = np.asarray(weather.snow(RNGS[0], jnp.asarray(IMAGES[0]), settings))
-    grey = IMAGES[0] @ np.array([0.2125, 0.7154, 0.0721])
+    grey = IMAGES[0] @ np.array([0.299, 0.587, 0.114])
     white = np.maximum(IMAGES[0], 1.5 * grey[..., None] + 0.5)
     np.testing.assert_allclose(found, 0.7 * IMAGES[0] + 0.3 * white, atol=1e-5)
 
@@ -214,7 +225,7 @@ def test_jpeg_is_pillow_s(severity, quality, size_px):
     with Image.open(file) as opened:
         steps = [np.reshape(opened.quantization[k], (8, 8)) for k in (0, 1)]
         expected = np.asarray(opened, np.float32) / 255
-    np.testing.assert_array_equal(jpeg.steps(quality), steps)
+    np.testing.assert_array_equal(jpeg.steps_of(quality), steps)
     images = np.float32(image)[None].repeat(2, 0) / 255
     found = _corrupted("jpeg_compression", severity, images=images)[0]
     gap = np.abs(found - expected)

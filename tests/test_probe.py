@@ -66,7 +66,7 @@ def test_the_linear_probe_is_the_regression_that_held_out_images_choose(data):
 def test_without_held_out_images_the_middle_strength_is_taken(data):
     (fit, labels), _, (asked, _) = data
     found = probe.linear_probe(fit, labels, fit[:0], labels[:0], asked)
-    assert found.strength == probe.STRENGTHS[len(probe.STRENGTHS) // 2]
+    assert found.strength == probe.MIDDLE_STRENGTH
 
 
 def test_of_equal_strengths_the_strongest_penalty_is_chosen():

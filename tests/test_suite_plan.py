@@ -166,6 +166,8 @@ def test_a_set_made_of_training_images_is_noted():
     (note,) = notes("digest", split_seed=1)
     assert "run, trained with another split, may have seen some" in note
     assert len(notes("digest", split="domainbed", split_seed=0)) == 1
+    (note,) = notes("digest", split="none", split_seed=0)
+    assert "that run may have been trained on: split none holds none" in note
 
 
 def test_without_scikit_image_all_goes_on_and_experiments_do_not(monkeypatch):

@@ -2,7 +2,7 @@
 
 Images are float32 [S, S, 3] (`trail` takes any number of channels), one at a time;
 lengths are in pixels of an image of 224 px and scale with S / 224. Outside of an image
-its border goes on.
+its border goes on, but for `smooth`.
 """
 
 import jax
@@ -13,10 +13,11 @@ from jax.scipy.signal import fftconvolve
 
 from jigsaw_shape.measures.distortions import PUBLISHED_PX, gaussian_matrix
 
-_MOST_FOCUS = 11  # px: the widest disk and its edge
-_MOST_SHUFFLES = 3
-_MOST_TRAIL = 41  # samples
-_MOST_ZOOMS = 16
+# The most that settings may ask for.
+MOST_FOCUS = 11  # px: the widest disk and its edge
+MOST_SHUFFLES = 3
+MOST_TRAIL = 41  # samples
+MOST_ZOOMS = 16
 
 
 def sample(
@@ -45,18 +46,25 @@ def places(side: int) -> tuple[jax.Array, jax.Array]:
 
 
 def smooth(image: jax.Array, std: jax.Array) -> jax.Array:
-    """Returns an image blurred by a Gaussian of `std` of its own pixels."""
+    """Returns an image blurred by a Gaussian of `std` of its own pixels.
+
+    What is outside counts for nothing.
+    """
     matrix = gaussian_matrix(image.shape[0], std)
-    matrix /= matrix.sum(1, keepdims=True)  # what is outside counts for nothing
+    matrix /= matrix.sum(1, keepdims=True)
     return jnp.einsum(
         "ih,hwc,jw->ijc", matrix, image, matrix, precision=jax.lax.Precision.HIGHEST
     )
 
 
 def defocus(image: jax.Array, radius: jax.Array) -> jax.Array:
-    """Returns an image blurred by a disk. Pixels on its edge count in part."""
+    """Returns an image blurred by a disk of so many pixels' radius.
+
+    Departure: pixels on the disk's edge count in part, as much as is in it; published,
+    a disk of whole pixels is blurred a little, and the image is mirrored outside.
+    """
     scale = image.shape[0] / PUBLISHED_PX
-    reach = int(np.ceil(_MOST_FOCUS * scale))
+    reach = int(np.ceil(MOST_FOCUS * scale))
     offsets = jnp.arange(-reach, reach + 1)
     distance = jnp.hypot(offsets[:, None], offsets[None, :])
     disk = jnp.clip(radius * scale + 0.5 - distance, 0, 1)
@@ -68,9 +76,10 @@ def defocus(image: jax.Array, radius: jax.Array) -> jax.Array:
 def glass(rng, image: jax.Array, settings: jax.Array) -> jax.Array:
     """Returns an image seen through frosted glass.
 
-    Blurred, its pixels taken from nearby, and blurred again. Departure: every pixel is
-    taken from a random place, so that one may be seen twice; published, pixels swap
-    places, one pair after the other.
+    Blurred, its pixels taken from nearby, and blurred again. Departures: all are taken
+    at once, and at the border too; published, one after the other in place, so that
+    what was taken may be taken again. At other sizes than 224 px places lie between
+    pixels.
 
     Args:
       rng: One typed key.
@@ -89,7 +98,7 @@ def glass(rng, image: jax.Array, settings: jax.Array) -> jax.Array:
         return jnp.where(i < n_times, moved, image)
 
     blurred = smooth(image, std * scale)
-    return smooth(jax.lax.fori_loop(0, _MOST_SHUFFLES, shuffle, blurred), std * scale)
+    return smooth(jax.lax.fori_loop(0, MOST_SHUFFLES, shuffle, blurred), std * scale)
 
 
 def trail(
@@ -98,7 +107,8 @@ def trail(
     """Returns an image that moved while it was taken.
 
     Each pixel is a mean of `2 radius + 1` samples on a line to one side, weighted by
-    half a Gaussian, as ImageMagick's motion blur has it.
+    half a Gaussian, as ImageMagick's motion blur has it. (There they are the pixels
+    nearest to the line, here between pixels.)
 
     Args:
       image: float32 [S, S, C].
@@ -109,7 +119,7 @@ def trail(
     scale = image.shape[0] / PUBLISHED_PX
     rows, columns = places(image.shape[0])
     angle = jnp.deg2rad(degrees)
-    n = jnp.arange(_MOST_TRAIL)
+    n = jnp.arange(MOST_TRAIL)
     weights = jnp.where(n <= 2 * radius, jnp.exp(-jnp.square(n / std) / 2), 0)
     weights /= weights.sum()
 
@@ -117,7 +127,19 @@ def trail(
         down, right = i * scale * jnp.sin(angle), i * scale * jnp.cos(angle)
         return total + weights[i] * sample(image, rows + down, columns + right)
 
-    return jax.lax.fori_loop(0, _MOST_TRAIL, add, jnp.zeros_like(image))
+    return jax.lax.fori_loop(0, MOST_TRAIL, add, jnp.zeros_like(image))
+
+
+def enlarge(image: jax.Array, factor: jax.Array) -> jax.Array:
+    """Returns the middle of an image [S, S, C], so many times as large.
+
+    (Published, of a whole number of pixels, whose outer ones stay the outer ones.)
+    """
+    rows, columns = places(image.shape[0])
+    middle = (image.shape[0] - 1) / 2
+    return sample(
+        image, (rows - middle) / factor + middle, (columns - middle) / factor + middle
+    )
 
 
 def zoom(image: jax.Array, settings: jax.Array) -> jax.Array:
@@ -129,16 +151,8 @@ def zoom(image: jax.Array, settings: jax.Array) -> jax.Array:
         there are; the first one's factor is 1.
     """
     step, n_zooms = settings
-    rows, columns = places(image.shape[0])
-    middle = (image.shape[0] - 1) / 2
 
     def add(i, total):
-        factor = 1 + i * step
-        enlarged = sample(
-            image,
-            (rows - middle) / factor + middle,
-            (columns - middle) / factor + middle,
-        )
-        return total + jnp.where(i < n_zooms, enlarged, 0)
+        return total + jnp.where(i < n_zooms, enlarge(image, 1 + i * step), 0)
 
-    return jax.lax.fori_loop(0, _MOST_ZOOMS, add, image) / (n_zooms + 1)
+    return jax.lax.fori_loop(0, MOST_ZOOMS, add, image) / (n_zooms + 1)

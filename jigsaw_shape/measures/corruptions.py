@@ -1,14 +1,16 @@
 """Corruptions of ImageNet-C at their five severities, batched, on device.
 
 Hendrycks & Dietterich, "Benchmarking neural network robustness to common corruptions
-and perturbations", ICLR 2019, table 1 and the released code, whose settings these are:
-on PACS's images they make PACS-C, on digits theirs. The contract is that of
-`measures.distortions`; a level is a severity, 0 to 5, and 0 is the image itself.
+and perturbations", ICLR 2019, table 1 and the released code, whose settings these are.
+The contract is that of `measures.distortions`; a level is a severity, 0 to 5, and 0 is
+the image itself.
 
 Lengths scale with the image, as in `measures.distortions`. Noise, and JPEG's blocks, do
-not: they are of single pixels. So figures of small images are no figures of ImageNet-C.
-Frost is left out, which is six photographs that this project does not have. Departures
-of single corruptions are where they are defined.
+not: they are of single pixels and grow worse in small images. Blurs and squares of less
+than a pixel there change little or nothing: at 56 px `pixelate` is the image itself. So
+figures of small images are no figures of ImageNet-C. Frost is left out, which is six
+photographs that this project does not have. What is not JPEG is not rounded to 8 bits.
+Departures of single corruptions are where they are defined.
 """
 
 from collections.abc import Callable
@@ -75,8 +77,9 @@ def _contrast(rng, image, share):
 def _elastic(rng, image, settings):
     """Stretches by a random affine map, and moves every pixel on its own.
 
-    Displacements are drawn for 224 px. Near the border they are means of fewer numbers,
-    published of mirrored ones.
+    Displacements are drawn for 224 px. Departures: near the border they are means of
+    fewer numbers, published of mirrored ones; and both moves are one interpolation,
+    published one each.
     """
     alpha, std, shift = settings
     corner_rng, field_rng = jax.random.split(rng)
@@ -93,7 +96,7 @@ def _elastic(rng, image, settings):
     field = alpha * blurs.smooth(field, std)
     side = image.shape[0]
     places = jnp.stack(blurs.places(side), -1) / scale
-    places += jax.image.resize(field, (side, side, 2), "linear")
+    places += jax.image.resize(field, (side, side, 2), "linear", antialias=False)
     source = (places @ back[:2] + back[2]) * scale
     return blurs.sample(image, source[..., 0], source[..., 1], outside="mirror")
 
@@ -156,7 +159,7 @@ _TABLE: dict[str, tuple[Corrupt, list]] = {
     "pixelate": (_pixelate, [0.6, 0.5, 0.4, 0.3, 0.25]),
     "jpeg_compression": (
         lambda rng, *given: jpeg.compress(*given),
-        [jpeg.steps(quality) for quality in (25, 18, 15, 10, 7)],
+        [jpeg.steps_of(quality) for quality in (25, 18, 15, 10, 7)],
     ),
 }
 

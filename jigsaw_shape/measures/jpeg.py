@@ -34,7 +34,7 @@ _TO_YCC = np.array(
 _DCT = scipy.fft.dct(np.eye(_BLOCK), axis=0, norm="ortho")
 
 
-def steps(quality: int) -> np.ndarray:
+def steps_of(quality: int) -> np.ndarray:
     """Returns the steps of a quality, of luminance and of colours: float32 [2, 8, 8].
 
     Args:
@@ -53,7 +53,7 @@ def compress(image: jax.Array, steps: jax.Array) -> jax.Array:
 
     Args:
       image: float32 [H, W, 3] in [0, 1].
-      steps: float32 [2, 8, 8], see `steps`.
+      steps: float32 [2, 8, 8], see `steps_of`.
 
     Returns:
       float32 [H, W, 3] in [0, 1].

@@ -15,6 +15,7 @@ from jigsaw_shape.measures.retrieval import unit
 FIT, CHOOSE, TEST = "fit", "choose", "test"
 N_NEIGHBOURS, TEMPERATURE = 20, 0.07
 STRENGTHS = tuple(10.0**n for n in range(-5, 2))
+MIDDLE_STRENGTH = STRENGTHS[len(STRENGTHS) // 2]  # where no image chooses
 SHOTS, N_DRAWS = (1, 5, 10), 20
 _MOST_STEPS = 300  # of L-BFGS; held-out images judge what has not converged by then
 _SHARES = {False: (0.6, 0.8), True: (0.0, 0.5)}  # ends of FIT and of CHOOSE
@@ -130,7 +131,7 @@ def linear_probe(
     if len(held_out):
         held_out = scale.transform(held_out)
     else:
-        strengths = (STRENGTHS[len(STRENGTHS) // 2],)
+        strengths = (MIDDLE_STRENGTH,)
     model = sklearn().linear_model.LogisticRegression(
         max_iter=_MOST_STEPS, warm_start=True
     )

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 
 from jigsaw_shape.measures import blurs
-from jigsaw_shape.measures.distortions import PUBLISHED_PX, grey
+from jigsaw_shape.measures.distortions import PUBLISHED_PX
 
 _FOG_PX = 256  # a power of two
-_WIBBLE = 100.0
+_GREY = (0.299, 0.587, 0.114)  # OpenCV's
 
 
 def fog(rng, image: jax.Array, settings: jax.Array) -> jax.Array:
@@ -33,18 +33,18 @@ def plasma(rng, decay: jax.Array) -> jax.Array:
     """Returns a random height map in [0, 1]: float32 [256, 256].
 
     The diamond-square algorithm on a square whose opposite sides meet: the middle of
-    four points is their mean and a random number, which is `decay` times smaller each
-    time that the grid is twice as fine.
+    four points is their mean and a random number, which is `decay` squared times
+    smaller each time that the grid is twice as fine.
     """
 
     def middle(rng, sum_of_four, wibble):
         noise = jax.random.uniform(rng, sum_of_four.shape, minval=-1.0)
-        return sum_of_four / 4 + wibble * _WIBBLE * noise
+        return sum_of_four / 4 + wibble**2 * noise
 
     def around(x, axis, shift):
         return x + jnp.roll(x, shift, axis)
 
-    corners, wibble = jnp.zeros((1, 1)), _WIBBLE
+    corners, wibble = jnp.zeros((1, 1)), 100.0
     while len(corners) < _FOG_PX:
         rng, *rngs = jax.random.split(rng, 4)
         squares = around(around(corners, 0, -1), 1, -1)
@@ -73,15 +73,12 @@ def snow(rng, image: jax.Array, settings: jax.Array) -> jax.Array:
     mean, std, zoom, least, radius, blur, kept = settings
     layer_rng, angle_rng = jax.random.split(rng)
     layer = mean + std * jax.random.normal(layer_rng, (PUBLISHED_PX, PUBLISHED_PX, 1))
-    rows, columns = blurs.places(PUBLISHED_PX)
-    middle = (PUBLISHED_PX - 1) / 2
-    layer = blurs.sample(
-        layer, (rows - middle) / zoom + middle, (columns - middle) / zoom + middle
-    )
+    layer = blurs.enlarge(layer, zoom)
     layer = jnp.clip(jnp.where(layer < least, 0, layer), 0, 1)
     degrees = jax.random.uniform(angle_rng, minval=-135.0, maxval=-45.0)
     flakes = _to_size(blurs.trail(layer, radius, blur, degrees), image.shape[0])
-    white = jnp.maximum(image, grey(image) * 1.5 + 0.5)
+    grey = (image * jnp.asarray(_GREY)).sum(-1, keepdims=True)
+    white = jnp.maximum(image, grey * 1.5 + 0.5)
     return kept * image + (1 - kept) * white + flakes + jnp.rot90(flakes, 2)
 
 

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from jigsaw_shape.data.shared_classes import some
+from jigsaw_shape.data.splits import NONE
 from jigsaw_shape.suites import SUITES
 from jigsaw_shape.suites.opened import Opened
 from jigsaw_shape.suites.suite import Job
@@ -104,12 +105,21 @@ def _trained_on(opened: Opened, jobs: Sequence[Job]) -> list[str]:
     for job in jobs:
         if (made_of := job.stimuli.held_out) is None:
             continue
-        names = [
-            model.name
+        splits = {
+            model.name: (model.config.data.split, model.config.data.split_seed)
             for model in job.models
-            if model.config is not None
-            and model.about["images"] == made_of.images
-            and (model.config.data.split, model.config.data.split_seed) != made_of[1:]
+            if model.config is not None and model.about["images"] == made_of.images
+        }
+        all_seen = [name for name, split in splits.items() if split[0] == NONE]
+        if all_seen:
+            notes.append(
+                f"{job.stimuli.name} is made of images that {', '.join(all_seen)} may "
+                f"have been trained on: split {NONE} holds none of the sources' out"
+            )
+        names = [
+            name
+            for name, split in splits.items()
+            if split != made_of[1:] and name not in all_seen
         ]
         if names:
             notes.append(

@@ -77,8 +77,12 @@ def own_images(config) -> Stimuli:
     )
     made_by = (
         f"Probes are fitted on images of {', '.join(splits.sources)} that the run was "
-        f"trained on, and tested on others and on the target {config.data.target}"
+        f"trained on, and tested on {'others and on ' * bool(len(splits.val))}the "
+        f"target {config.data.target}"
     )
+    if not len(splits.val):
+        middle = f"{probe.MIDDLE_STRENGTH:g}"
+        made_by += f"; no images are left to choose C, which is {middle}"
     trained = np.arange(len(indices)) < len(splits.train)
     return dataclasses.replace(stimuli, made_by=made_by, trained=trained)
 

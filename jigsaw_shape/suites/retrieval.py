@@ -59,21 +59,23 @@ def find(opened: Opened, suites: Sequence[str]) -> Found:
 def own_images(config) -> Stimuli:
     """Returns a run's target and its sources' validation images."""
     dataset, splits = own_data.load(config)
+    name = config.data.target
+    made_by = f"Every image of the target {name}"
+    if len(splits.val):
+        name += " and validation"
+        made_by += (
+            f" and the images of {', '.join(splits.sources)} that were held out for "
+            "validation"
+        )
     stimuli = of_dataset(
         dataset,
         np.sort(np.concatenate([splits.val, splits.target])),
-        name=f"{dataset.name}/{config.data.target} and validation",
+        name=f"{dataset.name}/{name}",
         side_px=config.data.stored_px,
     )
-    held_out = (
-        f" and the images of {', '.join(splits.sources)} that were held out for "
-        "validation"
+    return dataclasses.replace(
+        stimuli, made_by=f"{made_by}; the run was trained on none of them"
     )
-    made_by = (
-        f"Every image of the target {config.data.target}"
-        f"{held_out if len(splits.val) else ''}; the run was trained on none of them"
-    )
-    return dataclasses.replace(stimuli, made_by=made_by)
 
 
 def rows(answers: Answers) -> Iterator[dict]:

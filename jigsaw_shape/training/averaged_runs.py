@@ -15,7 +15,10 @@ from jigsaw_shape.training.swad import window
 
 CHECKPOINTS = ("selected", "all", "swad")
 # Fields in which runs that are averaged together must agree.
-_SAME = ("data.name", "data.target", "data.sources", "data.classes", "model.encoder")
+_SAME = (
+    *("data.name", "data.target", "data.sources", "data.classes", "data.split"),
+    *("data.split_seed", "model.encoder"),
+)
 
 
 @dataclasses.dataclass(frozen=True)

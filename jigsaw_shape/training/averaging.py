@@ -96,7 +96,7 @@ def simple_rates(n_steps: int, start: int) -> np.ndarray:
 
 
 def periodic_rates(n_steps: int, start: int, every: int) -> np.ndarray:
-    """Returns the rates of the mean of the weights at `start` and `every` steps on.
+    """Returns the rates of the mean of the weights at `start` and every period on.
 
     SWA, Izmailov et al., Averaging weights leads to wider optima, UAI 2018, algorithm
     1. (They make BatchNorm's statistics anew afterwards: `python -m
@@ -104,13 +104,14 @@ def periodic_rates(n_steps: int, start: int, every: int) -> np.ndarray:
 
     Args:
       n_steps: Of the run.
-      start: The step from which periods are counted.
+      start: The step from which periods are counted; at 0, where weights may know
+        nothing, the end of the first period.
       every: Steps in a period.
 
     Returns:
       float32 [n_steps]; 0 between the ends of periods.
     """
-    after = np.arange(1, n_steps + 1) - start
+    after = np.arange(1, n_steps + 1) - (start or every)
     counts = np.maximum(after // every, 0) + 1
     rates = np.where(after % every == 0, 1 / counts, 0)
     return np.where(after <= 0, 1, rates).astype(np.float32)
