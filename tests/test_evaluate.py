@@ -209,6 +209,18 @@ def runs(tmp_path_factory):
     return root
 
 
+def test_a_head_that_reads_tiles_encoded_apart_is_asked(tmp_path, capsys):
+    run = tmp_path / "apart"
+    write_run(run, shapes.CLASSES, preset="puzzle", steps=(3,), jigsaw__encode="tiles")
+    arguments = ["--suite", "puzzle", "--n-images", 24, "--out", tmp_path / "out"]
+    code, printed = _run(capsys, "--model", run, *arguments)
+    assert code == 0, printed.err
+    rows = [json.loads(line) for line in (tmp_path / "out" / files.ROWS).open()]
+    (row,) = (row for row in rows if row["condition"] == "jigsaw")
+    assert row["n"] == 24
+    assert np.sum(row["confusion"]) == 48  # in order, and shuffled
+
+
 def test_runs_share_their_own_images(tmp_path, runs, capsys):
     out = tmp_path / "out"
     code, printed = _run(

@@ -42,9 +42,12 @@ def _growth(step):
     return 1 + step / 100
 
 
-def write_run(directory, classes=CLASSES, preset="jigen", steps=(3, 5, 8)):
+def write_run(directory, classes=CLASSES, preset="jigen", steps=(3, 5, 8), **fields):
     """Writes what a training run leaves; its weights grow with the step."""
     config = tiny_config(preset)
+    config.update_from_flattened_dict(
+        {name.replace("__", "."): value for name, value in fields.items()}
+    )
     directory.mkdir(parents=True)
     (directory / "config.json").write_text(fingerprint.to_json(config))
     learner = learner_lib.make_learner(config, len(classes))

@@ -114,9 +114,10 @@ def _head(answered):
 
 
 def _head_rows(whole, shuffled):
-    (probe,) = [probe for probe in _probes(PERMUTATIONS) if probe.orders]
+    ordered, probe = [probe for probe in _probes(PERMUTATIONS) if probe.orders]
+    np.testing.assert_array_equal(ordered.orders(np.arange(N)), np.zeros(N))
     np.testing.assert_array_equal(probe.orders(np.arange(N)), _truth())
-    names = [PLAIN.name, *(p.name for p in _probes(PERMUTATIONS) if p.make)]
+    names = [PLAIN.name, *(p.name for p in _probes(PERMUTATIONS) if p is not probe)]
     outputs = dict.fromkeys(names, _head(whole)) | {probe.name: _head(shuffled)}
     answers = make_answers(outputs, np.zeros(N, np.int32), S, PERMUTATIONS)
     return [row for row in puzzle.SUITE.rows(answers) if "level" not in row]

@@ -38,11 +38,12 @@ _GRIDS = (2, 3, 4, 5, 6, 8)
 _LEAST_TILE_PX = 8  # smaller tiles hold no texture
 _N_PAIRS = 10  # of confused orders in the rows
 _ORDER_SEED = 0
-_HEAD_PROBE = "puzzle/head"
+# A head that reads tiles encoded apart answers only where orders are asked about.
+_WHOLE_PROBE, _HEAD_PROBE = "puzzle/ordered", "puzzle/head"
 
 
 def probes(stimuli: Stimuli, group: Sequence[Classifier]) -> list[Probe]:
-    """Returns a version shuffled in each grid, and one for jigsaw heads.
+    """Returns a version shuffled in each grid, and two for jigsaw heads.
 
     Args:
       stimuli: Not used.
@@ -53,6 +54,7 @@ def probes(stimuli: Stimuli, group: Sequence[Classifier]) -> list[Probe]:
     tables = [m.permutations for m in group if m.permutations is not None]
     if tables:
         n_orders = len(tables[0])
+        found.append(Probe(_WHOLE_PROBE, orders=lambda i: np.zeros(len(i), np.int32)))
         found.append(Probe(_HEAD_PROBE, orders=lambda i: orders_of(i, n_orders)))
     return found
 
@@ -153,11 +155,11 @@ def head_rows(
     """Yields the rows of a jigsaw head, see `rows`.
 
     Args:
-      outputs: Of the probes `plain` and `puzzle/head`, with `jigsaw`.
+      outputs: Of the probes `puzzle/ordered` and `puzzle/head`, with `jigsaw`.
       permutations: int32 [K + 1, T].
       seed: Of the bootstrap.
     """
-    whole = outputs[PLAIN.name]["jigsaw"].argmax(-1)
+    whole = outputs[_WHOLE_PROBE]["jigsaw"].argmax(-1)
     answered = outputs[_HEAD_PROBE]["jigsaw"].argmax(-1)
     n, n_orders = len(answered), len(permutations)
     truth = orders_of(np.arange(n), n_orders)
@@ -273,7 +275,8 @@ def _section(rows, data, results, looks) -> Section:
         )
     drawn |= differences.figures(rows, data, _title_of)
     samples = results.samples.get(data, {})
-    names = [n for n in samples if n.startswith("puzzle/") and n != _HEAD_PROBE]
+    of_heads = (_WHOLE_PROBE, _HEAD_PROBE)
+    names = [n for n in samples if n.startswith("puzzle/") and n not in of_heads]
     tiles = tuple(
         Tile(samples[name][0], name.removeprefix("puzzle/"))
         for name in ([PLAIN.name, *names] if names else [])
