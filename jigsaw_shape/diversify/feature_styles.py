@@ -50,8 +50,10 @@ def match_distribution(
     partner = choose_partners(partner_rng, domain, mix)
     own_weight = jax.random.beta(weight_rng, alpha, alpha, (b, 1, 1))
     x = features.astype(jnp.float32).reshape(b, h * w, c)
-    rank = jnp.argsort(jnp.argsort(x, 1), 1)
-    matched = jnp.take_along_axis(jnp.sort(x, 1)[partner], rank, 1)
+    # One sort, which is slow on CPUs: of the values, and of where they stood.
+    order = jnp.broadcast_to(jnp.arange(h * w)[:, None], x.shape)
+    ordered, order = jax.lax.sort((x, order), dimension=1, num_keys=1)
+    matched = jnp.put_along_axis(x, order, ordered[partner], 1, inplace=False)
     change = (1 - own_weight) * (matched - jax.lax.stop_gradient(x))
     mixed = x + jnp.where(jax.random.bernoulli(apply_rng, p), change, 0)
     return mixed.reshape(features.shape).astype(features.dtype)
