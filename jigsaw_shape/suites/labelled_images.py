@@ -1,6 +1,7 @@
 """Finds labelled images for the suites that need nothing else.
 
-Target, distortions, puzzle and experiments share the images and the passes over them.
+Target, distortions, corruptions, puzzle and experiments share the images and the
+passes over them.
 """
 
 import dataclasses

@@ -34,8 +34,8 @@ def tune() -> None:
 
     Memory that is freed stays with the process, where the C library is glibc. It does
     not where the environment has settings of glibc's own, `MALLOC_...` or
-    `GLIBC_TUNABLES`. The process then holds at least its peak until
-    it ends, or until `release_memory`.
+    `GLIBC_TUNABLES`. The process then holds at least its peak until it ends, or until
+    `release_memory`.
 
     Where jaxlib is not loaded nothing is changed, nor where JAX has a plugin for other
     devices, which may not know the flag, unless `JAX_PLATFORMS` is `cpu`. By how much

@@ -31,8 +31,7 @@ def make_sharpness(optim: ConfigDict) -> Sharpness | None:
     gradient at `params + rho g / |g|`, of the gradient g of the whole batch, over all
     devices. `sagm`: Wang et al., Sharpness-aware gradient matching, CVPR 2023, eq. 10:
     that of the loss plus the loss at `params + rho g / |g| - alpha g`, halved, as in
-    their code. BatchNorm's running statistics are those
-    of the first pass.
+    their code. BatchNorm's running statistics are those of the first pass.
 
     Args:
       optim: `config.optim`.

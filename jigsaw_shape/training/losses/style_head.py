@@ -13,10 +13,10 @@ def style(config: ConfigDict) -> LossFn:
 
     Nam et al., CVPR 2021: cross-entropy of the style-biased head (eq. 6), which trains
     the head alone, and `config.sagnet.adversary` times the cross-entropy of its answer
-    with equal classes (eq. 7), which trains the encoder alone. Departures, as
-    in DomainBed: they are minimized in one step, in the paper one after the other, and
-    the adversary trains the whole encoder, in their code the BatchNorm parameters
-    before the style stage.
+    with equal classes (eq. 7), which trains the encoder alone. Departures, as in
+    DomainBed: they are minimized in one step, in the paper one after the other, and the
+    adversary trains the whole encoder, in their code the BatchNorm parameters before
+    the style stage.
     """
 
     def term(outputs, batch):
