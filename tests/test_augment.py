@@ -7,52 +7,25 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
+from small_photos import photos
 
-from jigsaw_shape.pixels import augment
-
-
-def _photos(n=4, h=50, w=50):
-    """Smooth random pictures, uint8: neither noise nor flat."""
-    rng = np.random.default_rng(0)
-    coarse = rng.integers(0, 256, (n, 6, 6, 3), np.uint8)
-    return np.stack(
-        [np.asarray(Image.fromarray(c).resize((w, h), Image.BICUBIC)) for c in coarse]
-    )
+from jigsaw_shape.pixels import augment, resampling
 
 
 def _keys(n, seed=0):
     return jax.random.split(jax.random.key(seed), n)
 
 
-@pytest.mark.parametrize("size", [20, 50, 70])
-def test_resize_equals_pillow(size):
-    images = _photos(h=50, w=40)
-    ours = np.asarray(augment.resize(images, size)) * 255
-    for image, resized in zip(images, ours, strict=True):
-        pillow = Image.fromarray(image).resize((size, size), Image.BILINEAR)
-        # Pillow rounds after each of its two passes.
-        assert np.abs(resized - np.asarray(pillow)).max() <= 1.01
-
-
-@pytest.mark.parametrize("size", [20, 40])
-def test_resize_takes_floats_as_they_are(size):
-    images = _photos(h=40, w=40)
-    floats = images / np.float32(255)
-    ours = augment.resize(floats, size)
-    assert np.abs(ours - augment.resize(images, size)).max() < 1e-6
-    assert ours.dtype == jnp.float32
-
-
 def test_crop_equals_pillow_for_the_same_box(monkeypatch):
     boxes = []
-    real = augment.resize_weights
+    real = resampling.resize_weights
 
     def record(start, length, n_in, n_out):
         boxes.append((np.asarray(start), np.asarray(length)))
         return real(start, length, n_in, n_out)
 
     monkeypatch.setattr(augment, "resize_weights", record)
-    images = _photos(8)
+    images = photos(8)
     ours = augment.random_resized_crop_flip(
         _keys(8), images, size_px=24, scale=(0.3, 1.0), ratio=(3 / 4, 4 / 3), flip=0.0
     )
@@ -74,7 +47,7 @@ def test_crop_equals_pillow_for_the_same_box(monkeypatch):
 
 
 def test_whole_crop_is_the_image_and_flip_mirrors_it():
-    images = _photos()
+    images = photos()
     whole = {"size_px": 50, "scale": (1.0, 1.0), "ratio": (1.0, 1.0)}
     kept = augment.random_resized_crop_flip(_keys(4), images, **whole, flip=0.0)
     np.testing.assert_allclose(kept * 255, images, atol=1e-3)
@@ -83,7 +56,7 @@ def test_whole_crop_is_the_image_and_flip_mirrors_it():
 
 
 def test_what_happens_to_an_image_depends_on_its_key_alone():
-    images, keys = _photos(6), _keys(6)
+    images, keys = photos(6), _keys(6)
     settings = {"size_px": 30, "scale": (0.5, 1.0), "ratio": (0.75, 1.3), "flip": 0.5}
     together = augment.random_resized_crop_flip(keys, images, **settings)
     apart = augment.random_resized_crop_flip(keys[4:], images[4:], **settings)
@@ -112,14 +85,14 @@ def test_shift_hue_equals_colorsys():
 
 
 def test_luminance_equals_pillow():
-    image = _photos(1)[0]
+    image = photos(1)[0]
     grey = np.asarray(Image.fromarray(image).convert("L"))
     assert np.abs(augment.luminance(image / 255.0)[..., 0] * 255 - grey).max() <= 1
 
 
 @pytest.mark.parametrize("only", ["brightness", "contrast", "saturation", "hue"])
 def test_each_jitter_alone_follows_its_formula(only):
-    images = jnp.asarray(_photos(64) / 255.0, jnp.float32)
+    images = jnp.asarray(photos(64) / 255.0, jnp.float32)
     widths = dict.fromkeys(("brightness", "contrast", "saturation", "hue"), 0.0)
     widths[only] = 0.4
     out = np.asarray(
@@ -147,7 +120,7 @@ def test_each_jitter_alone_follows_its_formula(only):
 
 
 def test_zero_jitter_is_identity():
-    images = jnp.asarray(_photos() / 255.0, jnp.float32)
+    images = jnp.asarray(photos() / 255.0, jnp.float32)
     widths = dict.fromkeys(("brightness", "contrast", "saturation", "hue"), 0.0)
     out = augment.color_jitter(_keys(4), jax.random.key(0), images, **widths)
     np.testing.assert_array_equal(out, images)

@@ -30,7 +30,7 @@ from jigsaw_shape.exporting import onnx_file, stablehlo_file
 from jigsaw_shape.exporting.folder import export
 from jigsaw_shape.exporting.format import Options, relative_difference
 from jigsaw_shape.models.weights import loading, locate
-from jigsaw_shape.pixels import augment
+from jigsaw_shape.pixels import resampling
 
 PX = 32
 
@@ -145,7 +145,7 @@ def test_stages_are_what_the_encoder_hands_on(model, photos):
 
     @jax.jit
     def apply(images):
-        images = augment.resize(images, network.size_px)
+        images = resampling.resize(images, network.size_px)
         normalized = (images - jnp.array(network.module.mean)) / jnp.array(
             network.module.std
         )

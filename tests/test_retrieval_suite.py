@@ -15,7 +15,7 @@ from test_flax_models import _growth, write_run
 from jigsaw_shape.classifiers.classifier import Classifier
 from jigsaw_shape.data.embedded import shapes
 from jigsaw_shape.measures import retrieval
-from jigsaw_shape.pixels import augment
+from jigsaw_shape.pixels import resampling
 from jigsaw_shape.reports import evaluation_folder as files
 from jigsaw_shape.reports import look
 from jigsaw_shape.reports import table as table_lib
@@ -294,7 +294,7 @@ def _on_one_device(learner, variables):
     """Returns features of the same images by a plain call, which knows no devices."""
     grown = jax.tree.map(lambda x: x * _growth(3), variables["params"])
     images = np.stack([_stimuli().read(i, 16) for i in range(N)])
-    seen = augment.resize(images, 24)
+    seen = resampling.resize(images, 24)
     outputs = learner.model.apply({**variables, "params": grown}, seen, train=False)
     return np.asarray(outputs["features"])
 

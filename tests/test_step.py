@@ -16,7 +16,7 @@ from jigsaw_shape.models import multitask
 from jigsaw_shape.models.encoder import Encoder
 from jigsaw_shape.models.layers import BatchNorm, Conv
 from jigsaw_shape.models.multitask import Multitask
-from jigsaw_shape.pixels import augment, puzzle
+from jigsaw_shape.pixels import puzzle, resampling
 from jigsaw_shape.system import devices
 from jigsaw_shape.training import averaging, learner
 from jigsaw_shape.training import predict as predict_lib
@@ -377,7 +377,7 @@ def test_predictions_are_those_of_the_model_for_any_number_of_images(n):
     orders = np.arange(n, dtype=np.int32)
     ours = predict_fn(None, {"image": images, "order": orders})
 
-    tiles = puzzle.cut_tiles(augment.resize(images, SIZE), 3)
+    tiles = puzzle.cut_tiles(resampling.resize(images, SIZE), 3)
     tiles = puzzle.shuffle_tiles(tiles, orders, permutations)
     expected = model.apply(variables, puzzle.join_tiles(tiles), False)
     assert ours.keys() == expected.keys()

@@ -45,7 +45,7 @@ class Classifier:
         `features`, float32 [b, F], as far as it has them; where `n_scores` is set also
         `ranks`, float32 [b, n], each class's place among all that it ranks.
         Images of another side than `size_px` are resized as in training's evaluation
-        (`augment.resize`). With `orders`, int32 [b], each image is cut into `grid` x
+        (`resampling.resize`). With `orders`, int32 [b], each image is cut into `grid` x
         `grid` tiles and shuffled by that row of `permutations`. Any number of devices;
         each image counts once.
       permutations: int32 [K + 1, T], row 0 the identity; None without a jigsaw head.

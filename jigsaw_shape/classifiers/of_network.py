@@ -11,7 +11,7 @@ import numpy as np
 from jigsaw_shape.classifiers.classifier import Classifier, in_batches
 from jigsaw_shape.models import ENCODERS, multitask
 from jigsaw_shape.models.network import Network
-from jigsaw_shape.pixels import augment, shortcuts
+from jigsaw_shape.pixels import resampling, shortcuts
 from jigsaw_shape.system import devices
 
 
@@ -43,7 +43,7 @@ def of_network(
 
     @devices.over_devices
     def answer(variables, images, orders=None):
-        asked = (augment.resize(images, network.size_px),)
+        asked = (resampling.resize(images, network.size_px),)
         if orders is not None:
             asked = shortcuts.as_puzzles(
                 *asked, grid, orders, permutations, close_shortcuts
@@ -54,7 +54,7 @@ def of_network(
     def stages_of(names):
         @devices.over_devices
         def compute(variables, images):
-            images = augment.resize(images, network.size_px)
+            images = resampling.resize(images, network.size_px)
             _, state = network.module.apply(
                 variables, images, train=False, mutable=["intermediates"]
             )

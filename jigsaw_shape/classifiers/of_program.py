@@ -10,11 +10,11 @@ import numpy as np
 
 from jigsaw_shape.classifiers.classifier import Classifier, in_batches
 from jigsaw_shape.exporting.format import FACTS, Program, background_of
-from jigsaw_shape.pixels import augment
+from jigsaw_shape.pixels import resampling
 
 _OURS = {"logits": "classification"}
 
-_resize = jax.jit(augment.resize, static_argnums=1)
+_resize = jax.jit(resampling.resize, static_argnums=1)
 
 
 def of_program(

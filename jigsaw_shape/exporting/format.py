@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from jigsaw_shape.models.network import Network, make_network
-from jigsaw_shape.pixels import augment
+from jigsaw_shape.pixels import resampling
 
 INPUTS = {"uint8": np.uint8, "float": np.float32}  # what programs take
 FACTS = "export.json"  # the facts of an export's folder
@@ -154,7 +154,7 @@ def apply(
       variables: Its own, as an argument, so that programs may take them as one.
       images: [B, input_px, input_px, 3], RGB: uint8, or float32 in [0, 1].
     """
-    images = augment.resize(images, network.size_px)
+    images = resampling.resize(images, network.size_px)
     outputs = network.module.apply(variables, images, train=False)
     renamed = {"features": outputs["features"]}
     if "classification" in outputs:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from jigsaw_shape.pixels import augment, puzzle
+from jigsaw_shape.pixels import puzzle, resampling
 
 _MEAN, _STD = 0.5, 0.2  # of a normalized tile, in [0, 1]
 _LEAST_STD = 0.02  # five steps of 8-bit images: a flat tile's noise stays small
@@ -37,7 +37,7 @@ def crop_tiles(
         places = jax.vmap(lambda rng: jax.random.uniform(rng, (n_tiles, 2)))(rngs)
     places = places.reshape(-1, 2)
     rows, columns = (
-        augment.resize_weights(
+        resampling.resize_weights(
             places[:, axis] * gap * side,
             jnp.full(b * n_tiles, (1 - gap) * side),
             side,
@@ -45,7 +45,7 @@ def crop_tiles(
         )
         for axis, side in enumerate((h, w))
     )
-    flat = augment.resample(tiles.reshape(-1, h, w, c), rows, columns)
+    flat = resampling.resample(tiles.reshape(-1, h, w, c), rows, columns)
     return flat.reshape(tiles.shape)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from jigsaw_shape.classifiers.classifier import Classifier
 from jigsaw_shape.data.image_store import ImageStore
 from jigsaw_shape.data.stimuli import Stimuli
-from jigsaw_shape.pixels import augment
+from jigsaw_shape.pixels import resampling
 from jigsaw_shape.suites.suite import Probe
 
 _HEADS, _FEATURES = ("classification", "ranks", "jigsaw"), "features"
@@ -48,7 +48,7 @@ def chunks_of(n_images: int, group: Sequence[Classifier]) -> list[np.ndarray]:
     return np.split(np.arange(n_images), range(batch_size, n_images, batch_size))
 
 
-resize = jax.jit(augment.resize, static_argnums=1)
+resize = jax.jit(resampling.resize, static_argnums=1)
 _fold_in = jax.jit(jax.vmap(jax.random.fold_in, (None, 0)))
 
 

@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from jigsaw_shape.data.image_store import ImageStore
 from jigsaw_shape.models.assignment import place_tiles
-from jigsaw_shape.pixels import augment, puzzle, shortcuts
+from jigsaw_shape.pixels import puzzle, resampling, shortcuts
 from jigsaw_shape.training.predict import PredictFn, predict_all
 
 Row = tuple[str, np.ndarray, Sequence[str]]  # of `reports.figures.sheet`
@@ -43,7 +43,7 @@ def solved_puzzles(
     n_right = (answered == permutations[orders]).sum(-1)
     stored = jnp.asarray(np.stack([store.dataset.read(i) for i in indices]))
     shuffled = shortcuts.as_puzzles(
-        augment.resize(stored, config.data.image_size),
+        resampling.resize(stored, config.data.image_size),
         config.jigsaw.grid,
         orders,
         permutations,

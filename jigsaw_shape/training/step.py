@@ -17,7 +17,7 @@ from jax.ad_checkpoint import checkpoint_name
 
 from jigsaw_shape.models import multitask
 from jigsaw_shape.models.multitask import Multitask
-from jigsaw_shape.pixels import augment, shortcuts
+from jigsaw_shape.pixels import resampling, shortcuts
 from jigsaw_shape.pixels.mixing import Mixed
 from jigsaw_shape.system.devices import AXIS, map_devices, replicate
 from jigsaw_shape.training.averaging import Average, first_encoder
@@ -336,7 +336,7 @@ def make_predict(
     """
 
     def predict(variables, bank, batch):
-        asked = (augment.resize(_stored_images(bank, batch), size_px),)
+        asked = (resampling.resize(_stored_images(bank, batch), size_px),)
         if "order" in batch:
             asked = shortcuts.as_puzzles(
                 *asked, grid, batch["order"], permutations, close_shortcuts
