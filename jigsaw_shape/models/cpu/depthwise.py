@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jigsaw_shape.models.cpu.platforms import by_platform
+from jigsaw_shape.models.cpu.platforms import by_platform, unfused
 
 
 def depthwise_conv(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
@@ -149,17 +149,8 @@ def kernel_gradient(
             kernel_rows.append(row.reshape(k, 1, c))
         return jnp.stack(kernel_rows).astype(kernel_dtype)
 
-    # What makes `x` and `dy`, BatchNorm and ReLU, XLA would fuse into the sums, and so
-    # compute k times; it does not fuse into a branch whose condition it cannot know.
-    # (It drops `optimization_barrier` on CPUs.) A gradient that is not finite makes
-    # the kernel's so too, which is all that the other branch says.
-    return lax.cond(
-        jnp.isfinite(dy[0, 0, 0, 0]),
-        sums,
-        lambda x, dy: jnp.full((k, k, 1, c), jnp.nan, kernel_dtype),
-        x,
-        dy,
-    )
+    # What makes `x` and `dy`, BatchNorm and ReLU, would be computed k times.
+    return unfused(sums, x, dy)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jigsaw_shape.models.cpu.platforms import by_platform
+from jigsaw_shape.models.cpu.platforms import by_platform, unfused
 
 # Side of a window, pixels between windows, and padding of rows and of columns, each
 # before and after.
@@ -57,15 +57,21 @@ def gradient(x: jax.Array, dy: jax.Array, windows: Windows) -> jax.Array:
     # As far as windows or pixels reach, whichever is farther.
     reach_h, reach_w = max(n_h * stride, top + h), max(n_w * stride, left + w)
     edges = ((top, reach_h - top - h), (left, reach_w - left - w))
-    padded = jnp.pad(x, ((0, 0), *edges, (0, 0)), constant_values=-jnp.inf)
     places = list(itertools.product(range(size), repeat=2))
-    best, place_of_best = jnp.full(dy.shape, -jnp.inf, x.dtype), jnp.int32(0)
-    for number, (i, j) in enumerate(places):
-        rows = slice(i, i + stride * (out_h - 1) + 1, stride)
-        columns = slice(j, j + stride * (out_w - 1) + 1, stride)
-        value = padded[:, rows, columns]
-        place_of_best = jnp.where(value > best, number, place_of_best)
-        best = jnp.maximum(value, best)
+
+    def find(x):
+        padded = jnp.pad(x, ((0, 0), *edges, (0, 0)), constant_values=-jnp.inf)
+        best, place_of_best = jnp.full(dy.shape, -jnp.inf, x.dtype), jnp.int8(0)
+        for number, (i, j) in enumerate(places):
+            rows = slice(i, i + stride * (out_h - 1) + 1, stride)
+            columns = slice(j, j + stride * (out_w - 1) + 1, stride)
+            value = padded[:, rows, columns]
+            place_of_best = jnp.where(value > best, jnp.int8(number), place_of_best)
+            best = jnp.maximum(value, best)
+        return place_of_best
+
+    # Each pixel of the gradient reads up to nine of them.
+    place_of_best = unfused(find, x)
     phases = [[jnp.zeros((b, n_h, n_w, c), dy.dtype)] * stride for _ in range(stride)]
     for number, (i, j) in enumerate(places):
         down, across = i // stride, j // stride

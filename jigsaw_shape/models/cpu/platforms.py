@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 
 # (*arrays, setting) -> outputs
@@ -41,3 +42,27 @@ def by_platform(cpu: Form, default: Form) -> Form:
         return chosen(*arrays)
 
     return function
+
+
+def unfused(function: Callable[..., jax.Array], *arrays: jax.Array) -> jax.Array:
+    """Returns `function(*arrays)`, computed by itself and once.
+
+    XLA would fuse what comes before into it, and it into what comes after, and so
+    compute each as often as it is read. It does not fuse into or out of a branch whose
+    condition it cannot know. (It drops `optimization_barrier` on CPUs.) The condition
+    is that the first number of the last array is finite. Where it is not, the result is
+    NaN, or 0 if it is of integers.
+
+    Args:
+      function: From arrays to one array.
+      *arrays: The last one of floats.
+    """
+    result = jax.eval_shape(function, *arrays)
+    is_float = jnp.issubdtype(result.dtype, jnp.floating)
+    nothing = jnp.nan if is_float else 0
+    return lax.cond(
+        jnp.isfinite(arrays[-1].ravel()[0]),
+        function,
+        lambda *_: jnp.full(result.shape, nothing, result.dtype),
+        *arrays,
+    )
