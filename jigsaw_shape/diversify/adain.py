@@ -13,6 +13,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jigsaw_shape.models.cpu.winograd import conv3x3
+
 EPSILON = 1e-5  # under the root of the variance
 
 # {"kernel": float32 [3, 3, C, F], "bias": float32 [F]}
@@ -182,10 +184,7 @@ def convolve(layer: Layer, x: jax.Array) -> jax.Array:
     The paper pads by reflection in both networks, against artifacts at the border.
     """
     x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
-    y = jax.lax.conv_general_dilated(
-        x, layer["kernel"], (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
-    return y + layer["bias"]
+    return conv3x3(x, layer["kernel"], padding=0) + layer["bias"]
 
 
 def pool(x: jax.Array) -> jax.Array:

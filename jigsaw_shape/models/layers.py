@@ -9,6 +9,7 @@ from jax import lax
 
 from jigsaw_shape.models.cpu.depthwise import depthwise_conv
 from jigsaw_shape.models.cpu.pointwise import pointwise_conv
+from jigsaw_shape.models.cpu.winograd import conv3x3
 
 Dtype = Any
 Padding = str | int
@@ -53,6 +54,8 @@ class Conv(nn.Module):
         x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
         if k == self.groups == 1:
             y = pointwise_conv(x, kernel, self.stride)
+        elif (k, self.stride, self.groups) == (3, 1, 1):
+            y = conv3x3(x, kernel, 1 if self.padding == "SAME" else self.padding)
         else:
             padding = self.padding
             if not isinstance(padding, str):

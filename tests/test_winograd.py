@@ -1,0 +1,63 @@
+"""The 3x3 convolution is XLA's, value and derivatives, on every platform."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jigsaw_shape.models.cpu import winograd
+from jigsaw_shape.models.cpu.winograd import conv3x3, convolution
+
+N = winograd.MIN_CHANNELS
+
+
+def example(h, w, c=N, f=N, b=2):
+    keys = jax.random.split(jax.random.key(h * w + c))
+    x = jax.random.normal(keys[0], (b, h, w, c))
+    return x, jax.random.normal(keys[1], (3, 3, c, f)) / np.sqrt(9 * c)
+
+
+def value_and_derivatives(function, x, kernel, padding):
+    def both(x, kernel):
+        y, backward = jax.vjp(lambda *args: function(*args, padding), x, kernel)
+        return y, *backward(jnp.cos(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape))
+
+    return jax.jit(both)(x, kernel)
+
+
+# Maps that tiles of three fill, and that leave one or two over; smaller than a tile.
+@pytest.mark.parametrize(
+    ("h", "w", "padding"),
+    [(6, 9, 1), (7, 5, 1), (8, 4, 1), (1, 2, 1), (7, 8, 0), (3, 3, 0), (5, 6, 2)],
+)
+def test_it_equals_xlas_convolution_and_its_derivatives(h, w, padding):
+    inputs = *example(h, w, f=N + 3), padding
+    found = value_and_derivatives(conv3x3, *inputs)
+    expected = value_and_derivatives(convolution, *inputs)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-6 * np.abs(b).max() * 10)
+
+
+def test_it_is_the_same_under_vmap():
+    x, kernel = example(6, 7, b=4)
+    mapped = jax.vmap(lambda x: conv3x3(x, kernel))(x.reshape(2, 2, 6, 7, N))
+    np.testing.assert_allclose(mapped.reshape(x.shape), conv3x3(x, kernel), atol=1e-5)
+
+
+def n_convolutions(platform, x, kernel):
+    program = jax.jit(value_and_derivatives, static_argnums=(0, 3))
+    traced = program.trace(conv3x3, x, kernel, 1)
+    text = traced.lower(lowering_platforms=(platform,)).as_text()
+    return text.count("stablehlo.convolution(")
+
+
+@pytest.mark.parametrize(("platform", "n"), [("cpu", 0), ("cuda", 3), ("tpu", 3)])
+def test_only_cpus_multiply_tiles(platform, n):
+    assert n_convolutions(platform, *example(6, 6)) == n
+
+
+def test_few_channels_and_other_precisions_are_convolved_on_cpus_too():
+    assert n_convolutions("cpu", *example(6, 6, c=N - 1)) == 3
+    assert n_convolutions("cpu", *example(6, 6, f=N - 1)) == 3
+    halves = (a.astype(jnp.bfloat16) for a in example(6, 6))
+    assert n_convolutions("cpu", *halves) == 3
