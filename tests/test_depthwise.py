@@ -91,6 +91,14 @@ def test_keeps_bfloat16_and_adds_in_float32():
     np.testing.assert_allclose(y.astype(jnp.float32), exact, rtol=2**-8, atol=1e-5)
 
 
+def test_sums_of_the_kernel_s_gradient_are_apart_from_what_they_read():
+    def gradient(x, kernel):
+        return jax.grad(lambda kernel: depthwise_conv(x, kernel).sum())(kernel)
+
+    text = jax.jit(gradient).trace(*_example(6, 6, 3)).lower().as_text()
+    assert text.count("stablehlo.is_finite") == 1
+
+
 @pytest.mark.parametrize(("platform", "n_convolutions"), [("cpu", 0), ("cuda", 1)])
 def test_only_cpus_take_the_shifted_form(platform, n_convolutions):
     x, kernel = _example(6, 6, 3)

@@ -31,17 +31,41 @@ def value_and_derivatives(function, x, kernel, padding):
     [(6, 9, 1), (7, 5, 1), (8, 4, 1), (1, 2, 1), (7, 8, 0), (3, 3, 0), (5, 6, 2)],
 )
 def test_it_equals_xlas_convolution_and_its_derivatives(h, w, padding):
-    inputs = *example(h, w, f=N + 3), padding
+    compare(*example(h, w, f=N + 3), padding)
+
+
+def compare(*inputs):
     found = value_and_derivatives(conv3x3, *inputs)
     expected = value_and_derivatives(convolution, *inputs)
     for a, b in zip(found, expected, strict=True):
-        np.testing.assert_allclose(a, b, atol=2e-6 * np.abs(b).max() * 10)
+        np.testing.assert_allclose(a, b, atol=2e-5 * np.abs(b).max())
+
+
+# Three, two and one image at a time; one where even that is too many.
+@pytest.mark.parametrize("n_numbers", [3 * 42 * N, 2 * 42 * N + 1, 42 * N, 1])
+def test_it_is_the_same_in_groups_of_images(n_numbers, monkeypatch):
+    monkeypatch.setattr(winograd, "MAX_NUMBERS", n_numbers)
+    compare(*example(6, 7, b=6), 1)
 
 
 def test_it_is_the_same_under_vmap():
     x, kernel = example(6, 7, b=4)
-    mapped = jax.vmap(lambda x: conv3x3(x, kernel))(x.reshape(2, 2, 6, 7, N))
-    np.testing.assert_allclose(mapped.reshape(x.shape), conv3x3(x, kernel), atol=1e-5)
+
+    def gradients(x):
+        return value_and_derivatives(conv3x3, x, kernel, 1)
+
+    y, d_x, d_kernel = jax.vmap(gradients)(x.reshape(2, 2, 6, 7, N))
+    for i in range(2):
+        ones = gradients(x[2 * i : 2 * i + 2])
+        for a, b in zip((y[i], d_x[i], d_kernel[i]), ones, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-5 * np.abs(b).max())
+
+
+@pytest.mark.parametrize(("h", "b", "padding"), [(6, 0, 1), (2, 2, 0), (6, 2, 3)])
+def test_nothing_to_convolve_and_wide_padding_are_xlas(h, b, padding):
+    x, kernel = example(h, 6, b=b)
+    found = conv3x3(x, kernel, padding)
+    np.testing.assert_array_equal(found, convolution(x, kernel, padding))
 
 
 def n_convolutions(platform, x, kernel):

@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from jigsaw_shape.pixels import augment
+
 _THRESHOLDS = 0.3, 0.95  # light colours turn white below, dark above
 _RAMP = 0.1  # from black to white, so that outlines stay smooth
 
@@ -35,7 +37,7 @@ def draw_two_tone(
         )
 
     shares, thresholds = jax.vmap(draw)(rngs)
-    grey = (contents * shares[:, None, None]).sum(-1, keepdims=True)
+    grey = augment.grey(contents, shares[:, None, None])
     tones = jnp.clip((grey - thresholds[:, None, None, None]) / _RAMP + 0.5, 0, 1)
     strengths = strengths[:, None, None, None]
     drawn = (1 - strengths) * contents + strengths * tones

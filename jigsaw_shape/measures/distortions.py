@@ -285,8 +285,10 @@ def distortions(amplitude: np.ndarray) -> dict[str, Distortion]:
 
 def _luminance(images: jax.Array) -> jax.Array:
     """Returns [B, H, W] of [B, H, W, 3]."""
-    # Not a matrix product, which accelerators may compute in fewer bits.
-    return jnp.minimum((images * jnp.asarray(_LUMA)).sum(-1), 1)
+    # Not a matrix product, which accelerators may compute in fewer bits, nor a sum over
+    # the axis of channels, which takes CPUs 25 times as long.
+    red, green, blue = (images[..., i] * share for i, share in enumerate(_LUMA))
+    return jnp.minimum(red + green + blue, 1)
 
 
 def _coloured(y: jax.Array) -> jax.Array:

@@ -31,7 +31,14 @@ def resize(images: jax.Array, size_px: int) -> jax.Array:
 
 
 def resize_weights(start, length, n_in: int, n_out: int) -> jax.Array:
-    """Returns resampling matrices [B, n_out, n_in] for `[start, start + length)`."""
+    """Returns matrices that resample a part of an axis: float32 [B, n_out, n_in].
+
+    Args:
+      start: float32 [B], the part's first pixel, at least 0.
+      length: float32 [B], the part's pixels: `start + length` is at most `n_in`.
+      n_in: Pixels of the axis.
+      n_out: Pixels that the part becomes.
+    """
     scale = length / n_out
     support = jnp.maximum(scale, 1.0)[:, None, None]  # antialias when shrinking
     centre = start[:, None] + (jnp.arange(n_out) + 0.5) * scale[:, None]
@@ -63,11 +70,12 @@ def resample(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Arra
       float32 [B, S, S', C] in [0, 1].
     """
     return lax.platform_dependent(
-        images, rows, columns, cpu=_by_sums, default=_by_products
+        images, rows, columns, cpu=by_sums, default=by_products
     )
 
 
-def _by_products(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
+def by_products(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
+    """Returns `resample` of the same, by products of matrices."""
     pixels = _unit(images)
     # uint8 needs more bits than TF32 and bfloat16 matrix units keep.
     highest = lax.Precision.HIGHEST
@@ -75,20 +83,23 @@ def _by_products(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.
     return jnp.einsum("bpw,bowc->bopc", columns, tall, precision=highest)
 
 
-def _by_sums(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
-    tall = _sums(images, rows)
+def by_sums(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
+    """Returns `resample` of the same, by sums of a few pixels."""
+    # Weights are fewer than pixels.
+    unit = 1 if jnp.issubdtype(images.dtype, jnp.floating) else 255
+    tall = _sums(images, rows / unit)
     return _sums(tall.swapaxes(1, 2), columns).swapaxes(1, 2)
 
 
 def _sums(lines: jax.Array, weights: jax.Array) -> jax.Array:
     """Returns [B, S, W, C], sums of lines [B, H, W, C] by weights [B, S, H]."""
     n_out, n_in = weights.shape[1:]
-    # So far a triangle of `resize_weights` reaches.
+    # No crop is longer than the image, so no triangle covers more pixels.
     n_weights = min(n_in, math.ceil(2 * max(n_in / n_out, 1)))
     first = jnp.minimum(jnp.argmax(weights > 0, -1), n_in - n_weights)
     take = jax.vmap(lambda values, places: values[places])
     total = jnp.float32(0)
     for place in range(n_weights):
         weight = jnp.take_along_axis(weights, (first + place)[..., None], -1)
-        total += _unit(take(lines, first + place)) * weight[..., None]
+        total += take(lines, first + place).astype(jnp.float32) * weight[..., None]
     return total

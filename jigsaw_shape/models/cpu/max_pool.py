@@ -61,17 +61,17 @@ def gradient(x: jax.Array, dy: jax.Array, windows: Windows) -> jax.Array:
 
     def find(x):
         padded = jnp.pad(x, ((0, 0), *edges, (0, 0)), constant_values=-jnp.inf)
-        best, place_of_best = jnp.full(dy.shape, -jnp.inf, x.dtype), jnp.int8(0)
+        best, place_of_best = jnp.full(dy.shape, -jnp.inf, x.dtype), jnp.int16(0)
         for number, (i, j) in enumerate(places):
             rows = slice(i, i + stride * (out_h - 1) + 1, stride)
             columns = slice(j, j + stride * (out_w - 1) + 1, stride)
             value = padded[:, rows, columns]
-            place_of_best = jnp.where(value > best, jnp.int8(number), place_of_best)
+            place_of_best = jnp.where(value > best, jnp.int16(number), place_of_best)
             best = jnp.maximum(value, best)
         return place_of_best
 
-    # Each pixel of the gradient reads up to nine of them.
-    place_of_best = unfused(find, x)
+    # Each pixel of the gradient reads those of all windows that it lies in.
+    place_of_best = unfused(lambda x, dy: find(x), x, dy)
     phases = [[jnp.zeros((b, n_h, n_w, c), dy.dtype)] * stride for _ in range(stride)]
     for number, (i, j) in enumerate(places):
         down, across = i // stride, j // stride

@@ -1,4 +1,4 @@
-"""One computation in two forms: for CPUs, and for every other platform."""
+"""What a program is compiled for, and how to keep XLA from computing things twice."""
 
 from collections.abc import Callable
 
@@ -51,7 +51,8 @@ def unfused(function: Callable[..., jax.Array], *arrays: jax.Array) -> jax.Array
     compute each as often as it is read. It does not fuse into or out of a branch whose
     condition it cannot know. (It drops `optimization_barrier` on CPUs.) The condition
     is that the first number of the last array is finite. Where it is not, the result is
-    NaN, or 0 if it is of integers.
+    NaN, or 0 if it is of integers. Let the last one be a gradient: such a number spoils
+    the step in any case.
 
     Args:
       function: From arrays to one array.

@@ -24,6 +24,9 @@ from jigsaw_shape.models.cpu.platforms import by_platform
 
 # Fewer channels make products too small to be worth the transforms.
 MIN_CHANNELS = 64
+# Numbers in the maps of as many images as are transformed at a time. Tiles and products
+# take 2.8 times the maps' memory each, here 190 MB.
+MAX_NUMBERS = 2**24
 
 _OUT = 3  # outputs of a tile, on each axis
 _IN = _OUT + 2  # its pixels
@@ -32,7 +35,8 @@ _IN = _OUT + 2  # its pixels
 def conv3x3(x: jax.Array, kernel: jax.Array, padding: int = 1) -> jax.Array:
     """Returns the 3x3 convolution of images, of stride 1.
 
-    Reverse-mode differentiation only.
+    By tiles on CPUs, where all is float32, C and F are at least 64 and the padding is
+    at most 2; by XLA's convolution elsewhere. Reverse-mode differentiation only.
 
     Args:
       x: [B, H, W, C].
@@ -43,8 +47,9 @@ def conv3x3(x: jax.Array, kernel: jax.Array, padding: int = 1) -> jax.Array:
       [B, H + 2 * padding - 2, W + 2 * padding - 2, F], the dtype of `x`.
     """
     is_wide = min(kernel.shape[2:]) >= MIN_CHANNELS
+    is_empty = x.shape[0] == 0 or min(x.shape[1:3]) + 2 * padding < 3
     # The derivative for `x` pads by what is left of two.
-    if is_wide and x.dtype == jnp.float32 and padding <= 2:
+    if is_wide and x.dtype == jnp.float32 and padding <= 2 and not is_empty:
         return _by_platform(x, kernel, padding)
     return convolution(x, kernel, padding)
 
@@ -61,7 +66,7 @@ def convolution(x: jax.Array, kernel: jax.Array, padding: int) -> jax.Array:
 
 
 def _values(n_coefficients: int) -> np.ndarray:
-    """Returns what a polynomial is at 0, 1, -1, 2 and infinity: float64 [5, n]."""
+    """Returns what evaluates a polynomial at 0, 1, -1, 2 and infinity: [5, n]."""
     powers = np.vander([0.0, 1.0, -1.0, 2.0], n_coefficients, increasing=True)
     return np.vstack([powers, np.eye(n_coefficients)[-1]])
 
@@ -111,42 +116,66 @@ def _strided(x: jax.Array, axis: int, n_places: int, n_tiles: int) -> list[jax.A
 
 def _multiply(x: jax.Array, kernels: jax.Array, padding: int) -> jax.Array:
     """Returns the convolution by transformed kernels [25, C, F]."""
-    b, h, w, _ = x.shape
-    h, w = h + 2 * padding - 2, w + 2 * padding - 2
-    n, m = _n_tiles(h), _n_tiles(w)
-    products = (_tiles(x, padding, (h, w)) @ kernels).reshape(_IN, _IN, b, n, m, -1)
+    n, h, w, _ = x.shape
+    h, w, f = h + 2 * padding - 2, w + 2 * padding - 2, kernels.shape[-1]
+    n_rows, n_columns = _n_tiles(h), _n_tiles(w)
+    products = _tiles(x, padding, (h, w)) @ kernels
+    products = products.reshape(_IN, _IN, n, n_rows, n_columns, f)
     columns = _combine(_TO_OUTPUTS, list(products))
-    y = _combine(_TO_OUTPUTS, list(columns.swapaxes(0, 1)))  # [3, 3, B, T, T', F]
-    return y.transpose(2, 3, 0, 4, 1, 5).reshape(b, n * _OUT, m * _OUT, -1)[:, :h, :w]
+    y = _combine(_TO_OUTPUTS, list(columns.swapaxes(0, 1)))  # [3, 3, n, T, T', F]
+    y = y.transpose(2, 3, 0, 4, 1, 5).reshape(n, n_rows * _OUT, n_columns * _OUT, f)
+    return y[:, :h, :w]
 
 
-def _kernel_gradient(x: jax.Array, dy: jax.Array, padding: int) -> jax.Array:
-    """Returns the loss's gradient for the kernel, given that for the output."""
-    (_, h, w, f), c = dy.shape, x.shape[-1]
-    n, m = _n_tiles(h), _n_tiles(w)
+def _kernels_gradient(x: jax.Array, dy: jax.Array, padding: int) -> jax.Array:
+    """Returns the loss's gradient for transformed kernels [25, C, F]."""
+    _, h, w, f = dy.shape
+    n_rows, n_columns = _n_tiles(h), _n_tiles(w)
     tiles = _tiles(x, padding, (h, w))
-    dy = jnp.pad(dy, ((0, 0), (0, n * _OUT - h), (0, m * _OUT - w), (0, 0)))
-    rows = _combine(_TO_OUTPUTS.T, _strided(dy, 1, _OUT, n))
-    d_products = _combine(_TO_OUTPUTS.T, _strided(rows, 3, _OUT, m))
-    d_kernels = tiles.swapaxes(1, 2) @ d_products.reshape(_IN * _IN, -1, f)
-    d_kernel = _TO_KERNELS_2D.T @ d_kernels.reshape(_IN * _IN, -1)
-    return d_kernel.reshape(3, 3, c, f)
+    rest = (0, n_rows * _OUT - h), (0, n_columns * _OUT - w)
+    dy = jnp.pad(dy, ((0, 0), *rest, (0, 0)))
+    rows = _combine(_TO_OUTPUTS.T, _strided(dy, 1, _OUT, n_rows))
+    d_products = _combine(_TO_OUTPUTS.T, _strided(rows, 3, _OUT, n_columns))
+    return tiles.swapaxes(1, 2) @ d_products.reshape(_IN * _IN, -1, f)
+
+
+def _groups(*arrays: jax.Array) -> list[jax.Array]:
+    """Returns arrays [B, ...] as [G, n, ...], no group of more than `MAX_NUMBERS`."""
+    b = len(arrays[0])
+    most = MAX_NUMBERS * b // max(array.size for array in arrays)
+    n = max(n for n in range(1, b + 1) if b % n == 0 and n <= max(most, 1))
+    return [array.reshape(b // n, n, *array.shape[1:]) for array in arrays]
 
 
 def _transformed(kernel: jax.Array, matrix: np.ndarray) -> jax.Array:
+    """Returns kernels [25, C, F] of a kernel [3, 3, C, F]."""
     return (matrix @ kernel.reshape(9, -1)).reshape(-1, *kernel.shape[2:])
+
+
+def _convolve(x: jax.Array, kernels: jax.Array, padding: int) -> jax.Array:
+    """Returns the convolution by transformed kernels, of a group after the other."""
+    (groups,) = _groups(x)
+    y = lax.map(lambda group: _multiply(group, kernels, padding), groups)
+    return y.reshape(-1, *y.shape[2:])
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _on_cpus(x: jax.Array, kernel: jax.Array, padding: int) -> jax.Array:
-    return _multiply(x, _transformed(kernel, _TO_KERNELS_2D), padding)
+    return _convolve(x, _transformed(kernel, _TO_KERNELS_2D), padding)
 
 
 def _on_cpus_backward(padding, residuals, dy):
     x, kernel = residuals
     # Turned by 180 degrees: the kernel's nine entries read backwards.
     turned = _transformed(kernel, _TO_KERNELS_2D[:, ::-1]).swapaxes(1, 2)
-    return _multiply(dy, turned, 2 - padding), _kernel_gradient(x, dy, padding)
+
+    def add(total, group):
+        return total + _kernels_gradient(*group, padding), None
+
+    zeros = jnp.zeros((_IN * _IN, *kernel.shape[2:]))
+    d_kernels, _ = lax.scan(add, zeros, _groups(x, dy))
+    d_kernel = _TO_KERNELS_2D.T @ d_kernels.reshape(_IN * _IN, -1)
+    return _convolve(dy, turned, 2 - padding), d_kernel.reshape(kernel.shape)
 
 
 _on_cpus.defvjp(
