@@ -82,11 +82,16 @@ def test_a_run_killed_again_and_again_ends_bit_for_bit_the_same(finished, tmp_pa
         assert records[0] == records[1]
 
 
+# Sums of another order decide now and then on which side of a ReLU a number falls.
+# Small steps keep such a run beside the other.
+STEADY = {"optim__lr": 0.001}
+
+
 @pytest.fixture(scope="module")
 def on_four_devices(tmp_path_factory):
-    """The same run on four devices of one process."""
+    """The same run, steadier, on four devices of one process."""
     workdir = tmp_path_factory.mktemp("four") / "run"
-    finish(start(*arguments(workdir), n_devices=4))
+    finish(start(*arguments(workdir, **STEADY), n_devices=4))
     return workdir
 
 
@@ -109,7 +114,7 @@ def test_four_devices_evaluate_and_train_like_one(finished, on_four_devices):
 def test_two_processes_train_like_one(on_four_devices, tmp_path):
     """Also when SIGTERM stops them on the way. They share rows and checkpoints."""
     workdir = tmp_path / "run"
-    steps = arguments(workdir, log__checkpoint_every_steps=4)
+    steps = arguments(workdir, log__checkpoint_every_steps=4, **STEADY)
     processes = start_two(*steps)
     _wait_for(lambda: len(_trained_steps(workdir)) >= 2, "step 2", *processes)
     for process in processes:
