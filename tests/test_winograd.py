@@ -68,6 +68,18 @@ def test_nothing_to_convolve_and_wide_padding_are_xlas(h, b, padding):
     np.testing.assert_array_equal(found, convolution(x, kernel, padding))
 
 
+def test_one_program_takes_any_batch_on_any_platform():
+    _, kernel = example(6, 7)
+    (b,) = jax.export.symbolic_shape("b")
+    images = jax.ShapeDtypeStruct((b, 6, 7, N), jnp.float32)
+    program = jax.jit(lambda x: conv3x3(x, kernel))
+    exported = jax.export.export(program, platforms=("cpu", "cuda", "tpu"))(images)
+    for n in (1, 3):
+        x, _ = example(6, 7, b=n)
+        found = exported.call(x)
+        np.testing.assert_allclose(found, convolution(x, kernel, 1), atol=1e-5)
+
+
 def n_convolutions(platform, x, kernel):
     program = jax.jit(value_and_derivatives, static_argnums=(0, 3))
     traced = program.trace(conv3x3, x, kernel, 1)

@@ -140,10 +140,15 @@ def _kernels_gradient(x: jax.Array, dy: jax.Array, padding: int) -> jax.Array:
 
 
 def _groups(*arrays: jax.Array) -> list[jax.Array]:
-    """Returns arrays [B, ...] as [G, n, ...], no group of more than `MAX_NUMBERS`."""
-    b = len(arrays[0])
-    most = MAX_NUMBERS * b // max(array.size for array in arrays)
-    n = max(n for n in range(1, b + 1) if b % n == 0 and n <= max(most, 1))
+    """Returns arrays [B, ...] as [G, n, ...], no group of more than `MAX_NUMBERS`.
+
+    Where B is not known, in a program for any batch, all are one group.
+    """
+    b = arrays[0].shape[0]
+    n = b
+    if isinstance(b, int):
+        most = MAX_NUMBERS * b // max(array.size for array in arrays)
+        n = max(n for n in range(1, b + 1) if b % n == 0 and n <= max(most, 1))
     return [array.reshape(b // n, n, *array.shape[1:]) for array in arrays]
 
 
