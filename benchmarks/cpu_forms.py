@@ -11,10 +11,10 @@ show in a trace (`benchmarks/throughput.py --trace`, `benchmarks/operations.py`)
 
 import argparse
 import statistics
-import time
 
 import jax
 import jax.numpy as jnp
+from stylize import interleave
 
 from jigsaw_shape.models.cpu import winograd
 from jigsaw_shape.pixels import augment, resampling
@@ -28,14 +28,15 @@ SIZES = [(227, 84), (256, 222), (64, 60)]
 
 def compare(name: str, xla, ours, arguments, rounds: int) -> None:
     """Prints the median ms of both, in turns, and how many times faster ours is."""
-    forms = [jax.jit(form).lower(*arguments).compile() for form in (xla, ours)]
-    times = [[], []]
-    for _ in range(rounds + 1):
-        for form, seconds in zip(forms, times, strict=True):
-            began = time.perf_counter()
-            jax.block_until_ready(form(*arguments))
-            seconds.append(time.perf_counter() - began)
-    before, after = (1e3 * statistics.median(seconds[1:]) for seconds in times)
+    programs = [jax.jit(form).lower(*arguments).compile() for form in (xla, ours)]
+    times = interleave(
+        {
+            program: lambda program=program: jax.block_until_ready(program(*arguments))
+            for program in programs
+        },
+        rounds,
+    )
+    before, after = (1e3 * statistics.median(seconds) for seconds in times.values())
     print(f"{name:>28} {before:9.2f} {after:9.2f} {before / after:7.2f}", flush=True)
 
 

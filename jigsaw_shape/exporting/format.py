@@ -15,8 +15,8 @@ from jigsaw_shape.pixels import resampling
 
 INPUTS = {"uint8": np.uint8, "float": np.float32}  # what programs take
 FACTS = "export.json"  # the facts of an export's folder
-# Of an output's largest entry. On CPUs a network convolves by Winograd's tiles, a
-# program as it is defined: they differ by 1e-5 now and then.
+# Of an output's largest entry. On CPUs a network convolves by Winograd's tiles, its
+# ONNX program as it is defined: they differ by 1e-5 now and then.
 TOLERANCE = 5e-5
 SEVERAL = 3  # images in a batch, where any number is allowed
 

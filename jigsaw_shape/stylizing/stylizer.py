@@ -18,14 +18,13 @@ import numpy as np
 from jigsaw_shape.data.decoding import BACKGROUNDS, decode, parse_background
 from jigsaw_shape.data.resizing import cover, shrink
 from jigsaw_shape.diversify import DIVERSIFIERS, adain, stylizer_files
-from jigsaw_shape.pixels import puzzle
+from jigsaw_shape.pixels import augment, puzzle
 from jigsaw_shape.stylizing.output import FORMATS
 from jigsaw_shape.system import devices
 from jigsaw_shape.system.dataclass_flags import flag, refuse_unless
 
 _N_PROGRAMS = 64  # kept in memory, some 7 MB each
 _LEAST = {"num_styles": 1, "content_size": 0, "style_size": 0, "per_tile": 0, "seed": 0}
-_LUMA = (0.299, 0.587, 0.114)  # of Rec. 601
 
 
 @dataclasses.dataclass(frozen=True)
@@ -259,8 +258,7 @@ def _stylize(settings: Settings, pair, contents, styles, seeds) -> jax.Array:
         tiles = diversifier.function(rngs, tiles, _unit(styles), strengths)
     images = puzzle.join_tiles(tiles.reshape(cut.shape))
     if settings.keep_colours:
-        change = sum(w * (images - contents)[..., c] for c, w in enumerate(_LUMA))
-        images = jnp.clip(contents + change[..., None], 0, 1)
+        images = jnp.clip(contents + augment.luminance(images - contents), 0, 1)
     return jnp.rint(images * 255).astype(jnp.uint8)
 
 
