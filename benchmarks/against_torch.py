@@ -1,9 +1,9 @@
 r"""The same work in PyTorch and here, in turns in one run: medians, and of ratios.
 
-    pip install torch        # a build for this machine's accelerator, or for CPUs
-    python benchmarks/against_torch.py --size 84 --batch 64
+    pip install torch torchvision   # builds for this machine's accelerator, or for CPUs
+    python benchmarks/against_torch.py --encoder resnet18 --size 84 --batch 64
 
-JiGen's network, a ResNet-18 with a head for classes and one for orders, and its step
+JiGen's network, a ResNet with a head for classes and one for orders, and its step
 (SGD with momentum, Carlucci et al., CVPR 2019), on JPEG files of 256 px:
 
 - `step`: the update on one batch that is on the device. Here it also crops, jitters,
@@ -17,7 +17,8 @@ JiGen's network, a ResNet-18 with a head for classes and one for orders, and its
 
 PyTorch runs channels_last, on a GPU under autocast in bfloat16; here `--dtype` says.
 Rates are images a second; a ratio above 1 says that this project is faster. Both run in
-one process.
+one process. "First" is the first round of each, with what it compiles: with an empty
+folder in JAX_COMPILATION_CACHE_DIR a cold start, with the same one again a warm one.
 """
 
 import argparse
@@ -32,6 +33,7 @@ import jax.numpy as jnp
 import numpy as np
 import throughput
 import torch
+import torchvision
 from PIL import Image, ImageEnhance
 from torch import nn
 from torch.nn import functional
@@ -48,44 +50,21 @@ N_FILES = 512
 WORKS = ("step", "run", "evaluate", "embed", "stylize")
 
 
-class Block(nn.Module):
-    """A basic block of He et al., CVPR 2016."""
-
-    def __init__(self, n_in: int, n_out: int, stride: int):
-        """Halves the map where `stride` is 2."""
-        super().__init__()
-        self.conv1 = nn.Conv2d(n_in, n_out, 3, stride, 1, bias=False)
-        self.conv2 = nn.Conv2d(n_out, n_out, 3, 1, 1, bias=False)
-        self.bn1, self.bn2 = nn.BatchNorm2d(n_out), nn.BatchNorm2d(n_out)
-        self.short = nn.Identity()
-        if stride > 1 or n_in != n_out:
-            conv = nn.Conv2d(n_in, n_out, 1, stride, bias=False)
-            self.short = nn.Sequential(conv, nn.BatchNorm2d(n_out))
-
-    def forward(self, x):
-        """Maps [B, C, H, W]."""
-        y = functional.relu(self.bn1(self.conv1(x)))
-        return functional.relu(self.bn2(self.conv2(y)) + self.short(x))
-
-
 class JigenNet(nn.Module):
-    """ResNet-18 with JiGen's two linear heads on its pooled features."""
+    """One of torchvision's ResNets, JiGen's two linear heads on its pooled features."""
 
-    def __init__(self, n_orders: int):
+    def __init__(self, encoder: str, n_orders: int):
         """Random weights: speed does not depend on them."""
         super().__init__()
-        stem = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU()]
-        blocks, n_in = [], 64
-        for n_out, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
-            blocks += [Block(n_in, n_out, stride), Block(n_out, n_out, 1)]
-            n_in = n_out
-        self.encoder = nn.Sequential(*stem, nn.MaxPool2d(3, 2, 1), *blocks)
-        self.classes = nn.Linear(512, throughput.N_CLASSES)
-        self.orders = nn.Linear(512, n_orders)
+        self.encoder = getattr(torchvision.models, encoder)()
+        n_features = self.encoder.fc.in_features
+        self.encoder.fc = nn.Identity()
+        self.classes = nn.Linear(n_features, throughput.N_CLASSES)
+        self.orders = nn.Linear(n_features, n_orders)
 
     def forward(self, x):
         """Returns features and the two heads' scores."""
-        features = self.encoder(x).mean((2, 3))
+        features = self.encoder(x)
         return features, self.classes(features), self.orders(features)
 
 
@@ -178,7 +157,7 @@ class Torch:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.size, self.batch, self.paths = arguments.size, arguments.batch, paths
         self.adain = Adain(self.device)
-        net = JigenNet(len(permutations)).to(self.device)
+        net = JigenNet(arguments.encoder, len(permutations)).to(self.device)
         self.net = net.to(memory_format=torch.channels_last)
         self.rule = torch.optim.SGD(
             net.parameters(), 1e-3, momentum=0.9, weight_decay=5e-4
@@ -261,7 +240,7 @@ class Ours:
     def __init__(self, arguments, paths):
         """Builds the learner as `train` does, and compiles at the first calls."""
         named = argparse.Namespace(
-            preset="jigen", encoder="resnet18", dtype=arguments.dtype
+            preset="jigen", encoder=arguments.encoder, dtype=arguments.dtype
         )
         config = throughput.make_config(named, arguments.size, arguments.batch)
         config.data.stored_px = STORED_PX
@@ -347,6 +326,9 @@ def write_files(folder: pathlib.Path) -> list[pathlib.Path]:
 def main() -> None:
     """Prints a line for each kind of work."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--encoder", choices=("resnet18", "resnet50"), default="resnet18"
+    )
     parser.add_argument("--size", type=int, default=222)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--dtype", default="float32", help="of this project")
@@ -359,7 +341,7 @@ def main() -> None:
     steps = dict.fromkeys(WORKS, arguments.steps)
     steps["run"] = N_FILES // arguments.batch
     print(
-        f"ResNet-18, {arguments.size} px, batches of {arguments.batch}, "
+        f"{arguments.encoder}, {arguments.size} px, batches of {arguments.batch}, "
         f"{jax.devices()[0].device_kind}, {os.cpu_count()} cores, jax "
         f"{jax.__version__} in {arguments.dtype}, torch {torch.__version__}"
     )
@@ -367,19 +349,20 @@ def main() -> None:
         paths = write_files(pathlib.Path(folder))
         permutations = puzzle.permutation_set(3, 30, 0)
         ours, theirs = Ours(arguments, paths), Torch(arguments, paths, permutations)
-        print("work      here, img/s  PyTorch, img/s  ratio")
+        print("work      here, img/s  PyTorch, img/s  ratio  first here, s  PyTorch, s")
         for work in arguments.works:
             rates = [], []
-            for timed in range(-1, arguments.rounds):  # the first one compiles
+            for _ in range(arguments.rounds + 1):
                 for who, found in zip((ours, theirs), rates, strict=True):
                     began_s = time.perf_counter()
                     getattr(who, work)(steps[work])
                     elapsed_s = time.perf_counter() - began_s
-                    if timed >= 0:
-                        found.append(steps[work] * arguments.batch / elapsed_s)
+                    found.append(steps[work] * arguments.batch / elapsed_s)
+            firsts = [steps[work] * arguments.batch / found.pop(0) for found in rates]
             ratio = statistics.median(a / b for a, b in zip(*rates, strict=True))
             here, there = map(statistics.median, rates)
-            print(f"{work:9} {here:11.1f}  {there:14.1f}  {ratio:5.2f}", flush=True)
+            line = f"{work:9} {here:11.1f}  {there:14.1f}  {ratio:5.2f}"
+            print(line, f" {firsts[0]:13.1f}  {firsts[1]:10.1f}", flush=True)
 
 
 if __name__ == "__main__":
