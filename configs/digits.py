@@ -16,8 +16,8 @@ tiles of 10. Grey digits are read as RGB.
 been measured with this file yet.
 
 With one source, styles must be external or random: use `ddec`, `sin` or `randconv`.
-`dann` is refused, and so are `fourier` and `shape` without
-`--config.diversify.external='(1.0,)'`.
+`fourier` and `shape` are refused without `--config.diversify.external='(1.0,)'`, and
+`dann` but with `--config.data.setting=adaptation`: the target is then another domain.
 """
 
 from jigsaw_shape.config import default_config

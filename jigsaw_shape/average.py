@@ -4,10 +4,10 @@ r"""Averages the weights of runs, or of one run's checkpoints, and evaluates the
     python -m jigsaw_shape.average runs/a --checkpoints swad --out runs/a-swad
     python -m jigsaw_shape.average runs/a --from-initial 0.5 --out runs/a-half
 
-RUNS are directories of training runs that agree in data set, target, sources, classes
-and encoder. OUT becomes a run's directory with one checkpoint, of the preset
-PRESET+HOW: `evaluate`, `export`, `embed` and `predict` open it, and `report` sets it
-beside others.
+RUNS are directories of training runs that agree in data set, target, sources, classes,
+encoder, initial weights and puzzles. OUT becomes a run's directory with one checkpoint,
+of the preset PRESET+HOW: `evaluate`, `export`, `embed` and `predict` open it, and
+`report` sets it beside others.
 
 --checkpoints selected takes one checkpoint of each run, all takes those of all
 evaluations (trained with --config.log.keep_evaluated), swad those of SWAD's window,
@@ -31,7 +31,6 @@ from jigsaw_shape.system import command_line
 from jigsaw_shape.training import averaged_runs, averaging
 from jigsaw_shape.training import workshop as workshop_lib
 
-_CLASS = "target/class/"  # how the measures begin that name the classes, in order
 _RULES = tuple(rule for rule in rows.RULES if rule != "oracle")
 
 
@@ -80,8 +79,7 @@ def main(argv: Sequence[str]) -> int:
             "norm_batches": args.norm_batches,
         },
     )
-    classes = [k.removeprefix(_CLASS) for k in measures if k.startswith(_CLASS)]
-    for table in run_tables.run_tables(results, classes):
+    for table in run_tables.run_tables(results, rows.class_names(measures)):
         print_table(table, console)
     console.print(f"weights and rows: {out}", soft_wrap=True)
     return command_line.OK
@@ -89,12 +87,14 @@ def main(argv: Sequence[str]) -> int:
 
 def _name(args: argparse.Namespace, n_runs: int) -> str:
     """Returns what the average is called behind the preset's name."""
-    name = args.checkpoints
-    if name == "selected":
-        name = f"{n_runs}runs" if n_runs > 1 else ""
-    if args.from_initial is not None:
-        name += f"initial{args.from_initial:g}"
-    return name or "one"
+    parts = {
+        args.checkpoints: args.checkpoints != "selected",
+        args.selection: args.checkpoints == "selected" and args.selection != "val",
+        f"{n_runs}runs": n_runs > 1,
+        f"initial{args.from_initial}": args.from_initial is not None,
+        f"norm{args.norm_batches}": args.norm_batches > 0,
+    }
+    return "+".join(part for part, is_on in parts.items() if is_on)
 
 
 def _check(args: argparse.Namespace, out: pathlib.Path) -> None:

@@ -52,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
         )
         mine = plan.shard(runs, args.shard) if args.shard else runs
         plan.write_plans(runs, out)
-    missing = [run for run in mine if not benchmark_files.is_finished(out / run.name)]
+        missing = [r for r in mine if not benchmark_files.is_finished(out / r.name)]
     if args.print or args.slurm:
         if not missing:
             print(f"nothing to do: {_count(mine)} finished", file=sys.stderr)

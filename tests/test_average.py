@@ -9,12 +9,14 @@ import numpy as np
 import optax
 import pytest
 from conftest import REPOSITORY
+from PIL import Image
 from test_checks import load_config
 
 from jigsaw_shape import average
 from jigsaw_shape.classifiers.open import open_classifier
-from jigsaw_shape.runs import fingerprint, records, rows, stored_weights
-from jigsaw_shape.training import averaged_runs, averaging
+from jigsaw_shape.data import sources
+from jigsaw_shape.runs import directory, fingerprint, records, rows, stored_weights
+from jigsaw_shape.training import averaged_runs, averaging, workshop
 from jigsaw_shape.training import learner as learner_lib
 from jigsaw_shape.training import step as step_lib
 from jigsaw_shape.training.checkpoints import Checkpoints
@@ -26,8 +28,8 @@ LOSSES = {10: 3.0, 20: 1.0, 24: 1.1, 30: 1.2}
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run of the preset swad as training leaves it, its weights drawn anew."""
-    directory = tmp_path_factory.mktemp("runs") / "swad"
-    directory.mkdir()
+    folder = tmp_path_factory.mktemp("runs") / "swad"
+    folder.mkdir()
     config = load_config(REPOSITORY / "configs" / "shapes.py", "swad")
     config.update_from_flattened_dict(
         {
@@ -40,15 +42,16 @@ def run(tmp_path_factory):
             "losses.edges": 0.1,  # a head that reads the last map is opened too
         }
     )
-    (directory / "config.json").write_text(fingerprint.to_json(config))
-    (directory / "run.json").write_text('{"starts": [{"images": "abc"}]}')
+    (folder / "config.json").write_text(fingerprint.to_json(config))
+    images = sources.load_dataset(config.data).digest()
+    (folder / "run.json").write_text(json.dumps({"starts": [{"images": images}]}))
     learner = learner_lib.make_learner(config, 8, 4)
     shapes = jax.eval_shape(
         lambda: learner.model.init(jax.random.key(0), jnp.zeros((1, 12, 12, 3)), False)
     )
     rng = np.random.default_rng(0)
     rows_of = []
-    with Checkpoints(directory / "checkpoints", keep_evaluated=True) as checkpoints:
+    with Checkpoints(folder / "checkpoints", keep_evaluated=True) as checkpoints:
         for step, loss in LOSSES.items():
             variables = jax.tree.map(
                 lambda x: rng.uniform(0.5, 1, x.shape).astype(np.float32), shapes
@@ -63,8 +66,8 @@ def run(tmp_path_factory):
             checkpoints.save(state.replace(step=np.int32(step)), measures)
             row = {"kind": "eval", "step": step, "epoch": step / 10, **measures}
             rows_of.append(json.dumps(row) + "\n")
-    (directory / rows.FILE_NAME).write_text("".join(rows_of))
-    return directory
+    (folder / rows.FILE_NAME).write_text("".join(rows_of))
+    return folder
 
 
 def _stored(run, step):
@@ -95,7 +98,7 @@ def test_swad_joins_the_segments_of_its_window(run, tmp_path):
     record = records.read(out)
     assert record.status == "finished"
     assert record.preset == "swad+swad"
-    assert record.protocol["images"] == "abc"
+    assert record.protocol["images"] == records.read(run).protocol["images"]
     assert (record.target, record.seed) == ("sketch", 0)
     assert set(record.results) == set(rows.RULES)
 
@@ -106,6 +109,7 @@ def test_statistics_are_made_anew_and_weights_stay(run, tmp_path):
     assert average.main(["average", str(run), *flags]) == 0
     trees = [_stored(run, step) for step in LOSSES]
     expected = jax.tree.map(lambda *leaves: np.mean(leaves, 0), *trees)
+    assert records.read(out).preset == "swad+all+norm2"
     found = _stored(out, 30)
     _assert_same(found["params"], expected["params"])
     moved = jax.tree.map(
@@ -133,7 +137,11 @@ def test_what_makes_no_average_is_refused(run, tmp_path, capsys, flags, words):
 
 @pytest.mark.parametrize(
     ("field", "value", "of_run"),
-    [("target", "photo", "sketch"), ("split", "none", "jigen")],
+    [
+        ("target", "photo", "sketch"),
+        ("split", "none", "jigen"),
+        ("setting", "adaptation", "generalization"),
+    ],
 )
 def test_runs_that_do_not_fit_together_are_refused(run, tmp_path, field, value, of_run):
     other = tmp_path / "other"
@@ -155,6 +163,27 @@ def test_a_run_is_not_moved_back_twice(run, tmp_path, capsys):
     with pytest.raises(SystemExit):
         average.main(["average", str(other), *flags])
     assert "on the way back already" in capsys.readouterr().err
+
+
+def test_images_of_another_preparation_are_refused(run, tmp_path, capsys):
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    (other / "run.json").write_text('{"starts": [{"images": "abc"}]}')
+    flags = ["--checkpoints", "all", "--out", str(tmp_path / "out")]
+    with pytest.raises(SystemExit):
+        average.main(["average", str(other), *flags])
+    assert "trained on other images of shapes (digest abc" in capsys.readouterr().err
+
+
+def test_a_domain_of_images_without_labels_is_known_again(run, tmp_path):
+    other, folder = tmp_path / "other", tmp_path / "images"
+    shutil.copytree(run, other)
+    folder.mkdir()
+    Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(folder / "0.png")
+    config = directory.read_config(other)
+    config.data.unlabelled, config.losses.domain = str(folder), 1.0
+    heads = workshop.Workshop(config).learner.model.heads
+    assert heads["domain"].n_classes == 5  # the fifth is the folder
 
 
 def test_checkpoints_that_were_not_kept_are_named(run, tmp_path):

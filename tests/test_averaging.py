@@ -38,10 +38,11 @@ def test_sma_is_the_mean_of_all_from_its_start():
 @pytest.mark.parametrize(("every", "length"), [(0, 4), (3, 3)])
 def test_swa_is_the_mean_of_the_ends_of_periods(every, length):
     averages = _averages(_rates(name="swa", start=0.25, every=every))
-    chosen = WEIGHTS[4::length]  # after step 5, and the ends of periods from there
+    first = -(-5 // length) * length  # the first of them from step 5 on
+    chosen = WEIGHTS[first - 1 :: length]
     for i in range(20):
-        n = max(i + 1 - 5, 0) // length + 1
-        expected = chosen[:n].mean(0) if i >= 5 else WEIGHTS[i]
+        n = max(i + 1 - first, 0) // length + 1
+        expected = chosen[:n].mean(0) if i >= first else WEIGHTS[i]
         np.testing.assert_allclose(averages[i], expected, atol=1e-6)
 
 

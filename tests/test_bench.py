@@ -244,6 +244,15 @@ def test_a_search_draws_from_its_ranges_and_again_the_same():
     of_still = random_search.draw(still, random_search.RANGES, seed=0, trial=1)
     assert set(of_still) == {"optim.lr", "data.batch_size"}
     assert "diversify.p_ordered" not in draws[0]  # jigen diversifies nothing
+    for preset, kept in (
+        ("puzzle", "jigsaw.bias_whole_image"),
+        ("shape", "diversify.p_ordered"),
+        ("dsu", "mixstyle.alpha"),
+    ):
+        other = benchmark._load([f"--config={SHAPES}:{preset}"])
+        of_other = random_search.draw(other, random_search.RANGES, seed=0, trial=1)
+        assert kept not in of_other
+        assert of_other["optim.lr"]
     erm = benchmark._load([f"--config={SHAPES}:erm"])
     of_erm = random_search.draw(erm, random_search.RANGES, seed=0, trial=1)
     assert "losses.jigsaw" not in of_erm

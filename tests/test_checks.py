@@ -46,6 +46,14 @@ def test_every_config_passes_its_own_check_with_every_preset(path, preset):
             },
             "answers of the class head",
         ),
+        (
+            {
+                "data.unlabelled": "d",
+                "diversify.name": "fourier",
+                "losses.teacher": 2.0,
+            },
+            "answers of the class head",
+        ),
     ],
 )
 def test_images_without_labels_ask_for_puzzles_alone(fields, words):
@@ -209,6 +217,8 @@ def test_sources_are_read_from_one_string():
         ({"averaging.trained": 0.5, "model.init": "random"}, "random ones know"),
         ({"averaging.name": "sma", "optim.ema_decay": 0.9}, "keeps one average"),
         ({"mixing.name": "mixup", "losses.jigsaw": 0.5}, "is of single images"),
+        ({"mixing.name": "mixup", "losses.irm": 1.0}, "two labels and domains"),
+        ({"mixing.name": "cutmix", "rsc.features": 0.3}, "two labels and domains"),
         ({"rsc.features": 0.3, "losses.style": 1.0}, "changes what the class head"),
         ({"rsc.features": 0.3, "classification.detached": True}, "by the class head"),
         ({"losses.vrex": 1.0, "losses.classification": 0.0}, "answers of the class"),

@@ -142,6 +142,22 @@ def test_irm_is_the_squared_derivative_of_risks_by_a_factor():
     assert _value("irm")[0] == pytest.approx(np.mean(products), rel=1e-3)
 
 
+@pytest.mark.parametrize("name", ["irm", "vrex", "fishr"])
+def test_images_that_are_not_classified_have_no_risk(name):
+    config, (outputs, batch) = _config(), _arrays()
+    config.jigsaw.classify_shuffled = False
+    head = {"kernel": np.zeros((N_FEATURES, N_CLASSES))}
+    memory = []
+    if LOSSES[name].memory is not None:
+        memory = [LOSSES[name].memory(N_DOMAINS, {"head_classification": head})]
+    shuffled = np.arange(len(LABEL)) % 4 == 1
+    without = {**batch, "member": batch["member"] * ~shuffled[:, None]}
+    batch = {**batch, "order": shuffled.astype(np.int32)}
+    term = LOSSES[name].make(config)
+    ours, expected = (term(outputs, given, *memory)[0] for given in (batch, without))
+    np.testing.assert_allclose(ours, expected, rtol=1e-6)
+
+
 def test_group_dro_follows_its_algorithm_for_two_steps():
     risks, eta = np.array(_risks()), 0.7
     logits = _arrays()[0]["classification"]

@@ -70,6 +70,16 @@ def test_batches_that_share_an_update_are_one_larger_batch(name):
     )
 
 
+def test_an_encoder_that_was_held_moves_by_the_learning_rate():
+    config = _config(name="adamw", weight_decay=0, heads_first=0.5, schedule="constant")
+    tree = {"encoder": jnp.ones(3), "head_classification": jnp.ones(2)}
+    ones = [jax.tree.map(jnp.ones_like, tree)] * 6
+    moved = _run(config, 10, ones, tree)  # the first of five free steps
+    lr = config.optim.lr
+    np.testing.assert_allclose(moved["encoder"], 1 - lr, rtol=1e-5)
+    np.testing.assert_allclose(moved["head_classification"], 1 - 6 * lr, rtol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
 def test_decay_can_spare_biases_and_norms(name):
     config = _config(name=name, weight_decay=0.1, decay_kernels_only=True)

@@ -60,6 +60,9 @@ def test_one_source_has_no_domains_to_tell_apart(sources):
         run_data.load_data(config)
     config.dann.domains = "style"
     run_data.load_data(config)
+    config.dann.domains = "source"
+    config.data.setting = "adaptation"  # the target's images are another domain
+    run_data.load_data(config)
 
 
 @pytest.mark.parametrize("preset", ["coral", "mmd", "cdann", "vrex", "irm", "fishr"])

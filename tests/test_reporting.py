@@ -452,6 +452,13 @@ def test_targets_of_different_numbers_of_seeds_are_said():
     assert any(words in note for note in uneven.notes)
 
 
+def test_adaptation_is_told_apart_before_a_run_has_ended(tmp_path):
+    config = make_config(seed=0)
+    config.data.setting = "adaptation"
+    run = write_run(tmp_path, config, [evaluation(10, 0.8, 0.3)], finished=False)
+    assert records.read(run).protocol["dataset"] == f"{config.data.name} (adaptation)"
+
+
 def test_a_directory_is_read_whatever_became_of_its_run(tmp_path):
     evaluations = [evaluation(10, 0.8, 0.3), evaluation(20, 0.9, 0.4)]
     finished = write_run(tmp_path, make_config(seed=0), evaluations)

@@ -81,9 +81,18 @@ RANGES: dict[str, Range] = {
     "diversify.p_shuffled": Range("uniform", (0.1, 1.0)),
     "mixstyle.alpha": Range("choice", (0.1, 0.2, 0.3)),
 }
-# A field's value where a method does not use it, other than 0.
-_OFF = {"jigsaw.bias_whole_image": 1.0, "augment.crop_scale": 1.0}
+# A field's values where a method does not use it, or is defined by it, other than 0.
+_KEPT = {
+    "jigsaw.bias_whole_image": (1.0,),
+    "augment.crop_scale": (1.0,),
+    "diversify.p_ordered": (0.0, 1.0),
+}
 _SWITCH = {"diversify": "name", "mixstyle": "stages"}  # empty: the section is off
+# Field -> another and the values of it with which it means what its range is for.
+_MEANT_FOR = {
+    "jigsaw.bias_whole_image": ("jigsaw.view", ("instead",)),
+    "mixstyle.alpha": ("mixstyle.name", ("mixstyle", "efdmix")),
+}
 
 
 def parse_range(text: str) -> tuple[str, Range]:
@@ -157,5 +166,8 @@ def _is_used(fields: Mapping, key: str) -> bool:
         return False
     if key not in RANGES:  # a user's own, which is meant for all methods
         return True
-    value, off = fields[key], _OFF.get(key, 0)
-    return any(v != off for v in (value if isinstance(value, tuple) else (value,)))
+    other, meant = _MEANT_FOR.get(key, (key, (fields[key],)))
+    if fields[other] not in meant:
+        return False
+    value, kept = fields[key], _KEPT.get(key, (0,))
+    return any(v not in kept for v in (value if isinstance(value, tuple) else (value,)))

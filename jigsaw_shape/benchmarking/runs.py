@@ -69,7 +69,7 @@ def run_all(
         where = out / run.name, console, stop, label, parallel
         try:
             outcome, words = _run_one(run, command, *where)
-        except OSError as error:  # its directory, not its training
+        except (OSError, ValueError) as error:  # its directory, not its training
             outcome, words = FAILED, f"FAILED: {error}"
         console.print(f"{label}: {words}", soft_wrap=True)
         tally[outcome][run.name] = words

@@ -13,13 +13,17 @@ from jigsaw_shape.data.decoding import background_of, parse_background
 from jigsaw_shape.data.splits import NONE
 from jigsaw_shape.data.unlabelled import DOMAIN as UNLABELLED
 
+# Losses that compare domains.
+_OF_DOMAINS = ("coral", "mmd", "cdann", "vrex", "irm", "groupdro", "fishr")
 # Losses that learn nothing from images without labels.
-_OF_LABELS = (
-    *("classification", "coral", "mmd", "cdann", "vrex", "irm", "groupdro", "fishr"),
-    *("sd", "style"),
-)
+_OF_LABELS = ("classification", *_OF_DOMAINS, "sd", "style")
 # Losses that read the class head's answers.
-_OF_CLASSES = (*_OF_LABELS, "consistency")
+_OF_CLASSES = (*_OF_LABELS, "consistency", "jsd", "teacher")
+# Losses that a blend of two images cannot have.
+_OF_ONE_IMAGE = (
+    *("jigsaw", "consistency", "jsd", "teacher", "distillation", "edges"),
+    *(*_OF_DOMAINS, "domain", "style"),
+)
 _LEAST_ADAIN_PX = 16  # two pixels of features
 _MOST_PERMUTATIONS = 10_000  # of those that a grid of 3 or 4 has
 
@@ -232,13 +236,14 @@ def _check_unlabelled(config: ConfigDict) -> None:
 def _check_class_head(config: ConfigDict) -> None:
     """Refuses methods that cannot share the images or the class head."""
     losses, mixing = config.losses, config.mixing.name
-    for name in ("jigsaw", "consistency", "jsd", "teacher", "distillation", "edges"):
-        if mixing and losses[name] > 0:
+    of_one_image = {f"losses.{name}": losses[name] for name in _OF_ONE_IMAGE}
+    for key, value in {**of_one_image, "rsc.features": config.rsc.features}.items():
+        if mixing and value > 0:
             refuse(
                 "mixing.name",
                 mixing,
-                f"--config.losses.{name}={losses[name]} is of single images: set one "
-                "of the two to 0 or ''",
+                f"--config.{key}={value} is of single images, and mixed ones have two "
+                "labels and domains: set one of the two to 0 or ''",
             )
     if losses.teacher > 0 and losses.distillation > 0:
         refuse(

@@ -15,7 +15,6 @@ from jigsaw_shape.runs import directory as directory_lib
 from jigsaw_shape.runs import rows, stored_weights
 
 ADAPTATION = "adaptation"  # the target's images were trained on, without labels
-_CLASS = "target/class/"  # how the measures begin that name the classes, in order
 
 
 def open_run(
@@ -54,9 +53,7 @@ def open_run(
         encoder=config.model.encoder,
         module=build_model(config, heads),
         variables=variables,
-        classes=tuple(
-            key.removeprefix(_CLASS) for key in chosen if key.startswith(_CLASS)
-        ),
+        classes=rows.class_names(chosen),
         size_px=config.data.image_size,
         input_px=config.data.stored_px,
     )

@@ -170,8 +170,9 @@ def _protocol(row, config, directory) -> dict:
     """Returns the data set, encoder, split and images, without what is unknown."""
     data, path = config.get("data", {}), directory / STARTS
     starts = json.loads(path.read_text())["starts"] if path.exists() else []
+    name = data.get("name") and rows.dataset_name(data["name"], data.get("setting"))
     known = {
-        "dataset": row.get("dataset") or data.get("name"),
+        "dataset": row.get("dataset") or name,
         "encoder": row.get("encoder") or config.get("model", {}).get("encoder"),
         "split": row.get("split") or data.get("split"),
         "split_seed": row.get("split_seed", data.get("split_seed")),

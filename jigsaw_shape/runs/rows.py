@@ -77,6 +77,22 @@ def judged(measures: Mapping, rule: str) -> float:
     return next(measures[name] for name in names if name in measures)
 
 
+def class_names(measures: Mapping) -> tuple[str, ...]:
+    """Returns the classes of an evaluation, in order; () of one without a target."""
+    prefix = "target/class/"
+    return tuple(k.removeprefix(prefix) for k in measures if k.startswith(prefix))
+
+
+def dataset_name(name: str, setting: str | None) -> str:
+    """Returns what a data set is called in tables, none of which holds both settings.
+
+    Args:
+      name: The data set's own.
+      setting: `config.data.setting`; None of a run from before the field.
+    """
+    return f"{name} (adaptation)" if setting == "adaptation" else name
+
+
 def identity(
     config: ConfigDict, dataset: str, sources: Sequence[str], settings: str
 ) -> dict:
@@ -89,7 +105,7 @@ def identity(
       settings: `fingerprint.digest` of the configuration that was asked for.
     """
     found = {
-        "dataset": dataset,
+        "dataset": dataset_name(dataset, config.data.setting),
         "preset": config.preset,
         "encoder": config.model.encoder,
         "init": config.model.init,
@@ -101,9 +117,8 @@ def identity(
         "split_seed": config.data.split_seed,
         "seed": config.seed,
     }
-    if config.data.setting == "adaptation":  # no table holds both settings
+    if config.data.setting == "adaptation":
         found["setting"] = "adaptation"
-        found["dataset"] += " (adaptation)"
     return found
 
 

@@ -22,8 +22,8 @@ def forget() -> None:
 
 
 def load(config: ConfigDict) -> tuple[Dataset, Splits]:
-    """Returns what `run_data.load_data` returns of a run's configuration."""
-    return _once("images", config, run_data.load_data)
+    """Returns what `run_data.load_again` returns of a run's configuration."""
+    return _once("images", config, run_data.load_again)
 
 
 def load_conflict(config: ConfigDict) -> Dataset | None:

@@ -17,7 +17,8 @@ CHECKPOINTS = ("selected", "all", "swad")
 # Fields in which runs that are averaged together must agree.
 _SAME = (
     *("data.name", "data.target", "data.sources", "data.classes", "data.split"),
-    *("data.split_seed", "model.encoder"),
+    *("data.split_seed", "data.setting", "model.encoder", "model.init"),
+    *("jigsaw.grid", "jigsaw.n_permutations", "jigsaw.seed"),
 )
 
 

@@ -104,8 +104,8 @@ def periodic_rates(n_steps: int, start: int, every: int) -> np.ndarray:
 
     Args:
       n_steps: Of the run.
-      start: The step from which periods are counted; at 0, where weights may know
-        nothing, the end of the first period.
+      start: The step from which periods are counted, the end of one; at 0, where
+        weights may know nothing, the end of the first period.
       every: Steps in a period.
 
     Returns:
@@ -150,7 +150,7 @@ def rates(
         return simple_rates(n_steps, start)
     if averaging.name == "swa":
         every = averaging.every or steps_per_epoch
-        return periodic_rates(n_steps, start, every)
+        return periodic_rates(n_steps, -(-start // every) * every, every)
     if averaging.name == "segments":
         return segment_rates(n_steps, evaluate_at)
     return np.full(n_steps, 1 - config.optim.ema_decay, np.float32)

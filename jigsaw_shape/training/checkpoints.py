@@ -88,12 +88,11 @@ class Checkpoints:
                 step, {"state": tree}, metrics=metrics, overwrite=True
             )
 
-    def restore(self, template: TrainState, step: int | None = None) -> TrainState:
-        """Returns the state saved at `step` (None: the latest), on every device.
+    def restore(self, template: TrainState) -> TrainState:
+        """Returns the latest state that was saved, on every device.
 
         Args:
           template: A state of the same structure and shapes.
-          step: Of the checkpoint.
 
         Raises:
           ValueError: The checkpoint does not fit the template.
@@ -101,7 +100,7 @@ class Checkpoints:
         abstract = jax.tree.map(
             lambda x: np.empty(x.shape, x.dtype), _to_arrays(template)
         )
-        loaded = self._checkpointer.load_checkpointables(step, {"state": abstract})
+        loaded = self._checkpointer.load_checkpointables(None, {"state": abstract})
         return replicate(_from_arrays(loaded["state"]))
 
     def __enter__(self):

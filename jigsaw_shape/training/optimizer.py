@@ -57,15 +57,17 @@ def make_optimizer(config: ConfigDict) -> optax.GradientTransformationExtraArgs:
             momentum = optax.trace(optim.momentum, optim.nesterov)
         rule = optax.chain(decay, optax.chain(momentum, _scale_by_learning_rate()))
     if optim.heads_first:
-        rule = optax.chain(_hold_encoder(), rule, _hold_encoder())
+        # Moments are of all gradients: had the held ones been 0 in them, Adam's first
+        # updates afterwards would be several times too large.
+        rule = optax.chain(_count(), rule, _hold_encoder())
     if optim.accumulate == 1:
         return rule
     shared = optax.MultiSteps(rule, optim.accumulate)
     return optax.GradientTransformationExtraArgs(shared.init, shared.update)
 
 
-# Nothing reads the counts that these two keep. They stay because checkpoints of earlier
-# versions hold them, and those runs go on.
+# Nothing reads the counts that these three keep. They stay because checkpoints of
+# earlier versions hold them, and those runs go on.
 
 
 def _scale_by_learning_rate() -> optax.GradientTransformationExtraArgs:
@@ -79,6 +81,13 @@ def _scale_by_learning_rate() -> optax.GradientTransformationExtraArgs:
         return updates, optax.ScaleByScheduleState(state.count + 1)
 
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _count() -> optax.GradientTransformation:
+    return optax.GradientTransformation(
+        lambda params: jnp.zeros((), jnp.int32),
+        lambda updates, count, params=None: (updates, count + 1),
+    )
 
 
 def _hold_encoder() -> optax.GradientTransformationExtraArgs:

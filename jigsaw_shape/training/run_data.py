@@ -56,6 +56,24 @@ def load_data(config: ConfigDict) -> tuple[Dataset, Splits]:
     return dataset, splits
 
 
+def load_again(config: ConfigDict) -> tuple[Dataset, Splits]:
+    """Returns what `load_data` does, of a run that has been trained.
+
+    Raises:
+      ValueError: As there, or the images are not those that it was trained on.
+    """
+    dataset, splits = load_data(config)
+    workdir = config_lib.workdir(config)
+    trained, now = directory.read_images(workdir), dataset.digest()
+    if trained not in ("", now):
+        raise ValueError(
+            f"{workdir} was trained on other images of {dataset.name} (digest "
+            f"{trained}, now {now}), of which some may be held out now: prepare those "
+            "again"
+        )
+    return dataset, splits
+
+
 def add_unlabelled(
     config: ConfigDict, dataset: Dataset, splits: Splits
 ) -> tuple[Dataset, Splits]:
@@ -93,7 +111,10 @@ def add_unlabelled(
 def _refuse_one_source(config: ConfigDict, source: str) -> None:
     """Refuses methods that need a second source."""
     diversify, mix = config.diversify, config.mixstyle
+    unlabelled = config.data.unlabelled or config.data.setting == "adaptation"
     for name in need_two_sources(config):
+        if name == "domain" and unlabelled:  # which are the other domain
+            continue
         ways = ", or config.dann.domains=style" if name == "domain" else ""
         raise ValueError(
             f"--config.losses.{name}={config.losses[name]} compares sources, and "

@@ -165,7 +165,6 @@ def make_update(
             "label": jnp.maximum(batch["label"], 0)[seen.stored],
             "domain": batch["domain"][seen.stored],
             "order": seen.orders,
-            "permutation": seen.permutations,
             "styled": seen.styled,
             "for_class": seen.for_class * known[seen.stored],
             "for_puzzle": seen.for_puzzle,

@@ -20,7 +20,7 @@ class RunLength:
     """How long a run is, in steps.
 
     Attributes:
-      n_steps: Updates in all.
+      n_steps: Batches in all; `config.optim.accumulate` of them make an update.
       steps_per_epoch: Whole batches in a pass over the sources; the rest is dropped.
       evaluate_at: Steps after which the model is evaluated; the last one among them.
     """

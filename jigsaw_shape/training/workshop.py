@@ -36,7 +36,8 @@ class Workshop:
           OSError: An image cannot be read.
         """
         self._config = config
-        dataset, splits = run_data.load_data(config)
+        dataset, splits = run_data.load_again(config)
+        dataset, splits = run_data.add_unlabelled(config, dataset, splits)
         self._store, self._cue_conflict = run_data.open_images(config, dataset)
         self._splits = splits
         self.sources, self.dataset_name = splits.sources, dataset.name

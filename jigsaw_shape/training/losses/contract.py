@@ -3,11 +3,11 @@
 A loss maps the model's outputs and the batch to values and a mask, float32 of one shape
 [n], usually one an example. The step sums both over every device before it divides, so
 that the value of a term is the mean over what counts, wherever it is. The batch holds
-`label`, `domain` and `order`, int32 [V], `permutation`, int32 [V, T], `styled`, bool
-[V], and `for_class` and `for_puzzle`, float32 [V], for the V images that
-`training.view` makes of it; `puzzle_order`, `puzzle_permutation` and `puzzle_counts` of
-what the jigsaw head is asked (`view.Seen.asked`); and `twin`, int32 [B], where the
-first B of them have a natural twin, the next B. `natural`, float32 [B, S, S, 3], are
+`label`, `domain` and `order`, int32 [V], `styled`, bool [V], and `for_class` and
+`for_puzzle`, float32 [V], for the V images that `training.view` makes of it;
+`puzzle_order`, `puzzle_permutation` and `puzzle_counts` of what the jigsaw head is
+asked (`view.Seen.asked`); and `twin`, int32 [B], where the first B of them have a
+natural twin, the next B. `natural`, float32 [B, S, S, 3], are
 the B images in order and in their own style; `stored`, int32 [V], says which of them an
 image is made of. Where images are mixed, `partner_label`, int32 [V], and `own_share`,
 float32 [V], belong to the other image in each and its share. Where a loss has a

@@ -31,18 +31,17 @@ def irm(config: ConfigDict, classification: LossFn) -> LossFn:
 
     Arjovsky et al., Invariant risk minimization, arXiv 1907.02893, eq. IRMv1: the
     squared derivative of a domain's risk by a factor w on its logits, at w = 1, a mean
-    over domains (the paper's is a sum). An image's derivative is `sum_c p_c z_c - z_y`
-    of its logits z and answer p. The square of its mean is estimated without bias, by
-    the products of different images: the mean over all ways in which the paper's
-    appendix D splits a batch into two halves.
+    over domains (the paper's is a sum). Of an image with logits z, answer p and label y
+    the derivative is `sum_c p_c z_c - z_y`. The square of its mean is estimated without
+    bias, by the products of different images: the mean over all ways in which the
+    paper's appendix D splits a batch into two halves.
     """
-    del config, classification
+    del config
 
     def term(outputs, batch):
-        z, member = outputs["classification"], batch["member"]
-        label = batch["label"][:, None]
-        by_factor = (jax.nn.softmax(z) * z).sum(-1)
-        by_factor -= jnp.take_along_axis(z, label, -1)[:, 0]
+        z = outputs["classification"]
+        _, by_factor = jax.jvp(lambda z: _values(classification, z, batch), (z,), (z,))
+        member = _counted(classification, outputs, batch)
         total, square = by_factor @ member, by_factor**2 @ member
         n = member.sum(0)
         penalties = (total**2 - square) / jnp.maximum(n * (n - 1), 1)
@@ -93,15 +92,13 @@ def fishr(config: ConfigDict, classification: LossFn) -> LossFn:
     less the label. The memory is float32 [D, F + 1, C], the averages of the kernel and,
     as its last row, the bias.
     """
-    del classification
     decay = config.invariance.decay
 
     def term(outputs, batch, memory):
-        logits, member = outputs["classification"], batch["member"]
+        logits = outputs["classification"]
         x = jnp.pad(outputs["features"], ((0, 0), (0, 1)), constant_values=1.0)
-        error = jax.nn.softmax(logits) - jax.nn.one_hot(
-            batch["label"], logits.shape[-1]
-        )
+        error = jax.grad(lambda z: _values(classification, z, batch).sum())(logits)
+        member = _counted(classification, outputs, batch)
         n = jnp.maximum(member.sum(0), 1)
         present = (member.sum(0) > 0).astype(jnp.float32)
 
@@ -128,6 +125,15 @@ def gradient_variances(n_domains: int, params) -> jax.Array:
 def _risks(classification, outputs, batch):
     """Returns risks and presence of domains, float32 [D], and the mean over images."""
     values, mask = classification(outputs, batch)
-    member = batch["member"] * mask[:, None]
-    risks, present = domain_means(values, member)
+    risks, present = domain_means(values, _counted(classification, outputs, batch))
     return risks, present, (values * mask).sum() / jnp.maximum(mask.sum(), 1)
+
+
+def _values(classification, logits, batch):
+    """Returns each image's classification term, float32 [V], of logits [V, C]."""
+    return classification({"classification": logits}, batch)[0]
+
+
+def _counted(classification, outputs, batch):
+    """Returns which images count in the classification term of which domain: [V, D]."""
+    return batch["member"] * classification(outputs, batch)[1][:, None]
