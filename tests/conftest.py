@@ -1,5 +1,6 @@
 """Four CPU devices for every test, forced before JAX starts."""
 
+import importlib.metadata
 import os
 import pathlib
 import tempfile
@@ -9,6 +10,8 @@ import pytest
 os.environ["JAX_PLATFORMS"] = "cpu"
 # Compiling is what most tests wait for: LLVM need not optimize.
 XLA_FLAGS = "--xla_backend_optimization_level=0"
+if importlib.metadata.version("jaxlib").startswith("0.10."):  # later ones end at it
+    XLA_FLAGS += " --xla_cpu_use_fusion_emitters=false"
 os.environ["XLA_FLAGS"] = f"{XLA_FLAGS} --xla_force_host_platform_device_count=4"
 # Programs that several tests compile, here and in other processes, are compiled once.
 # Set JAX_COMPILATION_CACHE_DIR to keep them from one run of the tests to the next.

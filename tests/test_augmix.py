@@ -56,7 +56,7 @@ def test_a_flat_image_has_no_contrast_to_change():
 
 def test_the_strength_moves_between_image_and_mixture():
     images = jnp.asarray(np.stack([PIXELS] * 3), jnp.float32) / 255
-    rngs = jnp.stack([jax.random.key(5)] * 3)
+    rngs = jnp.stack([jax.random.key(6)] * 3)
     strengths = jnp.array([0.0, 0.5, 1.0])
     found = jax.jit(augment_and_mix)(rngs, images, images, strengths)
     np.testing.assert_array_equal(found[0], images[0])

@@ -41,9 +41,15 @@ def _external():
     return Styling(jnp.asarray(np.broadcast_to(values, (N_EXTERNAL, SIZE, SIZE, 3))))
 
 
-def _run(settings, seed=0, progress=0.0, styling=None, diversify=_paint):
+def _runs(settings, seeds, progress=0.0, styling=None, diversify=_paint):
+    """Returns the batch of each seed: [seeds, B, H, W, 3]."""
     schedule = jax.jit(make_schedule(settings, GRID, diversify))
-    return schedule(progress, *_batch(seed), styling or Styling())
+    given = styling or Styling()
+    return np.stack([schedule(progress, *_batch(seed), given) for seed in seeds])
+
+
+def _run(settings, **given):
+    return _runs(settings, [0], **given)[0]
 
 
 def _who(images):
@@ -64,10 +70,9 @@ def test_ordered_and_shuffled_images_have_their_own_probability():
 
 @pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
 def test_probability_is_kept(p):
-    settings, changed = _settings(p_ordered=(p,), p_shuffled=(p,)), 0
-    for seed in range(20):
-        changed += (_who(_run(settings, seed))[:, 0, 0] != np.arange(B)).sum()
-    assert changed / (20 * B) == pytest.approx(p, abs=0.06)
+    shown = _who(_runs(_settings(p_ordered=(p,), p_shuffled=(p,)), range(20)))
+    changed = shown[:, :, 0, 0] != np.arange(B)
+    assert changed.mean() == pytest.approx(p, abs=0.06)
 
 
 def test_numbers_move_from_the_first_to_the_last():
@@ -77,9 +82,7 @@ def test_numbers_move_from_the_first_to_the_last():
     )
     settings = _settings(p_ordered=(0.0, 1.0), p_shuffled=(0.0, 1.0))
     shares = [
-        np.mean(
-            [_who(_run(settings, s, t))[:, 0, 0] != np.arange(B) for s in range(10)]
-        )
+        np.mean(_who(_runs(settings, range(10), t))[:, :, 0, 0] != np.arange(B))
         for t in (0.0, 0.5, 1.0)
     ]
     assert shares == pytest.approx([0, 0.5, 1], abs=0.08)
@@ -100,18 +103,14 @@ def test_strengths_fill_their_range():
     def show(rngs, contents, styles, strengths):
         return jnp.broadcast_to(strengths[:, None, None, None], contents.shape)
 
-    runs = [_run(settings, seed, diversify=show) for seed in range(10)]
-    strengths = np.stack(runs)
+    strengths = _runs(settings, range(10), diversify=show)
     assert 0.25 <= strengths.min() < 0.27
     assert 0.48 < strengths.max() <= 0.5
 
 
 def test_external_styles_have_their_share_and_are_all_used():
     settings = _settings(p_ordered=(1.0,), p_shuffled=(1.0,), external=(0.4,))
-    shown = np.stack(
-        [_who(_run(settings, seed, styling=_external())) for seed in range(20)]
-    )
-    shown = shown[:, :, 0, 0]
+    shown = _who(_runs(settings, range(20), styling=_external()))[:, :, 0, 0]
     assert (shown >= B).mean() == pytest.approx(0.4, abs=0.05)
     assert set(shown[shown >= B]) == set(range(B, B + N_EXTERNAL))
 

@@ -149,7 +149,8 @@ def test_a_row_makes_its_image_again(inputs, tmp_path, method, per_tile):
         if method != "adain":
             styles = [cover(style, *tiles.shape[1:3]) for style in styles]
         styles = [style / np.float32(255) for style in styles]
-    diversify = bind(method, stylizer_files.load_pair(str(inputs / "pair.npz")).pair)
+    pair = stylizer_files.load_pair(str(inputs / "pair.npz")).pair
+    diversify = jax.jit(bind(method, pair))
     rngs = jax.random.split(jax.random.key(row["seed"]), len(tiles))
     made = [
         diversify(

@@ -63,13 +63,13 @@ def test_a_pair_is_the_diversified_view_and_the_natural_one_of_one_crop():
     plain, once = _see(), _see(**STYLED)
     both = _see(both_styles=True, **STYLED)
     assert both.images.shape == (2 * B, SIZE, SIZE, 3)
-    np.testing.assert_allclose(both.images[:B], once.images, atol=1e-6)
-    np.testing.assert_allclose(both.images[B:], plain.images, atol=1e-6)
+    np.testing.assert_allclose(both.images[:B], once.images, atol=1e-5)
+    np.testing.assert_allclose(both.images[B:], plain.images, atol=1e-5)
     np.testing.assert_array_equal(both.orders[:B], both.orders[B:])
     np.testing.assert_array_equal(both.styled[:B], once.styled)
     assert not both.styled[B:].any()
     three = _see(both_styles=True, second_style=True, **STYLED)
-    np.testing.assert_allclose(three.images[: 2 * B], both.images, atol=1e-6)
+    np.testing.assert_allclose(three.images[: 2 * B], both.images, atol=1e-5)
     twice = three.styled[:B] & three.styled[2 * B :]
     first, second = three.images[:B][twice], three.images[2 * B :][twice]
     assert twice.any()

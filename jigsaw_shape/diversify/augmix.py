@@ -37,13 +37,16 @@ def augment_and_mix(
 
     def one(rng, content, strength):
         chain_rng, weight_rng, mix_rng = jax.random.split(rng, 3)
-        weights = jax.random.dirichlet(weight_rng, jnp.ones(_WIDTH))
-        m = jax.random.beta(mix_rng, 1.0, 1.0)
-        chains = [
-            weights[i] * _chain(jax.random.fold_in(chain_rng, i), content)
-            for i in range(_WIDTH)
-        ]
-        mixed = m * content + (1 - m) * sum(chains)
+        weights = jax.random.exponential(weight_rng, (_WIDTH,))
+        weights /= weights.sum()  # Dirichlet(1, 1, 1)
+        m = jax.random.uniform(mix_rng)  # Beta(1, 1)
+
+        def add(i, total):  # a loop, as the operations are a lot to compile
+            chain = _chain(jax.random.fold_in(chain_rng, i), content)
+            return total + weights[i] * chain
+
+        chains = jax.lax.fori_loop(0, _WIDTH, add, jnp.zeros_like(content))
+        mixed = m * content + (1 - m) * chains
         moved = jnp.clip(content + strength * (mixed - content), 0, 1)
         return jnp.where(strength > 0, moved, content)
 

@@ -31,8 +31,8 @@ def draw_two_tone(
 
     def draw(rng):
         shares, threshold = jax.random.split(rng)
-        shares = jax.random.dirichlet(shares, jnp.ones(3))
-        return shares, jax.random.uniform(
+        shares = jax.random.exponential(shares, (3,))
+        return shares / shares.sum(), jax.random.uniform(
             threshold, minval=_THRESHOLDS[0], maxval=_THRESHOLDS[1]
         )
 
