@@ -27,6 +27,7 @@ import numpy as np
 from rich.table import Table
 
 from jigsaw_shape.data import (
+    archives,
     emoji,
     emoji_drawings,
     image_records,
@@ -77,7 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.print(f"note: {note}")
     if drawn:
         console.print(f"drawings: {drawn.folder}")
-    how = "prepared in" if is_new else "was prepared before, and is unchanged, in"
+    how = "prepared in" if is_new else "was prepared before, in"
+    if not is_new and (drawn or args.source_dir or archives.named_folder(name)):
+        how = "was prepared before, and is unchanged, in"
     console.print(f"{known['name']} {how} {builder.data_path}")
     return command_line.OK
 

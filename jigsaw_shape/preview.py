@@ -84,7 +84,7 @@ def preview_figure(
     augmented = view(**plain, **{"jigsaw.bias_whole_image": 1.0}).images
     puzzles = []
     if config.jigsaw.bias_whole_image < 1:
-        seen = view(**{"jigsaw.bias_whole_image": 0.0})
+        seen = view(**{"jigsaw.bias_whole_image": 0.0, "jigsaw.shuffled": (1.0,)})
         titles = [f"order {int(order)}" for order in seen.orders]
         if config.jigsaw.all_permutations:
             titles = [" ".join(map(str, row)) for row in np.asarray(seen.permutations)]
@@ -140,7 +140,12 @@ def main(argv: list[str]) -> int:
         "out", "preview.png", "The picture to write.", flag_values=values
     )
     progress = flags.DEFINE_float(
-        "progress", 0.0, "Share of the run that is over, 0 to 1.", flag_values=values
+        "progress",
+        0.0,
+        "Share of the run that is over, 0 to 1.",
+        lower_bound=0,
+        upper_bound=1,
+        flag_values=values,
     )
     config = command_line.parse_config("preview", argv, values, usage=__doc__)
     with command_line.refusals("preview"):

@@ -44,10 +44,27 @@ store() {
   return "$status"
 }
 
+# In the background: bash runs a trap while it waits, not while a command runs.
+store_beside() {
+  store &
+  local storing=$! status
+  while true; do
+    status=0
+    wait "$storing" || status=$?
+    kill -0 "$storing" 2>/dev/null || return "$status"
+  done
+}
+
 mkdir -p "$folder"
 if [[ -z $(ls -A "$folder") ]]; then
   if "${list[@]}" "$url" >/dev/null 2>&1; then
-    "${copy[@]}" "$url" - | tar x -C "$folder"
+    # Beside it first: part of a folder must not be taken for the whole, and stored.
+    fetched=$(realpath "$folder").fetched
+    rm -rf "$fetched"
+    mkdir "$fetched"
+    "${copy[@]}" "$url" - | tar x -C "$fetched"
+    rmdir "$folder"
+    mv "$fetched" "$folder"
   else
     # No such object, or no way to the bucket: then nothing must be begun anew.
     "${list[@]}" "$(cut -d/ -f1-3 <<<"$url")" >/dev/null
@@ -64,7 +81,7 @@ while [[ -z $code ]]; do
   wait -n -p ended "$child" "$nap" || status=$?
   case ${ended:-signal} in
     "$child") code=$status ;;
-    "$nap") store || echo "keep.sh: not stored in $url; trying again later" >&2 ;;
+    "$nap") store_beside || echo "keep.sh: not stored in $url; trying again later" >&2 ;;
   esac
   kill "$nap" 2>/dev/null || true
 done

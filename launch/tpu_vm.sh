@@ -50,7 +50,9 @@ case $verb in
     tpu queued-resources create "$TPU_NAME" --node-id "$TPU_NAME" "${options[@]}"
     ;;
   wait)
-    while found=$(state); [[ $found != ACTIVE && ${DRY_RUN:-0} != 1 ]]; do
+    while true; do
+      found=$(state) # a failure ends the script
+      if [[ $found == ACTIVE || ${DRY_RUN:-0} == 1 ]]; then break; fi
       case $found in FAILED | SUSPENDED)
         echo "tpu_vm.sh: $TPU_NAME is $found: delete it and create it again" >&2
         exit 1

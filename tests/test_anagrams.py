@@ -125,6 +125,7 @@ def test_published_folders_are_read(tmp_path):
     [
         (["0_transform_a_b_object0_a.png"], "has one image: expected two"),
         (["0_object0_a.png", "cat.png"], "cat.png is not called as an anagram"),
+        (["0_object0_a.png", "0_object0_b.png"], "two images are object0 of"),
     ],
 )
 def test_other_names_are_refused(tmp_path, names, message):

@@ -21,6 +21,7 @@ from test_exporting import CLASSES, small_network
 import jigsaw_shape
 from jigsaw_shape import embed as command
 from jigsaw_shape.classifiers.classifier import Classifier
+from jigsaw_shape.classifiers.imagenet_labels import wordnet_ids
 from jigsaw_shape.classifiers.open import open_classifier
 from jigsaw_shape.data.decoding import decode
 from jigsaw_shape.embedding import features_file, search
@@ -182,6 +183,24 @@ def test_a_program_has_features_and_no_stages(model, photos, tmp_path):
         program.stages(photos)
     with pytest.raises(ValueError, match="names no classes"):
         program.logits(photos)
+
+
+def test_a_program_of_imagenet_answers_in_16_categories_too(photos, tmp_path):
+    path = tmp_path / "model.batch1.stablehlo"
+    stablehlo_file.write(path, small_network(), {}, Options((), batch_size=1))
+    facts = {"classes": list(wordnet_ids()), "input_px": 8}
+    (tmp_path / "export.json").write_text(json.dumps(facts))
+    assert len(jigsaw_shape.load(path).classes) == 16
+    assert len(jigsaw_shape.load(path, categories=False).classes) == 1000
+    with pytest.raises(ValueError, match=r"--classes is a, b, but .* has its own"):
+        jigsaw_shape.load(path, classes=("a", "b"))
+
+
+@pytest.mark.parametrize(("queries", "among"), [([], "there"), ("there", [])])
+def test_nothing_is_searched_for_or_among_nothing(model, photos, queries, among):
+    given = [photos[0] if one == "there" else one for one in (queries, among)]
+    with pytest.raises(ValueError, match=r"there is (no query|nothing to search)"):
+        jigsaw_shape.search(*given, model)
 
 
 def test_features_are_asked_of_those_that_have_them():

@@ -280,6 +280,9 @@ def test_names_can_be_learned_and_others_found(tmp_path):
     assert set(data.classes) == set(
         map(plain, emoji.names_of("learned", emoji_small.names()))
     )
+    config.data.classes = "learned,held_out"
+    assert len(sources.load_dataset(config.data).classes) == len(emoji_small.names())
+    config.data.classes = "learned"
     stimuli = given_images.read("held_out=emoji_small", [])[0]
     assert not set(stimuli.category) & set(data.classes)
     run = types.SimpleNamespace(name="mine", config=config, classes=data.classes)

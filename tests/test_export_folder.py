@@ -172,7 +172,13 @@ def test_a_card_has_the_measures_of_every_rule(network):
     config = {
         "preset": "erm",
         "workdir": "/home/someone/run",
-        "data": {"name": "shapes", "target": "sketch", "source_dir": "/home/data"},
+        "data": {
+            "name": "shapes",
+            "target": "sketch",
+            "source_dir": "/home/data",
+            "unlabelled": "/home/clients/x,/home/y",
+            "classes": "cat,dog",
+        },
         "model": {"init": "random"},
         "diversify": {"styles": "/home/paintings", "stylizer": "/home/mine/tiny.npz"},
     }
@@ -193,6 +199,8 @@ def test_a_card_has_the_measures_of_every_rule(network):
     assert "drawn by jigsaw_shape" in body
     assert "/home" not in text
     assert '"stylizer": ".../tiny.npz"' in body
+    assert '"unlabelled": ".../x,.../y"' in body
+    assert '"classes": "cat,dog"' in body
     assert "random numbers" in body
 
 

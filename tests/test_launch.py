@@ -280,6 +280,16 @@ def test_a_new_machine_goes_on_from_the_bucket(bucket, tmp_path):
     assert third.returncode == 0
 
 
+def test_a_download_that_breaks_leaves_nothing_to_be_stored(bucket, tmp_path):
+    (bucket[0] / "x.tar").write_bytes(b"no tar file")
+    for _ in range(2):
+        process = _keep(bucket, tmp_path / "here", "touch runs/started")
+        process.communicate()
+        assert process.returncode != 0
+    assert not list((tmp_path / "here" / "runs").iterdir())
+    assert (bucket[0] / "x.tar").read_bytes() == b"no tar file"
+
+
 def test_sigterm_reaches_the_command_and_what_it_saves_is_kept(bucket, tmp_path):
     process = _keep(
         bucket,

@@ -94,7 +94,7 @@ def _all_forms(tmp_path):
         f"m,1,{t},NaN,{a},{n[:3]},0,000{t}_s5n_dnn_0_{n[:3]}_00_{n}\n"
         for t, (n, a) in enumerate(backwards)
     )
-    header = "subj,session,trial,rt,object_response,category,condition,imagename\n"
+    header = "subj,Session,trial,rt,object_response,category,condition,imagename\n"
     yield _csv(tmp_path, header + lines)
     yield _npz(tmp_path, images=NAMES, decisions=ANSWERS)
     yield _npz(tmp_path, images=NAMES, logits=_scores(), classes=["cat", "dog"])
@@ -115,6 +115,13 @@ def test_every_form_of_file_gives_the_decisions_in_the_folders_order(tmp_path):
         assert decided.correct.tolist() == [False, True, False]
         n_forms += 1
     assert n_forms == 7
+
+
+def test_a_thousand_names_are_names(tmp_path):
+    names = [f"thing {n}" for n in range(998)]
+    scores = np.concatenate([np.zeros((3, 998)), _scores()], 1)
+    path = _npz(tmp_path, images=NAMES, logits=scores, classes=[*names, "cat", "dog"])
+    assert _read(path).response.tolist() == ANSWERS
 
 
 def test_other_categories_and_no_answer_are_wrong_answers(tmp_path):

@@ -110,6 +110,10 @@ def test_a_run_goes_on_where_its_folder_is_gone_or_grew(own, tmp_path, caplog):
         load(tmp_path, own)
     assert len(load(tmp_path, own, is_expected=is_expected)) == 8
     assert "What is prepared is what the run began with" in caplog.text
+    shutil.copytree(own / "day", own / "deep" / "day")  # a layout in a layout
+    with pytest.raises(ValueError, match="cannot be compared with it"):
+        load(tmp_path, own)
+    assert len(load(tmp_path, own, is_expected=is_expected)) == 8
     own.rename(tmp_path / "moved")
     assert len(load(tmp_path, own)) == 8  # where it was: nothing else can be meant
     with pytest.raises(ValueError, match=r"elsewhere does not exist"):

@@ -33,6 +33,21 @@ def test_domainnet_validates_on_its_test_lists():
     assert notes == []
 
 
+def test_of_an_image_in_several_lists_validation_counts_then_training():
+    official, notes = split_lists.read_splits(
+        {
+            "photo_train.txt": "photo/dog/a.jpg 0\nphoto/dog/b.jpg 0\n",
+            "photo_val.txt": "photo/dog/a.jpg 0\n",
+            "lists/photo_test.txt": "photo/dog/b.jpg 0\nphoto/dog/c.jpg 0\n",
+        }
+    )
+    assert official == {
+        ("photo", "dog", "a.jpg"): "val",
+        ("photo", "dog", "b.jpg"): "train",
+    }
+    assert "1 image into both" in notes[0]
+
+
 _CSV = "path,split\nphoto/dog/a.jpg,train\nphoto/dog/b.jpg,val\nphoto/dog/c.jpg,test\n"
 _JSONL = """
 {"file_name": "a.jpg", "label": "dog", "domain": "photo", "split": "train"}

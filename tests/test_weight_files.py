@@ -122,7 +122,7 @@ def test_files_of_every_kind_give_the_same(tmp_path):
     state = seeded_state("digits", "jigen")
     check_digits(load_digits(write_digits(tmp_path / "weights.npz")))
     path = tmp_path / "model.safetensors"
-    wrapped = {f"module.{name}": array for name, array in state.items()}
+    wrapped = {f"_orig_mod.module.{name}": array for name, array in state.items()}
     safetensors.numpy.save_file(wrapped, path)
     check_digits(load_digits(str(path)))
     variables, classifier = seeded("digits", "jigen")

@@ -83,7 +83,7 @@ def answer_with_bar(
         )
     time_s = time.perf_counter() - since
     print_failed(answers, console)
-    for note in (*found.notes(), *image_folders.unread_notes(found.others)):
+    for note in found.notes():
         console.print(note)
     console.print(
         f"{counted(len(answers.paths), 'image')} done, "

@@ -119,7 +119,6 @@ def open_named(args: argparse.Namespace) -> Classifier:
         size_px=args.size,
         batch_size=args.batch_size,
         classes=classes,
-        categories=not classes,
         pixels=pixels,
     )
 

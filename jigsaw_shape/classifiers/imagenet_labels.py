@@ -50,4 +50,6 @@ def in_animals(opened: Classifier) -> Classifier:
         return {**outputs, "classification": scores}
 
     animals = tuple(configural.ANIMALS)
-    return dataclasses.replace(thousand, classes=animals, predict=predict)
+    return dataclasses.replace(
+        thousand, classes=animals, predict=predict, background=opened.background
+    )

@@ -10,6 +10,7 @@ for each class; or the published format (`data.decisions`).
 import collections
 import csv
 import pathlib
+import re
 import zipfile
 from collections.abc import Sequence
 
@@ -190,7 +191,7 @@ def _read_csv(path, categories):
     """Returns images, decisions, and the classes that have scores."""
     with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         header, *lines = list(csv.reader(file)) or [[]]
-    if set(COLUMNS) <= set(header):
+    if set(COLUMNS) <= {column.lower() for column in header}:
         trials = read_csv(path)
         subjects = sorted({trial["subj"] for trial in trials})
         if len(subjects) > 1:
@@ -235,7 +236,7 @@ def _decide(path, images, matrix, classes, categories):
     """Returns the class of each image's largest score, and all that were scored."""
     _refuse_non_finite(path, images, matrix, "scores")
     n = matrix.shape[1]
-    if n == imagenet16.N_CLASSES and len(classes) in (0, n):
+    if n == imagenet16.N_CLASSES and (not classes or _are_imagenets(classes)):
         matrix, classes = imagenet16.category_scores(matrix), imagenet16.CATEGORIES
     elif n == len(imagenet16.CATEGORIES) and not classes:
         classes = imagenet16.CATEGORIES
@@ -250,6 +251,12 @@ def _decide(path, images, matrix, classes, categories):
             f"{path} has no scores for {', '.join(missing)}, which the images show"
         )
     return [classes[answer] for answer in matrix.argmax(1)], classes
+
+
+def _are_imagenets(classes) -> bool:
+    """Returns whether names are WordNet ids in the usual order, that of the ids."""
+    ids = [name for name in classes if re.fullmatch(r"n\d{8}", name)]
+    return ids == sorted(classes)
 
 
 def _refuse_non_finite(path, images, matrix, what) -> None:

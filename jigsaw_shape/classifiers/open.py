@@ -50,7 +50,7 @@ def open_classifier(
       classes: Names of the scores of an ONNX file or of published weights; empty: the
         file's own.
       categories: Whether ImageNet's 1,000 scores, of all but runs, become the 16
-        categories of `measures.imagenet16`.
+        categories of `measures.imagenet16`. Scores that `classes` names do not.
       pixels: How an ONNX file's pixels are normalized, where it does not say.
       flag: By which the user named it, for messages.
 
@@ -63,6 +63,7 @@ def open_classifier(
     if size_px < 0:
         raise ValueError(f"--size is {size_px}: 1 or more, or 0 for the model's own")
     what, path = str(what), pathlib.Path(what)
+    categories = categories and not classes
     is_run, is_export = _is_run(path), _is_export(path)
     known = shipped()
     if is_published(what, encoder):
@@ -82,7 +83,11 @@ def open_classifier(
             classes=classes,
             categories=categories,
         )
-    for option, value in (("--encoder", encoder), ("--size", size_px)):
+    if (path / FACTS).is_file() and not is_run:
+        path = _file_of(path, flag)
+    options = {"--encoder": encoder, "--size": size_px}
+    options["--classes"] = "" if _is_onnx(path) else ", ".join(classes[:2])
+    for option, value in options.items():
         if value:
             raise ValueError(
                 f"{option} is {value}, but {what} has its own: leave it out"
@@ -92,8 +97,6 @@ def open_classifier(
         return of_run.open_run(
             path, selection=selection, name=name, batch_size=batch_size
         )
-    if (path / FACTS).is_file():
-        path = _file_of(path, flag)
     found = _format_of(path)
     if found is None or (path.is_dir() and not is_export):
         suffixes = ", ".join(one.suffix for one in FORMATS.values() if one.suffix)
@@ -101,7 +104,7 @@ def open_classifier(
             f"{flag} is {what!r}, which is no run (no config.json), no export (no "
             f"{FACTS}) and no file {suffixes}. For other weights name their --encoder"
         )
-    if path.suffix == FORMATS["onnx"].suffix:
+    if _is_onnx(path):
         return of_onnx.open_onnx(
             path,
             name=name or path.stem,
@@ -113,17 +116,18 @@ def open_classifier(
         )
     held, named = found.read(path), {"name": name or what, "batch_size": batch_size}
     if found.is_program:
-        return of_program(path, held, **named)
-    facts = _facts(path)
-    about = {
-        "weights": path.name,
-        "encoder": held.encoder,
-        "image_size": held.size_px,
-        **{key: facts[key] for key in directory.KNOWLEDGE if key in facts},
-    }
-    background = background_of(facts)
-    opened = of_network(held, about=about, background=background, **named)
-    is_imagenet = len(held.classes) == imagenet16.N_CLASSES
+        opened = of_program(path, held, **named)
+    else:
+        facts = _facts(path)
+        about = {
+            "weights": path.name,
+            "encoder": held.encoder,
+            "image_size": held.size_px,
+            **{key: facts[key] for key in directory.KNOWLEDGE if key in facts},
+        }
+        background = background_of(facts)
+        opened = of_network(held, about=about, background=background, **named)
+    is_imagenet = len(opened.classes) == imagenet16.N_CLASSES
     return in_categories(opened) if is_imagenet and categories else opened
 
 
@@ -136,8 +140,17 @@ def is_published(what: str, encoder: str = "") -> bool:
     path = pathlib.Path(what)
     if what in shipped() or not path.exists():
         return True
-    is_own = _is_run(path) or _is_export(path) or path.suffix == FORMATS["onnx"].suffix
+    is_own = _is_run(path) or _is_export(path) or _is_onnx(path)
     return bool(encoder) and not is_own
+
+
+def takes_classes(what: str, encoder: str = "") -> bool:
+    """Returns whether `open_classifier` takes names of this one's scores."""
+    return is_published(what, encoder) or _is_onnx(pathlib.Path(what))
+
+
+def _is_onnx(path: pathlib.Path) -> bool:
+    return path.suffix == FORMATS["onnx"].suffix
 
 
 def _is_run(path: pathlib.Path) -> bool:
@@ -157,8 +170,14 @@ def _facts(path: pathlib.Path) -> Mapping[str, Any]:
 
 
 def _file_of(folder: pathlib.Path, flag: str) -> pathlib.Path:
-    """Returns what to open of an export's folder: weights before programs."""
-    for one in sorted(FORMATS.values(), key=lambda one: one.is_program):
+    """Returns what to open of an export's folder.
+
+    Weights before programs, and these before Orbax's, which have no class head.
+    """
+    *others, orbax = sorted(
+        FORMATS.values(), key=lambda one: (one is FORMATS["orbax"], one.is_program)
+    )
+    for one in (*others, orbax):
         path = folder / one.files(Options(()))[0]
         if path.exists():
             return path

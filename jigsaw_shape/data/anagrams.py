@@ -60,7 +60,14 @@ def pairs_of(stimuli: Stimuli) -> Pairs:
     for row, name in enumerate(stimuli.images):
         parts = _parts(name)
         key = parts["pair"], bool(parts["whole"])
-        found.setdefault(key, {})[parts["member"]] = row
+        members = found.setdefault(key, {})
+        if parts["member"] in members:
+            raise ValueError(
+                f"{stimuli.name}: two images are object{parts['member']} of the "
+                f"anagram {parts['pair']}, such as {name}: give each set of anagrams "
+                "by itself"
+            )
+        members[parts["member"]] = row
     for (pair, _), members in found.items():
         if len(members) != 2:
             raise ValueError(

@@ -40,9 +40,9 @@ def list_files(source: pathlib.Path) -> tuple[list[File], list[str]]:
 
 
 def read_texts(source: pathlib.Path, names: Collection[str]) -> dict[str, str]:
-    """Returns `{file name: text}` of files in a folder or archive."""
+    """Returns `{name: text}` of files in a folder or archive."""
     found = read_files(source, set(names)) if names else ()
-    return {name.rsplit("/", 1)[-1]: as_text(data) for name, data in found}
+    return {name: as_text(data) for name, data in found}
 
 
 def read_files(
@@ -124,12 +124,11 @@ def find(
     Raises:
       ValueError: There is none; says what was tried.
     """
-    variable = f"{name.upper()}_DIR"
-    named = source_dir or os.environ.get(variable)
+    named = source_dir or named_folder(name)
     if named:
         source = pathlib.Path(named).expanduser().absolute()
         if not source.exists():
-            origin = "" if source_dir else f" (from ${variable})"
+            origin = "" if source_dir else f" (from ${name.upper()}_DIR)"
             raise ValueError(f"{source}{origin} does not exist.")
         return source
     for entry in sorted(manual.iterdir()) if manual.is_dir() else ():
@@ -142,6 +141,11 @@ def find(
         return fetch(mirrors, manual, name, fault_fn=fault_fn)
     except ValueError as error:
         raise ValueError(f"Downloading it failed: {error}") from error
+
+
+def named_folder(name: str) -> str:
+    """Returns where `$NAME_DIR` says that a data set is; "" for nothing."""
+    return os.environ.get(f"{name.upper()}_DIR", "")
 
 
 def fetch(
@@ -241,7 +245,7 @@ def _members(path: pathlib.Path) -> Iterator[tuple[_Member, Parts, int]]:
 def _safe_parts(archive: pathlib.Path, name: str, *, odd: bool) -> Parts:
     """Returns a member's path, empty for junk; refuses one that could escape."""
     path = pathlib.PurePosixPath(name.replace("\\", "/"))
-    escapes = path.is_absolute() or ".." in path.parts or ":" in path.parts[:1]
+    escapes = path.is_absolute() or ".." in path.parts
     if re.match("[A-Za-z]:", name) or escapes:
         raise ValueError(f"{archive} is refused: {name!r} leads out of it")
     if odd:

@@ -24,7 +24,8 @@ def read_folder(folder: pathlib.Path) -> tuple[Stimuli, list[str]]:
 
     Names of domains and classes are compared as those of data sets for training are
     (`names.plain`). Of files with the same bytes in one domain the first counts:
-    otherwise an image would find its own copy. Broken images are left out. Transparent
+    otherwise an image would find its own copy. Files that do not begin as an image does
+    are left out; one that is damaged further on is found when it is read. Transparent
     ones are shown on white, unless their reader asks otherwise.
 
     Args:

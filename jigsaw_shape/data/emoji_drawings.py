@@ -15,12 +15,13 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from jigsaw_shape.data import emoji, icon_packages, image_records
+from jigsaw_shape.data import archives, emoji, icon_packages, image_records
 from jigsaw_shape.data.decoding import decode
 from jigsaw_shape.data.icon_packages import IconSet
 from jigsaw_shape.data.names import plain
 from jigsaw_shape.system import whole_files
 from jigsaw_shape.system.command_line import track
+from jigsaw_shape.system.lock import lock
 
 SIZE_PX = 192
 RECORD = "packages.json"  # in the folder of drawings: where they are from
@@ -74,6 +75,7 @@ def draw(
         raise ValueError(f"--size is {size_px}: 32 to 1024 allowed")
     manual = image_records.folder_of(emoji.NAME, data_dir).parents[2]
     manual = manual / "downloads" / "manual"
+    source_dir = source_dir or archives.named_folder(emoji.NAME)
     source = pathlib.Path(source_dir).expanduser()
     if source_dir and not source.is_dir():
         return None
@@ -104,14 +106,16 @@ def draw(
         },
     }
     folder = manual / emoji.NAME
-    try:
-        before = json.loads((folder / RECORD).read_text())
-    except (OSError, ValueError):
-        before = {}
-    if {key: before.get(key) for key in record} != record:
-        notes = _draw_all(designs, folder, size_px, skip_broken)
-        before = {**record, "notes": notes}
-        whole_files.write_text(folder / RECORD, json.dumps(before, indent=1))
+    manual.mkdir(parents=True, exist_ok=True)
+    with lock(manual / f".{emoji.NAME}.lock"):  # another may be drawing
+        try:
+            before = json.loads((folder / RECORD).read_text())
+        except (OSError, ValueError):
+            before = {}
+        if {key: before.get(key) for key in record} != record:
+            notes = _draw_all(designs, folder, size_px, skip_broken)
+            before = {**record, "notes": notes}
+            whole_files.write_text(folder / RECORD, json.dumps(before, indent=1))
     return Drawings(folder, tuple(before["notes"]))
 
 

@@ -96,6 +96,13 @@ def prepare(
             shutil.rmtree(leftover)
         if folder.exists() and not overwrite:
             builder = tfds.builder_from_directory(folder)
+            stored = builder.info.metadata["spec"]
+            if spec_name and stored != spec.name:
+                raise ValueError(
+                    f"{name} is prepared in {builder.data_path} as a copy of {stored}, "
+                    f"not of {spec.name}: choose another --name, or --overwrite it"
+                )
+            source_dir = source_dir or archives.named_folder(name)
             if differs := source_changes.difference(builder, source_dir):
                 raise ValueError(differs + source_changes.ways_out(builder, source_dir))
             source_changes.refuse_changed(builder, source_dir)

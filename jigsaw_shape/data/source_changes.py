@@ -27,7 +27,10 @@ def difference(builder: tfds.core.DatasetBuilder, source_dir: str | os.PathLike)
         # Gone from where it was prepared from: what is prepared is all that is left.
         is_that = printable(str(source.absolute())) == known["source"]
         return "" if is_that else f"{source} does not exist. {where}."
-    found = survey(known_sets.find_set(known["spec"]), source)
+    try:
+        found = survey(known_sets.find_set(known["spec"]), source)
+    except (ValueError, OSError) as error:
+        return f"{where}, and {source} cannot be compared with it: {error}."
     if found.fingerprint() == known["fingerprint"]:
         return ""
     n_prepared = sum(map(len, known["names"].values()))

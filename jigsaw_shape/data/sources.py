@@ -115,10 +115,11 @@ def load_dataset(data: ConfigDict, images: str = "") -> Dataset:
 
 def _with_chosen(dataset: Dataset, data: ConfigDict) -> Dataset:
     """Returns the images of the classes that `config.data.classes` names."""
-    chosen = class_names(data)
-    if chosen[:1] and chosen[0] in emoji.PARTS and chosen[0] not in dataset.classes:
-        chosen = emoji.names_of(chosen[0], dataset.classes)
-    return with_classes(dataset, chosen)
+    chosen = []
+    for name in class_names(data):
+        is_part = name in emoji.PARTS and name not in dataset.classes
+        chosen += emoji.names_of(name, dataset.classes) if is_part else [name]
+    return with_classes(dataset, tuple(dict.fromkeys(chosen)))
 
 
 def load_cue_conflict(data: ConfigDict) -> Dataset | None:

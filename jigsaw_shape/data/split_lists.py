@@ -85,18 +85,23 @@ def read_splits(
     validation is validated on their `test`, as DomainNet's.
 
     Args:
-      texts: Contents by file name, of files that `LIST_FILE` matches.
+      texts: Contents by path, of files whose names `LIST_FILE` matches.
 
     Raises:
       ValueError: A table cannot be read.
     """
-    named, twice = {}, set()
-    for file, text in sorted(texts.items()):  # crossval comes before train
-        for image, split in _splits_of(file, text):
-            if named.setdefault(image, split) != split:
-                twice.add("/".join(image))
-    validated = {image[0] for image, split in named.items() if official(split) == "val"}
-    found = {image: official(s, image[0] in validated) for image, s in named.items()}
+    rows = [
+        row
+        for file, text in sorted(texts.items())
+        for row in _splits_of(pathlib.PurePath(file).name, text)
+    ]
+    validated = {image[0] for image, split in rows if official(split) == "val"}
+    found, twice = {}, set()
+    for image, split in rows:
+        both = {found.get(image, ""), official(split, image[0] in validated)}
+        found[image] = max(both)  # "", "train", "val"
+        if both == {"train", "val"}:
+            twice.add("/".join(image))
     notes = [
         f"the split files put {counted(len(twice), 'image')} into both train and val, "
         f"where val counts, such as {name}"

@@ -17,7 +17,7 @@ def place(vectors: np.ndarray) -> tuple[np.ndarray, str]:
 
     Vectors are compared by their direction alone. The 50 principal components are
     arranged by t-SNE (van der Maaten & Hinton, JMLR 2008; scikit-learn's, from a fixed
-    seed), where scikit-learn is installed and there are more than three images; else
+    seed), where scikit-learn is installed and there are more than four images; else
     the first two components are taken.
 
     Args:

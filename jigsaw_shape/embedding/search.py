@@ -34,14 +34,14 @@ def search(
         if index is not None:
             nearest.refuse_missing()
     else:
-        paths = image_folders.find_named(_names(among)).images
+        paths = _found(among, "there is nothing to search")
         answers = answer_files(model, paths, facts["background"], head=HEAD)
         stored = Features(answers.paths, answers.outputs, facts)
         if not stored.paths:
             raise ValueError(f"none of the images can be read: {_first_of(answers)}")
         if answers.failed:
             warnings.warn(f"not searched: {_first_of(answers)}", stacklevel=3)
-    paths = image_folders.find_named(_names(wanted)).images
+    paths = _found(wanted, "there is no query")
     answers = answer_files(model, paths, facts["background"], head=HEAD)
     if answers.failed:
         raise ValueError(_first_of(answers))
@@ -104,9 +104,11 @@ def _is_file_of_features(among: _Files) -> bool:
     return Path(among).suffix in features_file.SUFFIXES
 
 
-def _names(files: _Files) -> list[str]:
+def _found(files: _Files, if_none: str) -> list[str]:
     named = [files] if isinstance(files, str | os.PathLike) else files
-    return [os.fspath(name) for name in named]
+    if not len(named):
+        raise ValueError(f"{if_none}: name a file or a folder")
+    return image_folders.find_named([os.fspath(name) for name in named]).images
 
 
 def _first_of(answers: Answers) -> str:

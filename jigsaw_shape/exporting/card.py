@@ -35,7 +35,11 @@ _BUILDS = {
     "efficientnet_lite_pytorch": "from efficientnet_lite_pytorch import EfficientNet"
     '\n\nmodel = EfficientNet.from_name("{dashed}", num_classes={n})',
 }
-_PATHS = (("diversify", "styles"), ("diversify", "stylizer"), ("model", "init"))
+# Fields that may be paths, one or several between commas.
+_PATHS = (
+    *(("diversify", "styles"), ("diversify", "stylizer"), ("model", "init")),
+    *(("data", "unlabelled"), ("data", "classes")),
+)
 _NAMED = ("torchvision:", "pretrained:", "timm:", "hub:")  # weights, by no path
 
 
@@ -72,7 +76,8 @@ def public(config: Mapping[str, Any]) -> dict[str, Any]:
     shown["data"] = {k: v for k, v in shown["data"].items() if not k.endswith("_dir")}
     for section, key in _PATHS:
         if key in shown.get(section, {}):
-            shown[section][key] = public_name(shown[section][key])
+            parts = shown[section][key].split(",")
+            shown[section][key] = ",".join(map(public_name, parts))
     return shown
 
 
@@ -232,7 +237,10 @@ def _usage(written: Sequence[Written], facts) -> str:
         # Other sizes than the published one; `timm` resizes the positions.
         options=", dynamic_img_size=True" * (spec.family == "vit"),
     )
+    loaded = f'load_file("{safetensors_file.NAME}")'
+    if not facts["classes"]:
+        loaded += ", strict=False"  # such a library's head has parameters all the same
     return (
         "```python\nfrom safetensors.torch import load_file\n"
-        f'{build}\nmodel.load_state_dict(load_file("{safetensors_file.NAME}"))\n```'
+        f"{build}\nmodel.load_state_dict({loaded})\n```"
     )

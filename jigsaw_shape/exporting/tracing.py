@@ -88,7 +88,8 @@ class _Converter:
             if isinstance(index, Tensor):
                 raise ValueError("a branch depends on the images: it has no ONNX form")
             return self._call(params["branches"][int(index)], inputs)
-        inner = next((params[key] for key in _CALLS if key in params), None)
+        is_call = name != "scan"  # whose body would see its inputs whole
+        inner = next((params[key] for key in _CALLS if is_call and key in params), None)
         if inner is not None:
             return self._call(inner, inputs)
         outputs = [variable.aval for variable in equation.outvars]

@@ -89,8 +89,8 @@ class Styles:
 
         Without a map every content has an order of all styles, decided by (seed,
         content), and tile t takes number `k T + t` of it: a content's styles all differ
-        as long as there are enough. For one that cannot be read the order goes on
-        behind the last of them.
+        as long as there are enough. In place of each that cannot be read stands the
+        first behind the last of them that can, so two of these are the same style.
 
         Raises:
           ValueError: The style that the map gives cannot be used, or none can.

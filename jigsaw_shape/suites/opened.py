@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from jigsaw_shape.classifiers import flags, of_answers, of_onnx
 from jigsaw_shape.classifiers.classifier import Classifier
 from jigsaw_shape.classifiers.of_run import ADAPTATION
-from jigsaw_shape.classifiers.open import is_published, open_classifier
+from jigsaw_shape.classifiers.open import is_published, open_classifier, takes_classes
 from jigsaw_shape.classifiers.untrained import untrained_beside
 from jigsaw_shape.data import decisions as decisions_lib
 from jigsaw_shape.data.decisions import Decisions
@@ -203,7 +203,7 @@ def _open_models(args: argparse.Namespace) -> list[Classifier]:
             batch_size=args.batch_size,
             encoder=args.encoder if published else "",
             size_px=args.size if published else 0,
-            classes=classes,
+            classes=classes if takes_classes(what, args.encoder) else (),
             pixels=pixels,
         )
         model = dataclasses.replace(

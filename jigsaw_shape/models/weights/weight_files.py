@@ -8,7 +8,7 @@ import dataclasses
 import json
 import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +63,15 @@ def read_weight_file(path: str | Path) -> WeightFile:
         raise FileNotFoundError(f"no such file: {path}")
     read = _READERS.get(path.suffix.lower(), lambda path: (read_torch_file(path), {}))
     arrays, facts = read(path)
-    for prefix in _PREFIXES:
-        if arrays and all(name.startswith(prefix) for name in arrays):
-            arrays = {name.removeprefix(prefix): a for name, a in arrays.items()}
+    while arrays and (prefix := _shared_prefix(arrays)):
+        arrays = {name.removeprefix(prefix): a for name, a in arrays.items()}
     return WeightFile(arrays, facts)
+
+
+def _shared_prefix(names: Iterable[str]) -> str:
+    """Returns which of the wrappers' prefixes all names have; "" for none."""
+    found = (p for p in _PREFIXES if all(name.startswith(p) for name in names))
+    return next(found, "")
 
 
 def _safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
