@@ -174,10 +174,8 @@ def _file_of(folder: pathlib.Path, flag: str) -> pathlib.Path:
 
     Weights before programs, and these before Orbax's, which have no class head.
     """
-    *others, orbax = sorted(
-        FORMATS.values(), key=lambda one: (one is FORMATS["orbax"], one.is_program)
-    )
-    for one in (*others, orbax):
+    headless = FORMATS["orbax"]
+    for one in sorted(FORMATS.values(), key=lambda f: (f is headless, f.is_program)):
         path = folder / one.files(Options(()))[0]
         if path.exists():
             return path
