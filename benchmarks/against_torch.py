@@ -17,8 +17,9 @@ JiGen's network, a ResNet with a head for classes and one for orders, and its st
 
 PyTorch runs channels_last, on a GPU under autocast in bfloat16; here `--dtype` says.
 Rates are images a second; a ratio above 1 says that this project is faster. Both run in
-one process. "First" is the first round of each, with what it compiles: with an empty
-folder in JAX_COMPILATION_CACHE_DIR a cold start, with the same one again a warm one.
+one process. "First" is the first round of each, with what it compiles and, in `run`,
+the start of PyTorch's workers: in `step` a cold start where JAX_COMPILATION_CACHE_DIR
+names an empty folder, a warm one with the same folder again.
 """
 
 import argparse

@@ -17,7 +17,7 @@ been measured with this file yet.
 
 With one source, styles must be external or random: use `ddec`, `sin` or `randconv`.
 `fourier` and `shape` are refused without `--config.diversify.external='(1.0,)'`, and
-`dann` but with `--config.data.setting=adaptation`: the target is then another domain.
+`dann` is without `--config.data.setting=adaptation`, where the target is a domain too.
 """
 
 from jigsaw_shape.config import default_config

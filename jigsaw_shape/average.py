@@ -53,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
                 "--from-initial"
             )
         variables = averaged_runs.average(parts)
-        workshop = workshop_lib.Workshop(config)
+        workshop = workshop_lib.Workshop(config, to_train=args.norm_batches > 0)
         if args.from_initial is not None:
             initial = workshop.initial_variables()
             variables = averaging.interpolate(initial, variables, args.from_initial)

@@ -30,7 +30,7 @@ esac
 # were written before them. It fails where a file goes away meanwhile.
 store() {
   local still status=0
-  still=$(realpath "$folder").kept
+  still=$folder.kept
   rm -rf "$still"
   mkdir "$still"
   (
@@ -56,10 +56,11 @@ store_beside() {
 }
 
 mkdir -p "$folder"
+folder=$(realpath "$folder")
 if [[ -z $(ls -A "$folder") ]]; then
   if "${list[@]}" "$url" >/dev/null 2>&1; then
     # Beside it first: part of a folder must not be taken for the whole, and stored.
-    fetched=$(realpath "$folder").fetched
+    fetched=$folder.fetched
     rm -rf "$fetched"
     mkdir "$fetched"
     "${copy[@]}" "$url" - | tar x -C "$fetched"
@@ -72,7 +73,7 @@ if [[ -z $(ls -A "$folder") ]]; then
 fi
 "$@" &
 child=$!
-trap 'kill -TERM "$child"' TERM INT
+trap 'kill -TERM "$child" 2>/dev/null || true' TERM INT
 code=''
 while [[ -z $code ]]; do
   sleep "$((60 * KEEP_MINUTES))" &

@@ -50,8 +50,13 @@ case $verb in
     tpu queued-resources create "$TPU_NAME" --node-id "$TPU_NAME" "${options[@]}"
     ;;
   wait)
+    failed=0
     while true; do
-      found=$(state) # a failure ends the script
+      found=$(state) || {
+        ((++failed < 10)) || exit 1 # a wrong name or zone fails each time
+        sleep 30
+        continue
+      }
       if [[ $found == ACTIVE || ${DRY_RUN:-0} == 1 ]]; then break; fi
       case $found in FAILED | SUSPENDED)
         echo "tpu_vm.sh: $TPU_NAME is $found: delete it and create it again" >&2

@@ -146,7 +146,10 @@ def is_published(what: str, encoder: str = "") -> bool:
 
 def takes_classes(what: str, encoder: str = "") -> bool:
     """Returns whether `open_classifier` takes names of this one's scores."""
-    return is_published(what, encoder) or _is_onnx(pathlib.Path(what))
+    path = pathlib.Path(what)
+    if (path / FACTS).is_file() and not _is_run(path):
+        path = _file_of(path, "--model")
+    return is_published(what, encoder) or _is_onnx(path)
 
 
 def _is_onnx(path: pathlib.Path) -> bool:

@@ -102,10 +102,13 @@ def prepare(
                     f"{name} is prepared in {builder.data_path} as a copy of {stored}, "
                     f"not of {spec.name}: choose another --name, or --overwrite it"
                 )
-            source_dir = source_dir or archives.named_folder(name)
-            if differs := source_changes.difference(builder, source_dir):
-                raise ValueError(differs + source_changes.ways_out(builder, source_dir))
-            source_changes.refuse_changed(builder, source_dir)
+            known = source_dir or archives.named_folder(name)
+            if differs := source_changes.difference(builder, known):
+                way_out = source_changes.ways_out(builder, known)
+                if not source_dir:
+                    way_out = f" ${name.upper()}_DIR names it: unset it, or{way_out}"
+                raise ValueError(differs + way_out)
+            source_changes.refuse_changed(builder, known)
             return Prepared(builder, is_new=False)
         try:
             source = root = archives.find(

@@ -229,8 +229,14 @@ def _open_models(args: argparse.Namespace) -> list[Classifier]:
 
 
 def _refuse_unused(args: argparse.Namespace) -> None:
-    """Refuses flags of published weights where there are none."""
-    published = [is_published(labelled(m)[1], args.encoder) for m in args.model]
+    """Refuses flags of some kinds of models where there is none of them."""
+    models = [labelled(named)[1] for named in args.model]
+    if args.classes and not any(takes_classes(m, args.encoder) for m in models):
+        raise ValueError(
+            f"--classes is {args.classes}, but no --model is published weights or an "
+            "ONNX file: others have their own names, so leave it out"
+        )
+    published = [is_published(what, args.encoder) for what in models]
     for option, value in (("--encoder", args.encoder), ("--size", args.size)):
         if value and not any(published):
             raise ValueError(

@@ -18,8 +18,8 @@ CHECKPOINTS = ("selected", "all", "swad")
 _SAME = (
     *("data.name", "data.target", "data.sources", "data.classes", "data.split"),
     *("data.split_seed", "data.setting", "model.encoder", "model.init"),
-    *("jigsaw.grid", "jigsaw.n_permutations", "jigsaw.seed"),
 )
+_SAME_PUZZLE = ("jigsaw.grid", "jigsaw.n_permutations", "jigsaw.seed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,13 +91,14 @@ def _refuse_misfits(runs):
     first, *others = [directory_lib.read_config(run) for run in runs]
     flat = [config_lib.flatten(config.to_dict()) for config in (first, *others)]
     digests = {directory_lib.read_images(run) for run in runs}
+    puzzles = any(fields["losses.jigsaw"] > 0 for fields in flat)
+    same = (*_SAME, *_SAME_PUZZLE) if puzzles else _SAME
     for run, fields in zip(runs[1:], flat[1:], strict=True):
-        for key in _SAME:
+        for key in same:
             if fields[key] != flat[0][key]:
                 raise ValueError(
                     f"{run} has {key}={fields[key]!r} and {runs[0]} {flat[0][key]!r}: "
-                    "runs to be averaged must agree in "
-                    f"{', '.join(_SAME)}"
+                    f"runs to be averaged must agree in {', '.join(same)}"
                 )
     if len(digests) > 1:
         raise ValueError(

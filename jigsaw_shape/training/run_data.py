@@ -111,9 +111,12 @@ def add_unlabelled(
 def _refuse_one_source(config: ConfigDict, source: str) -> None:
     """Refuses methods that need a second source."""
     diversify, mix = config.diversify, config.mixstyle
-    unlabelled = config.data.unlabelled or config.data.setting == "adaptation"
+    data = config.data
+    has_more = data.setting == "adaptation" or (
+        data.unlabelled and data.name != unlabelled.DOMAIN
+    )
     for name in need_two_sources(config):
-        if name == "domain" and unlabelled:  # which are the other domain
+        if name == "domain" and has_more:  # images without labels are another domain
             continue
         ways = ", or config.dann.domains=style" if name == "domain" else ""
         raise ValueError(

@@ -25,11 +25,13 @@ from jigsaw_shape.training.timetable import RunLength, make_timetable
 class Workshop:
     """The data and the learner of a run, to make statistics anew and to evaluate."""
 
-    def __init__(self, config: ConfigDict):
+    def __init__(self, config: ConfigDict, *, to_train: bool = False):
         """Reads the run's data.
 
         Args:
           config: A run's.
+          to_train: Whether training images are needed too, as for statistics: then
+            those without labels are read.
 
         Raises:
           ValueError: The data are not those that it was trained on, or are missing.
@@ -37,7 +39,8 @@ class Workshop:
         """
         self._config = config
         dataset, splits = run_data.load_again(config)
-        dataset, splits = run_data.add_unlabelled(config, dataset, splits)
+        if to_train or max(config.losses.domain, config.losses.cdann) > 0:
+            dataset, splits = run_data.add_unlabelled(config, dataset, splits)
         self._store, self._cue_conflict = run_data.open_images(config, dataset)
         self._splits = splits
         self.sources, self.dataset_name = splits.sources, dataset.name
