@@ -352,16 +352,16 @@ def main() -> None:
         ours, theirs = Ours(arguments, paths), Torch(arguments, paths, permutations)
         print("work      here, img/s  PyTorch, img/s  ratio  first here, s  PyTorch, s")
         for work in arguments.works:
-            rates = [], []
+            times_s = [], []
             for _ in range(arguments.rounds + 1):
-                for who, found in zip((ours, theirs), rates, strict=True):
+                for who, found in zip((ours, theirs), times_s, strict=True):
                     began_s = time.perf_counter()
                     getattr(who, work)(steps[work])
-                    elapsed_s = time.perf_counter() - began_s
-                    found.append(steps[work] * arguments.batch / elapsed_s)
-            firsts = [steps[work] * arguments.batch / found.pop(0) for found in rates]
-            ratio = statistics.median(a / b for a, b in zip(*rates, strict=True))
-            here, there = map(statistics.median, rates)
+                    found.append(time.perf_counter() - began_s)
+            firsts = [found.pop(0) for found in times_s]
+            ratio = statistics.median(b / a for a, b in zip(*times_s, strict=True))
+            n_images = steps[work] * arguments.batch
+            here, there = (n_images / statistics.median(t) for t in times_s)
             line = f"{work:9} {here:11.1f}  {there:14.1f}  {ratio:5.2f}"
             print(line, f" {firsts[0]:13.1f}  {firsts[1]:10.1f}", flush=True)
 

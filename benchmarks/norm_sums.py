@@ -78,7 +78,7 @@ def measure(batch: int, side: int, channels: int, dtype: str, rounds: int) -> No
     x, dy = (jax.random.normal(key, shape, dtype) for key in keys)
     for of, arguments in (("forwards", (x,)), ("gradient", (x, dy))):
         programs = {
-            name: jax.jit(lambda x, *y, form=form: form(x, *(y or (x,))))
+            name: jax.jit(lambda *given, form=form: form(given[0], given[-1]))
             .lower(*arguments)
             .compile()
             for name, form in FORMS.items()

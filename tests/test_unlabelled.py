@@ -75,6 +75,11 @@ def test_folders_are_a_domain_without_labels_after_the_others(folder):
     )
 
 
+def test_a_folder_within_another_counts_once(folder):
+    both = [str(folder), str(folder / "part0")]
+    assert len(unlabelled.load(both, size_px=8, background="white")) == N_FOLDER
+
+
 def test_adaptation_sees_the_target_without_its_labels():
     before, dataset, splits = _load(_config(data__setting="adaptation"))
     assert len(splits.unlabelled) == len(splits.target)

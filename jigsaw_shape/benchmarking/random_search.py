@@ -166,8 +166,9 @@ def _is_used(fields: Mapping, key: str) -> bool:
         return False
     if key not in RANGES:  # a user's own, which is meant for all methods
         return True
-    other, meant = _MEANT_FOR.get(key, (key, (fields[key],)))
-    if fields[other] not in meant:
-        return False
+    if key in _MEANT_FOR:
+        other, meant = _MEANT_FOR[key]
+        if fields[other] not in meant:
+            return False
     value, kept = fields[key], _KEPT.get(key, (0,))
     return any(v not in kept for v in (value if isinstance(value, tuple) else (value,)))

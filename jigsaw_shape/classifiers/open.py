@@ -83,8 +83,7 @@ def open_classifier(
             classes=classes,
             categories=categories,
         )
-    if (path / FACTS).is_file() and not is_run:
-        path = _file_of(path, flag)
+    path = _file_meant(path, flag)
     options = {"--encoder": encoder, "--size": size_px}
     options["--classes"] = "" if _is_onnx(path) else ", ".join(classes[:2])
     for option, value in options.items():
@@ -146,9 +145,7 @@ def is_published(what: str, encoder: str = "") -> bool:
 
 def takes_classes(what: str, encoder: str = "") -> bool:
     """Returns whether `open_classifier` takes names of this one's scores."""
-    path = pathlib.Path(what)
-    if (path / FACTS).is_file() and not _is_run(path):
-        path = _file_of(path, "--model")
+    path = _file_meant(pathlib.Path(what), "--model")
     return is_published(what, encoder) or _is_onnx(path)
 
 
@@ -172,17 +169,19 @@ def _facts(path: pathlib.Path) -> Mapping[str, Any]:
     return read_weight_file(path).facts
 
 
-def _file_of(folder: pathlib.Path, flag: str) -> pathlib.Path:
-    """Returns what to open of an export's folder.
+def _file_meant(path: pathlib.Path, flag: str) -> pathlib.Path:
+    """Returns what to open of an export's folder; any other path is what it is.
 
     Weights before programs, and these before Orbax's, which have no class head.
     """
+    if not (path / FACTS).is_file() or _is_run(path):
+        return path
     headless = FORMATS["orbax"]
     for one in sorted(FORMATS.values(), key=lambda f: (f is headless, f.is_program)):
-        path = folder / one.files(Options(()))[0]
-        if path.exists():
-            return path
-    raise ValueError(f"{flag} is {folder}, an export without a file of weights")
+        file = path / one.files(Options(()))[0]
+        if file.exists():
+            return file
+    raise ValueError(f"{flag} is {path}, an export without a file of weights")
 
 
 def _format_of(path: pathlib.Path) -> Format | None:

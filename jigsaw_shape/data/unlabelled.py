@@ -9,7 +9,7 @@ import numpy as np
 
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.decoding import decode
-from jigsaw_shape.data.image_folders import find_images, find_named
+from jigsaw_shape.data.image_folders import find_images
 
 DOMAIN = "unlabelled"  # of the images of folders
 UNKNOWN = -1  # their label
@@ -30,9 +30,8 @@ def load(folders: Sequence[str], *, size_px: int, background: str) -> Dataset:
       ValueError: There is no such folder, or no image in it.
       OSError: A file cannot be read.
     """
-    for folder in folders:
-        find_images(folder)  # each has some, and is no file
-    paths = [Path(name) for name in find_named(folders).images]
+    found = (Path(f) / name for f in folders for name in find_images(f).images)
+    paths = list(dict.fromkeys(found))  # folders may be within each other
     digest = hashlib.sha256()
     for path in paths:
         with path.open("rb") as file:
