@@ -27,7 +27,7 @@ from jigsaw_shape.reports import run_tables
 from jigsaw_shape.reports.table import print_table
 from jigsaw_shape.runs import directory as directory_lib
 from jigsaw_shape.runs import rows
-from jigsaw_shape.system import command_line
+from jigsaw_shape.system import buckets, command_line
 from jigsaw_shape.training import averaged_runs, averaging
 from jigsaw_shape.training import workshop as workshop_lib
 
@@ -38,9 +38,10 @@ def main(argv: Sequence[str]) -> int:
     """Runs the command and returns its exit code."""
     args = _parser().parse_args(argv[1:])
     console = command_line.make_console()
-    runs, out = [pathlib.Path(run) for run in args.runs], pathlib.Path(args.out)
+    out = pathlib.Path(args.out)
     with command_line.refusals("average"):
         _check(args, out)
+        runs = [pathlib.Path(buckets.here(run)) for run in args.runs]
         parts = averaged_runs.choose(runs, args.checkpoints, args.selection)
         for run in dict.fromkeys(part.run for part in parts):
             steps = [str(part.step) for part in parts if part.run == run]

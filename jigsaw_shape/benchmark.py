@@ -13,7 +13,6 @@ another caller is working on a run: run the same command again.
 """
 
 import argparse
-import pathlib
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from jigsaw_shape.benchmarking import plan, random_search
 from jigsaw_shape.benchmarking import runs as runs_lib
 from jigsaw_shape.runs import benchmark_files
-from jigsaw_shape.system import command_line
+from jigsaw_shape.system import buckets, command_line
 
 FAILED = 1
 
@@ -29,8 +28,8 @@ FAILED = 1
 def main(argv: Sequence[str]) -> int:
     """Runs the command and returns its exit code."""
     args, overrides = _parse(argv)
-    out = args.out
     with command_line.refusals("benchmark"):
+        out = buckets.copy_of(args.out)
         if args.search < 0:
             raise ValueError(f"--search {args.search}: must be 0 or more")
         if args.parallel < 1:
@@ -51,6 +50,7 @@ def main(argv: Sequence[str]) -> int:
             leave_sources_out=args.choose_by == "domains",
         )
         mine = plan.shard(runs, args.shard) if args.shard else runs
+        buckets.fetch(out, weights=False)
         plan.write_plans(runs, out)
         missing = [r for r in mine if not benchmark_files.is_finished(out / r.name)]
     if args.print or args.slurm:
@@ -65,11 +65,13 @@ def main(argv: Sequence[str]) -> int:
             print(plan.slurm_script(runs, indices, out, again), end="")
         return command_line.OK
     console = command_line.make_console(soft_wrap=True)
-    console.print(f"{_count(mine)} in {out}, {len(missing)} to do")
+    named = buckets.address_of(out) or out
+    console.print(f"{_count(mine)} in {named}, {len(missing)} to do")
     others = plan.other_runs(runs, out)
     if others:
         console.print(
-            f"{out} also holds {_count(others)} of other settings, such as {others[0]}"
+            f"{named} also holds {_count(others)} of other settings, such as "
+            f"{others[0]}"
         )
     tally = runs_lib.run_all(
         mine,
@@ -79,7 +81,7 @@ def main(argv: Sequence[str]) -> int:
         parallel=args.parallel,
     )
     console.print(_summary(tally))
-    console.print(f"python -m jigsaw_shape.report {shlex.quote(str(out))}")
+    console.print(f"python -m jigsaw_shape.report {shlex.quote(str(named))}")
     if tally[runs_lib.FAILED]:
         return FAILED
     is_done = not (tally[runs_lib.STOPPED] or tally[runs_lib.ELSEWHERE])
@@ -93,7 +95,7 @@ def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     add("--presets", required=True, metavar="A,B,...", help="methods to compare")
     add("--targets", default="all", metavar="A,B,...", help="held-out domains")
     add("--seeds", default="0,1,2", metavar="0,1,...", help="one run for each")
-    add("--out", required=True, type=pathlib.Path, metavar="DIR", help="for all runs")
+    add("--out", required=True, metavar="DIR", help="for all runs")
     add("--search", type=int, default=0, metavar="N", help="trials a run; 0: none")
     add(
         "--range",

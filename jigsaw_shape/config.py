@@ -27,7 +27,8 @@ def default_config() -> ConfigDict:
     config.data.name = "pacs"  # shapes | pacs | vlcs | ... | a name of your own |
     #   unlabelled: the images of data.unlabelled alone
     config.data.source_dir = ""  # the folder as downloaded; "": $PACS_DIR and the like
-    config.data.data_dir = ""  # the prepared data; "": $TFDS_DATA_DIR or TFDS's default
+    # The prepared data, also gs://MINE/data; "": $TFDS_DATA_DIR or TFDS's default.
+    config.data.data_dir = ""
     config.data.target = "sketch"  # the held-out domain; "" of unlabelled images
     config.data.sources = ""  # "photo,cartoon"; "": every domain but the target
     config.data.classes = ""  # "dog,horse": these alone, with labels in this order; or

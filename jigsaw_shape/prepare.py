@@ -37,7 +37,7 @@ from jigsaw_shape.data import (
 )
 from jigsaw_shape.data.known_sets import KNOWN_SETS
 from jigsaw_shape.data.names import plain
-from jigsaw_shape.system import command_line
+from jigsaw_shape.system import buckets, command_line
 
 _NEED_NONE = {
     "shapes": "is drawn",
@@ -87,9 +87,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _stimuli(args) -> int:
     """Fetches published stimuli; returns the exit code."""
-    folder = image_records.data_home(args.data_dir) / published_stimuli.NAME
     source = pathlib.Path(args.source_dir).expanduser() if args.source_dir else None
     with command_line.refusals("prepare"):
+        if buckets.is_address(args.data_dir):
+            raise ValueError(
+                f"--data-dir is {args.data_dir}: stimuli are read from a disk: name a "
+                "folder"
+            )
+        folder = image_records.data_home(args.data_dir) / published_stimuli.NAME
         outcomes = published_stimuli.prepare(folder, source)
     console = command_line.make_console(soft_wrap=True)
     there = [one for one in outcomes if not one.fault]

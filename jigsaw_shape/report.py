@@ -26,7 +26,7 @@ from jigsaw_shape.reports import (
 from jigsaw_shape.reports.table import print_table, to_csv, to_latex, to_markdown
 from jigsaw_shape.runs import records, rows
 from jigsaw_shape.runs.records import Record
-from jigsaw_shape.system import command_line
+from jigsaw_shape.system import buckets, command_line
 
 _BASELINE = "erm"
 _WRITERS = {"markdown": to_markdown, "latex": to_latex}
@@ -36,7 +36,8 @@ def main(argv: Sequence[str]) -> int:
     """Runs the command and returns its exit code."""
     args = _parse(argv)
     with command_line.refusals("report"):
-        found = [records.read(run) for run in records.find_runs(args.runs)]
+        folders = [pathlib.Path(buckets.here(r, weights=False)) for r in args.runs]
+        found = [records.read(run) for run in records.find_runs(folders)]
         benchmarks = grouping.group([r for r in found if r.preset], args.apart)
         methods = sorted({label for b in benchmarks for label in b.methods})
         if args.baseline != _BASELINE and args.baseline not in methods:
@@ -63,7 +64,7 @@ def main(argv: Sequence[str]) -> int:
             written = benchmark_report.write(
                 args.out,
                 benchmarks,
-                name=", ".join(path.name or str(path) for path in args.runs),
+                name=", ".join(path.name or str(path) for path in folders),
                 baseline=args.baseline,
                 with_published=args.published,
                 strangers=[r for r in found if not r.preset],
@@ -103,7 +104,7 @@ def _print(benchmark, args, rules, console) -> None:
 def _parse(argv: Sequence[str]):
     parser = command_line.make_parser("report", __doc__)
     add = parser.add_argument
-    add("runs", nargs="+", type=pathlib.Path, metavar="DIR")
+    add("runs", nargs="+", metavar="DIR")
     add(
         "--selection",
         choices=list(rows.RULES),

@@ -20,13 +20,14 @@ from clu import parameter_overview
 from ml_collections import ConfigDict
 
 from jigsaw_shape import checks
+from jigsaw_shape import config as config_lib
 from jigsaw_shape.data import shared_classes, sources
 from jigsaw_shape.preview import preview_figure
 from jigsaw_shape.reports import figures, fonts, run_tables
 from jigsaw_shape.reports.table import print_table
 from jigsaw_shape.runs import directory as directory_lib
 from jigsaw_shape.runs import fingerprint, logbook, rows
-from jigsaw_shape.system import command_line, devices, peers
+from jigsaw_shape.system import buckets, command_line, devices, peers
 from jigsaw_shape.training import initial_weights, loop, run_data, watch
 from jigsaw_shape.training import learner as learner_lib
 from jigsaw_shape.training.progress import Progress
@@ -42,7 +43,10 @@ def main(argv: list[str]) -> int:
     """Runs the command and returns its exit code."""
     values = command_line.define_flags(argv)
     workdir = flags.DEFINE_string(
-        "workdir", "", "The run's directory.", flag_values=values
+        "workdir",
+        "",
+        "The run's directory, on a disk or in a bucket, such as gs://MINE/run.",
+        flag_values=values,
     )
     multihost = flags.DEFINE_bool(
         "multihost",
@@ -82,7 +86,11 @@ def main(argv: list[str]) -> int:
                     join_timeout_s=join_timeout.value,
                     peer_timeout_s=peer_timeout.value,
                 )
-        code = _train(config, workdir.value)
+        try:
+            code = _train(config, workdir.value)
+        except OSError as error:  # of the bucket, in the end
+            print(f"train: {error}. {_AGAIN}", file=sys.stderr)
+            code = command_line.IO_FAILED
         if code == command_line.IO_FAILED:
             peers.leave(code)
         return code
@@ -95,6 +103,15 @@ def _train(config: ConfigDict, workdir: str) -> int:
                 config.workdir = workdir
             sources.spell_domains(config.data)
             checks.check(config, jax.device_count())
+            address = config.workdir if buckets.is_address(config.workdir) else ""
+            if address:
+                if jax.process_count() > 1:
+                    raise ValueError(
+                        f"--workdir {address}: several processes need one folder that "
+                        "all of them mount; docs/scaling.md says which"
+                    )
+                config.workdir = str(buckets.copy_of(address))
+            stack.enter_context(buckets.kept(config_lib.workdir(config)))
             directory_lib.keep_background(config)
             dataset, splits = run_data.load_data(config)
             labelled = dataset
@@ -118,7 +135,8 @@ def _train(config: ConfigDict, workdir: str) -> int:
                 )
             )
         console = command_line.make_console(quiet=jax.process_index() > 0)
-        console.print(f"{directory}: {config.preset} on {dataset.name}", soft_wrap=True)
+        named = f"{address}, in {directory}" if address else directory
+        console.print(f"{named}: {config.preset} on {dataset.name}", soft_wrap=True)
         held_out = f"; {len(splits.target)} of {config.data.target}, held out"
         console.print(
             f"{len(splits.train)} images of {', '.join(splits.sources)}; "

@@ -13,9 +13,10 @@
 #   TPU_NAME=jigsaw-shape ZONE=us-central2-b SPOT=0 PYTHON=python3.11
 #   ACCELERATOR_TYPE=v4-8 RUNTIME_VERSION=tpu-ubuntu2204-base; others are such as
 #     v5litepod-8 with v2-alpha-tpuv5-lite, or v6e-8 with v2-alpha-tpuv6e
-#   BUCKET=gs://...     one host: keeps runs/ there, so that a preempted slice
-#                       (SPOT=1), whose disk is gone, loses minutes; see keep.sh
 #   NFS=HOST:/SHARE     several hosts: runs/ is this folder on all of them
+#
+# A preempted slice (SPOT=1) loses its disk. On one host train with --workdir
+# gs://MINE/RUN, and the same command goes on from the last checkpoint there.
 set -euo pipefail
 
 : "${TPU_NAME:=jigsaw-shape}"
@@ -24,7 +25,6 @@ set -euo pipefail
 : "${RUNTIME_VERSION:=tpu-ubuntu2204-base}"
 : "${SPOT:=0}"
 : "${PYTHON:=python3.11}" # on the hosts
-: "${BUCKET:=}"
 : "${NFS:=}"
 remote_dir=jigsaw_shape
 here=$PWD
@@ -77,7 +77,7 @@ case $verb in
     on_every_host "mkdir -p $remote_dir && tar xzf source.tar.gz -C $remote_dir && \
 cd $remote_dir && { command -v $PYTHON || { sudo apt-get update -q && \
 sudo apt-get install -qy $PYTHON-venv; }; } && $PYTHON -m venv .venv && \
-.venv/bin/pip install -q '.[tpu,pretrained]'"
+.venv/bin/pip install -q '.[tpu,pretrained,buckets]'"
     if [[ -n $NFS ]]; then
       on_every_host "sudo apt-get update -q && sudo apt-get install -qy nfs-common && \
 mkdir -p $remote_dir/runs && sudo mount -t nfs $(show "$NFS")$remote_dir/runs && \
@@ -93,11 +93,7 @@ sudo chown \$USER $remote_dir/runs"
 .venv/bin/python -m jigsaw_shape.prepare $1 --from ~/data_$1"
     ;;
   train)
-    keep=''
-    if [[ -n $BUCKET ]]; then
-      keep="launch/keep.sh runs $(show "$BUCKET/$TPU_NAME.tar")"
-    fi
-    on_every_host "cd $remote_dir && $keep.venv/bin/python -m jigsaw_shape.train \
+    on_every_host "cd $remote_dir && .venv/bin/python -m jigsaw_shape.train \
 --multihost $(show "$@")"
     ;;
   fetch)

@@ -74,8 +74,6 @@ def test_what_is_chosen_on_validation_images_needs_some(preset):
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("workdir", "gs://mine/run", "must be a folder on a disk"),
-        ("data.data_dir", "gs://mine/data", "must be a folder on a disk"),
         ("epochs", 0, "exactly one"),
         ("steps", 10, "exactly one"),
         ("data.split", "kfold", "jigen | domainbed | official | none"),

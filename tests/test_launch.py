@@ -3,9 +3,7 @@
 import os
 import re
 import shlex
-import signal
 import subprocess
-import time
 
 import pytest
 import yaml
@@ -13,7 +11,8 @@ from conftest import REPOSITORY
 
 LAUNCH = REPOSITORY / "launch"
 ARGUMENTS = ["--config", "configs/pacs.py:jigen", "--workdir=a b", "it's $HOME"]
-BUCKETS = {"BUCKET": "gs://mine/runs", "DATA": "gs://mine/PACS"}
+OUT = ["--out", "gs://mine/runs"]
+DATA = {"DATA": "gs://mine/PACS"}
 
 
 def _dry(script, *arguments, **variables):
@@ -53,14 +52,9 @@ def test_tpu_create_names_machine_zone_and_type():
     assert "--spot" in _words("tpu_vm.sh", "create", SPOT="1")
 
 
-def test_tpu_train_keeps_the_runs_in_the_bucket():
+def test_tpu_train_passes_its_arguments_on():
     words = _words("tpu_vm.sh", "train", *ARGUMENTS)
     remote = words[words.index("--command") + 1]
-    assert "keep.sh" not in remote
-    assert _passed_on(remote) == ARGUMENTS
-    words = _words("tpu_vm.sh", "train", *ARGUMENTS, BUCKET="gs://mine", TPU_NAME="x")
-    remote = words[words.index("--command") + 1]
-    assert "&& launch/keep.sh runs gs://mine/x.tar .venv/bin/python -m" in remote
     assert _passed_on(remote) == ARGUMENTS
 
 
@@ -190,126 +184,32 @@ def test_dockerfile_copies_what_is_committed():
 
 
 def test_sky_hands_its_arguments_to_the_job():
-    words = _words("sky.sh", "benchmark", *ARGUMENTS, NODES="4", **BUCKETS)
+    words = _words("sky.sh", "benchmark", *ARGUMENTS, *OUT, NODES="4", **DATA)
     task = yaml.safe_load((LAUNCH / "sky.yaml").read_text())
     given = dict(w.split("=", 1) for w in words if w.partition("=")[0] in task["envs"])
     assert given.keys() == task["envs"].keys()
     assert "--use-spot" in words
     variables = given | {"SKYPILOT_NODE_RANK": "1", "SKYPILOT_NUM_NODES": "4"}
-    script = task["run"].replace("launch/keep.sh", "printf '%s\\\\0'")
+    script = task["run"].replace('eval "python', "eval \"printf '%s\\0'")
     done = subprocess.run(
         ["bash", "-c", script], env=variables, capture_output=True, text=True
     )
-    kept, command = done.stdout.split("\0")[:2], done.stdout.split("\0")[2:-1]
-    assert kept == ["runs", "gs://mine/runs/1.tar"]
-    shard = ["--shard", "1/4"]
-    assert command == ["python", "-m", "jigsaw_shape.benchmark", *ARGUMENTS, *shard]
+    named = ["-m", "jigsaw_shape.benchmark", *ARGUMENTS, *OUT, "--shard", "1/4"]
+    assert done.stdout.split("\0")[:-1] == named
 
 
 @pytest.mark.parametrize(
     ("script", "arguments", "variables"),
     [
-        *((f"{name}.sh", (), BUCKETS) for name in ("tpu_vm", "slurm", "kubernetes")),
-        *((f"{name}.sh", ("x",), BUCKETS) for name in ("tpu_vm", "slurm", "sky")),
+        *((f"{name}.sh", (), DATA) for name in ("tpu_vm", "slurm", "kubernetes")),
+        *((f"{name}.sh", ("x", *OUT), DATA) for name in ("tpu_vm", "slurm", "sky")),
         ("kubernetes.sh", ("x",), {}),
         ("tpu_vm.sh", ("data",), {}),
-        ("sky.sh", ("train",), {}),
-        ("sky.sh", ("train",), BUCKETS | {"NODES": "2"}),
-        ("keep.sh", ("runs",), {}),
-        ("keep.sh", ("runs", "runs.tar", "true"), {}),
+        ("sky.sh", ("train", *OUT), {}),
+        ("sky.sh", ("train", "--workdir", "runs/one"), DATA),
+        ("sky.sh", ("train", *OUT), DATA | {"NODES": "2"}),
     ],
 )
 def test_anything_else_prints_the_usage(script, arguments, variables):
     code, printed = _dry(script, *arguments, **variables)
     assert (code, printed) == (2, "")
-
-
-@pytest.fixture
-def bucket(tmp_path):
-    """A folder in place of a bucket, and the environment in which gcloud uses it."""
-    folder = tmp_path / "bucket"
-    folder.mkdir()
-    fake = tmp_path / "bin" / "gcloud"
-    fake.parent.mkdir()
-    fake.write_text(
-        f"""#!/usr/bin/env bash
-at() {{ echo {folder}"${{1#gs://mine}}"; }}
-case "$2 $3 $4" in
-  "ls "*) ls "$(at "$3")" ;;
-  "cp - "*) cat > {tmp_path}/part && mv {tmp_path}/part "$(at "$4")" ;;
-  "cp "*) cat "$(at "$3")" ;;
-esac
-"""
-    )
-    fake.chmod(0o755)
-    return folder, os.environ | {"PATH": f"{fake.parent}:{os.environ['PATH']}"}
-
-
-def _keep(bucket, cwd, command, url="gs://mine/x.tar"):
-    cwd.mkdir(exist_ok=True)
-    return subprocess.Popen(
-        [LAUNCH / "keep.sh", "runs", url, "bash", "-c", command],
-        env=bucket[1],
-        cwd=cwd,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def test_a_new_machine_goes_on_from_the_bucket(bucket, tmp_path):
-    """Unfinished checkpoints are not kept, and the exit code is the command's."""
-    first = _keep(
-        bucket,
-        tmp_path / "first",
-        "mkdir -p runs/r/checkpoints/{5,6.orbax-checkpoint-tmp} && "
-        "echo weights > runs/r/checkpoints/5/w && echo row > runs/r/rows && exit 75",
-    )
-    first.communicate()
-    assert first.returncode == 75
-    assert not list((tmp_path / "first").glob("*.kept"))
-    second = _keep(
-        bucket,
-        tmp_path / "second",
-        "[[ $(cat runs/r/checkpoints/5/w runs/r/rows) == $'weights\\nrow' ]] && "
-        "[[ $(ls runs/r/checkpoints) == 5 ]] && echo row >> runs/r/rows",
-    )
-    assert second.communicate()[1] == ""
-    assert second.returncode == 0
-    third = _keep(bucket, tmp_path / "third", "[[ $(wc -l < runs/r/rows) == 2 ]]")
-    third.communicate()
-    assert third.returncode == 0
-
-
-def test_a_download_that_breaks_leaves_nothing_to_be_stored(bucket, tmp_path):
-    (bucket[0] / "x.tar").write_bytes(b"no tar file")
-    for _ in range(2):
-        process = _keep(bucket, tmp_path / "here", "touch runs/started")
-        process.communicate()
-        assert process.returncode != 0
-    assert not list((tmp_path / "here" / "runs").iterdir())
-    assert (bucket[0] / "x.tar").read_bytes() == b"no tar file"
-
-
-def test_sigterm_reaches_the_command_and_what_it_saves_is_kept(bucket, tmp_path):
-    process = _keep(
-        bucket,
-        tmp_path / "here",
-        "trap 'echo saved > runs/rows; exit 75' TERM; touch runs/started; "
-        "while true; do sleep 0.01; done",
-    )
-    while not (tmp_path / "here/runs/started").exists():
-        time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
-    process.communicate()
-    assert process.returncode == 75
-    after = _keep(bucket, tmp_path / "after", "[[ $(cat runs/rows) == saved ]]")
-    after.communicate()
-    assert after.returncode == 0
-
-
-def test_nothing_begins_anew_where_the_bucket_cannot_be_reached(bucket, tmp_path):
-    bucket[0].rmdir()
-    process = _keep(bucket, tmp_path / "here", "touch runs/started")
-    process.communicate()
-    assert process.returncode != 0
-    assert not (tmp_path / "here/runs/started").exists()

@@ -18,6 +18,7 @@ from jigsaw_shape.data.splits import NONE
 from jigsaw_shape.presets import PRESETS
 from jigsaw_shape.runs import benchmark_files, fingerprint
 from jigsaw_shape.runs.benchmark_files import Run
+from jigsaw_shape.system import buckets
 from jigsaw_shape.system.lock import lock
 
 # (arguments of `train`) -> the configuration that they make
@@ -249,7 +250,8 @@ def _which(plan: Mapping) -> tuple:
 
 def command(run: Run, out: pathlib.Path, python: str = "python") -> list[str]:
     """Returns the command that trains `run`."""
-    workdir = f"--workdir={out / run.name}"
+    directory = out / run.name
+    workdir = f"--workdir={buckets.address_of(directory) or directory}"
     return [python, "-m", "jigsaw_shape.train", *run.arguments, workdir]
 
 
@@ -277,7 +279,8 @@ def slurm_script(
       argv: The benchmark's arguments, without `--slurm`.
     """
     again = shlex.join(["python", "-m", "jigsaw_shape.benchmark", *argv])
-    log = shlex.quote(str(out / "slurm-%A_%a.txt"))
+    logs = pathlib.Path() if buckets.address_of(out) else out
+    log = shlex.quote(str(logs / "slurm-%A_%a.txt"))
     return f"""\
 #!/bin/bash
 # {len(missing)} of {len(runs)} runs. Submit it from this directory, where jigsaw_shape

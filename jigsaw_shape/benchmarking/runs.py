@@ -18,7 +18,7 @@ from rich.console import Console
 
 from jigsaw_shape.runs import benchmark_files, file_names, rows
 from jigsaw_shape.runs.benchmark_files import Run
-from jigsaw_shape.system import command_line
+from jigsaw_shape.system import buckets, command_line
 from jigsaw_shape.system.lock import lock
 
 _POLL_S = 0.1
@@ -170,6 +170,7 @@ def _run_one(
         where = directory, console, stop, label, parallel
         code, reason = _train(command(run), *where)
         minutes = (time.monotonic() - began_s) / 60
+        buckets.store(directory)  # what a benchmark writes beside the run
         if code == 0 and benchmark_files.is_finished(directory):
             return FINISHED, f"{_accuracies(directory)} ({minutes:.1f} min)"
         if code == command_line.INTERRUPTED or stop.came:
@@ -180,6 +181,7 @@ def _run_one(
             reason = f"killed by {name}{hint}"
         reason = reason or ("no result rows" if code == 0 else "no output")
         benchmark_files.write_failure(directory, code, reason)
+        buckets.store(directory)
         log = directory / benchmark_files.LOG
         return FAILED, f"FAILED with code {code}: {reason} (see {log})"
 

@@ -41,7 +41,6 @@ def check(config: ConfigDict, n_devices: int) -> None:
     defaults = config_lib.flatten(config_lib.default_config().to_dict())
     for key, value in config_lib.flatten(config.to_dict()).items():
         check_field(key, value, defaults.get(key))
-    _check_folders(config)
     _check_length(config)
     _check_sizes(config, n_devices)
     _check_ordered("augment.crop_scale", config, most=1)
@@ -89,16 +88,6 @@ def _check_split(config):
             "SWAD's window is chosen by the loss of validation images: use jigen or "
             "domainbed, or --config.averaging.name=sma",
         )
-
-
-def _check_folders(config):
-    for key in ("workdir", "data.data_dir"):
-        value = config_lib.flatten(config.to_dict())[key]
-        if "://" in value:
-            raise ValueError(
-                f"--config.{key}={value}: must be a folder on a disk; "
-                "docs/scaling.md says how to keep one in a bucket"
-            )
 
 
 def _check_length(config: ConfigDict) -> None:

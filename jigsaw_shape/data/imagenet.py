@@ -14,9 +14,10 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
+from jigsaw_shape.data import image_records
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.decoding import decode
-from jigsaw_shape.system import whole_files
+from jigsaw_shape.system import buckets, whole_files
 from jigsaw_shape.system.command_line import track
 
 # Domain -> TFDS's name, and its splits by what they are for.
@@ -91,8 +92,8 @@ def load(
 
 
 def _open(name: str, data_dir: str | os.PathLike) -> tfds.core.DatasetBuilder:
-    home = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    home = pathlib.Path(home).expanduser().absolute()
+    home = image_records.data_home(data_dir)
+    buckets.fetch(home / name)
     versions = sorted((home / name).glob("*/dataset_info.json"))
     if not versions:
         raise ValueError(

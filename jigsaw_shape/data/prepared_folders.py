@@ -30,6 +30,7 @@ from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.decoding import decode
 from jigsaw_shape.data.known_sets import KnownSet
 from jigsaw_shape.data.names import plain, printable
+from jigsaw_shape.system import buckets
 from jigsaw_shape.system.command_line import counted
 from jigsaw_shape.system.lock import lock
 
@@ -71,7 +72,8 @@ def prepare(
         (`split_lists`). `""`: `$NAME_DIR`, then TFDS's folder for manual downloads,
         then the known set's mirrors. Where the data set is prepared already, it must
         hold the same files with the same contents.
-      data_dir: `""`: `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
+      data_dir: A folder, or an address in a bucket (`system.buckets`); `""`:
+        `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
       strict: A known set must be complete; otherwise what is missing is recorded.
       skip_broken: Leave out files that do not decode, and record them, instead of
         refusing them.
@@ -89,6 +91,7 @@ def prepare(
     home = folder.parent
     home.mkdir(parents=True, exist_ok=True)
     with lock(home / ".lock"):
+        buckets.fetch(folder)
         replaced = home / _REPLACED
         if replaced.exists() and not folder.exists():
             replaced.rename(folder)  # replacing it was interrupted
@@ -139,6 +142,7 @@ def prepare(
                     data_version=version,
                 )
                 _replace(config, folder)
+                buckets.store(folder)
         finally:
             shutil.rmtree(home / "incomplete.extracted", ignore_errors=True)
     return Prepared(tfds.builder_from_directory(folder), is_new=True)
@@ -177,6 +181,7 @@ def load(
     """
     spec = known_sets.find_set(name)
     name, folder = spec.name, image_records.folder_of(spec.name, data_dir)
+    buckets.fetch(folder)
     if not folder.exists() and not auto_prepare:
         raise ValueError(_advice(spec, name, folder))
     is_new = False

@@ -26,6 +26,7 @@ from jigsaw_shape.suites import given_images, own_data
 from jigsaw_shape.suites.classes import Match
 from jigsaw_shape.suites.given_images import labelled
 from jigsaw_shape.suites.observers import HUMANS
+from jigsaw_shape.system import buckets
 
 _PUBLISHED = "pretrained:"
 
@@ -191,6 +192,7 @@ def _open_models(args: argparse.Namespace) -> list[Classifier]:
     found = []
     for named in args.model:
         label, what = labelled(named)
+        what = buckets.here(what)
         path = pathlib.Path(what)
         name = path.resolve().name if path.is_dir() else path.stem
         if not path.exists():

@@ -6,6 +6,8 @@ import pathlib
 import platform
 import sys
 
+from jigsaw_shape.system.cache import cache_dir
+
 VARIABLE = "JAX_COMPILATION_CACHE_DIR"  # JAX's own: a folder, or empty for none
 _MOST_BYTES = 2 * 2**30  # the least recently used programs are deleted beyond it
 _LEAST_S = 1.0  # of compiling: what takes less is not kept
@@ -23,7 +25,7 @@ def keep() -> None:
     jax = sys.modules.get("jax")
     if jax is None or VARIABLE in os.environ:
         return
-    folder = _cache_home() / "jigsaw_shape" / f"programs-{_processor()}"
+    folder = cache_dir() / f"programs-{_processor()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -31,11 +33,6 @@ def keep() -> None:
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_compilation_cache_max_size", _MOST_BYTES)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", _LEAST_S)
-
-
-def _cache_home() -> pathlib.Path:
-    named = os.environ.get("XDG_CACHE_HOME", "")
-    return pathlib.Path(named) if named else pathlib.Path.home() / ".cache"
 
 
 def _processor() -> str:

@@ -14,6 +14,7 @@ from jigsaw_shape.models.weights import loading
 from jigsaw_shape.models.weights.locate import RANDOM
 from jigsaw_shape.runs import directory, rows, stored_weights
 from jigsaw_shape.runs.file_names import CONFIG
+from jigsaw_shape.system import buckets
 
 _USUAL_RULE = "val"
 
@@ -60,7 +61,7 @@ def _as_run(init: str) -> tuple[Path | None, str]:
     folder, at, rule = init.rpartition("@")
     if not at or rule not in rows.RULES:
         folder, rule = init, _USUAL_RULE
-    path = Path(folder)
+    path = Path(buckets.here(folder))
     is_run = (path / CONFIG).is_file() and (path / "checkpoints").is_dir()
     return (path, rule) if is_run else (None, rule)
 

@@ -6,12 +6,12 @@ import http.client
 import importlib.util
 import json
 import logging
-import os
 import re
 from pathlib import Path
 from typing import Any
 
 from jigsaw_shape.models.weights.weight_files import read_weight_file
+from jigsaw_shape.system.cache import cache_dir
 from jigsaw_shape.system.download import download
 from jigsaw_shape.system.lock import lock
 
@@ -140,12 +140,6 @@ def locate(init: str, encoder: str, flags: Flags = CONFIG) -> Located:
         f"{named}: no such file; allowed are {', '.join(allowed)}, a file of weights, "
         "a run's directory"
     )
-
-
-def cache_dir() -> Path:
-    """Returns the folder where what is fetched is kept."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "jigsaw_shape"
 
 
 def _packaged(named: str, module: str, pattern: str, package: str) -> Path:

@@ -1,0 +1,270 @@
+"""Folders in buckets, where a folder of the disk stands for the bucket."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import fsspec
+import pytest
+
+from jigsaw_shape.data import prepared_folders
+from jigsaw_shape.system import buckets
+from jigsaw_shape.system.command_line import IO_FAILED, OK, REFUSED
+from tests.test_folders import make_set
+
+COMPLETE = "_CHECKPOINT_METADATA"
+
+
+@pytest.fixture
+def bucket(tmp_path, monkeypatch):
+    """The folder that is the bucket; the copies are of this test alone."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "bucket"
+
+
+def _write(folder: pathlib.Path, **files: str) -> None:
+    for name, text in files.items():
+        path = folder / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def _checkpoint(run: pathlib.Path, step: int, text: str = "weights") -> None:
+    for name in ("state/data", COMPLETE):
+        path = run / "checkpoints" / str(step) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def _names(folder: pathlib.Path) -> set[str]:
+    return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+
+
+def _elsewhere(monkeypatch, tmp_path, name="elsewhere"):
+    """From here on another machine, which has no copies yet."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / name))
+
+
+def test_an_address_has_a_folder_and_the_folder_its_address(bucket):
+    folder = buckets.copy_of(f"file://{bucket}/runs/a")
+    assert folder.is_relative_to(os.environ["XDG_CACHE_HOME"])
+    assert buckets.address_of(folder) == f"file://{bucket}/runs/a"
+    assert buckets.address_of(folder / "checkpoints").endswith("/runs/a/checkpoints")
+    assert buckets.address_of(bucket) == ""
+    assert buckets.copy_of("runs/a") == pathlib.Path("runs/a")
+    assert buckets.here("hub:owner/name") == "hub:owner/name"
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("gs://", "name a folder in a bucket"),
+        ("gs://mine/../other", "name a folder in a bucket"),
+        ("gz://mine/run", "use gs:// or s3://"),
+    ],
+)
+def test_an_address_that_means_nothing_is_refused(bucket, address, words):
+    with pytest.raises(ValueError, match=words):
+        buckets.copy_of(address)
+
+
+def test_a_missing_package_is_named(bucket, monkeypatch):
+    monkeypatch.setitem(sys.modules, "adlfs", None)
+    with pytest.raises(ValueError, match=r"pip install 'jigsaw_shape\[buckets\]'"):
+        buckets.copy_of("abfs://mine/run")
+
+
+def test_another_machine_gets_what_was_stored(bucket, monkeypatch, tmp_path):
+    address = f"file://{bucket}/run"
+    folder = buckets.copy_of(address)
+    _write(folder, **{"metrics.jsonl": "1\n", ".lock": ""})
+    _checkpoint(folder, 10)
+    _write(folder, **{"checkpoints__20.orbax-checkpoint-tmp__state": "part"})
+    buckets.store(folder)
+    whole = {"metrics.jsonl", "checkpoints/10/state/data", f"checkpoints/10/{COMPLETE}"}
+    assert _names(bucket / "run") == whole
+
+    _elsewhere(monkeypatch, tmp_path)
+    rows_alone = pathlib.Path(buckets.here(address, weights=False))
+    assert _names(rows_alone) == {"metrics.jsonl"}
+    assert _names(pathlib.Path(buckets.here(address))) == whole
+    with pytest.raises(ValueError, match="nothing is there"):
+        buckets.here(f"file://{bucket}/other")
+
+
+def test_what_goes_here_goes_there_and_on_other_machines(bucket, monkeypatch, tmp_path):
+    address, first = f"file://{bucket}/run", os.environ["XDG_CACHE_HOME"]
+    folder = buckets.copy_of(address)
+    _write(folder, **{"metrics.jsonl": "1\n", "failed.json": "{}"})
+    _checkpoint(folder, 10)
+    buckets.store(folder)
+    _elsewhere(monkeypatch, tmp_path)
+    other = pathlib.Path(buckets.here(address))
+
+    monkeypatch.setenv("XDG_CACHE_HOME", first)
+    _write(folder, **{"metrics.jsonl": "1\n2\n"})
+    _checkpoint(folder, 20)
+    (folder / "failed.json").unlink()
+    for path in sorted((folder / "checkpoints/10").rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    buckets.store(folder)
+    assert {name.split("/")[1] for name in _names(bucket / "run") if "/" in name} == {
+        "20"
+    }
+    assert not (bucket / "run/failed.json").exists()
+
+    _elsewhere(monkeypatch, tmp_path)
+    buckets.fetch(other)
+    assert (other / "metrics.jsonl").read_text() == "1\n2\n"
+    assert not (other / "checkpoints/10").exists()
+    assert (other / "checkpoints/20/state/data").exists()
+
+
+def test_work_that_did_not_reach_the_bucket_stays(bucket):
+    folder = buckets.copy_of(f"file://{bucket}/run")
+    _write(folder, **{"metrics.jsonl": "1\n"})
+    buckets.store(folder)
+    _write(folder, **{"metrics.jsonl": "1\n2\n"})
+    _checkpoint(folder, 20)
+    buckets.fetch(folder)
+    assert (folder / "metrics.jsonl").read_text() == "1\n2\n"
+    assert (folder / "checkpoints/20").exists()
+    buckets.store(folder)
+    assert (bucket / "run/metrics.jsonl").read_text() == "1\n2\n"
+
+
+def test_what_another_machine_went_on_with_replaces_the_copy(
+    bucket, monkeypatch, tmp_path
+):
+    address, first = f"file://{bucket}/run", os.environ["XDG_CACHE_HOME"]
+    folder = buckets.copy_of(address)
+    _write(folder, **{"metrics.jsonl": "1\n"})
+    buckets.store(folder)
+    _write(folder, **{"metrics.jsonl": "1\nlost\n"})
+    _checkpoint(folder, 20, "lost")
+    _elsewhere(monkeypatch, tmp_path)
+    other = pathlib.Path(buckets.here(address))
+    _write(other, **{"metrics.jsonl": "1\nother\n"})
+    _checkpoint(other, 15)
+    buckets.store(other)
+
+    monkeypatch.setenv("XDG_CACHE_HOME", first)
+    buckets.fetch(folder)
+    assert (folder / "metrics.jsonl").read_text() == "1\nother\n"
+    assert [p.name for p in (folder / "checkpoints").iterdir()] == ["15"]
+
+
+def test_a_checkpoint_appears_whole_and_after_its_rows(bucket, monkeypatch, tmp_path):
+    address = f"file://{bucket}/run"
+    folder = buckets.copy_of(address)
+    _write(folder, **{"metrics.jsonl": "1\n"})
+    _checkpoint(folder, 10)
+    put, order = fsspec.implementations.local.LocalFileSystem.put, []
+
+    def failing(self, sources, targets):
+        order.append([pathlib.Path(target).name for target in targets])
+        if COMPLETE in order[-1]:
+            raise OSError("no way to the bucket")
+        put(self, sources, targets)
+
+    monkeypatch.setattr(fsspec.implementations.local.LocalFileSystem, "put", failing)
+    with pytest.raises(OSError, match=r"all that there is\): no way to the bucket"):
+        buckets.store(folder)
+    assert order == [["data"], ["metrics.jsonl"], [COMPLETE]]
+    monkeypatch.undo()
+
+    _elsewhere(monkeypatch, tmp_path)
+    assert _names(pathlib.Path(buckets.here(address))) == {"metrics.jsonl"}
+    # Where it was made it is stored by the next attempt; what goes first goes there.
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in ("state/data", COMPLETE):
+        (folder / "checkpoints/10" / name).unlink()
+    _checkpoint(folder, 20)
+    buckets.store(folder)
+    steps = {n.split("/")[1] for n in _names(bucket / "run") if "/" in n}
+    assert steps == {"20"}
+
+
+def test_a_kept_run_is_stored_as_it_goes_on_and_left_alone(bucket, monkeypatch):
+    monkeypatch.setattr(buckets, "_LOOK_EVERY_S", 0.01)
+    folder = buckets.copy_of(f"file://{bucket}/run")
+    with buckets.kept(folder):
+        _write(folder, **{"metrics.jsonl": "1\n"})
+        _checkpoint(folder, 10)
+        while not (bucket / "run/checkpoints/10" / COMPLETE).exists():
+            pass
+        _write(bucket / "run", **{"metrics.jsonl": "of another machine\n"})
+        buckets.fetch(folder.parent)
+        assert (folder / "metrics.jsonl").read_text() == "1\n"
+        with pytest.raises(ValueError, match="in use"), buckets.kept(folder):
+            pass
+        _write(folder, **{"metrics.jsonl": "1\n2\n"})
+    assert (bucket / "run/metrics.jsonl").read_text() == "1\n2\n"
+
+
+def test_a_data_set_is_prepared_into_a_bucket_and_read_from_it(
+    bucket, monkeypatch, tmp_path
+):
+    own = make_set(tmp_path / "own", ("day", "night"), ("car", "tree"))
+    address = f"file://{bucket}/data"
+    prepared_folders.prepare("mine", source_dir=own, data_dir=address)
+    stored = bucket / "data/domain_folders/mine"
+    assert any(name.endswith("dataset_info.json") for name in _names(stored))
+    _elsewhere(monkeypatch, tmp_path)
+    dataset = prepared_folders.load("mine", data_dir=address, auto_prepare=False)
+    assert dataset.read(0).shape == (227, 227, 3)
+    with pytest.raises(ValueError, match="not prepared"):
+        prepared_folders.load("other", data_dir=address, auto_prepare=False)
+
+
+def _run(command: str, *arguments: str, cache: pathlib.Path):
+    return subprocess.run(
+        [sys.executable, "-m", f"jigsaw_shape.{command}", *arguments],
+        env={**os.environ, "XDG_CACHE_HOME": str(cache)},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_a_benchmark_goes_on_elsewhere_and_is_reported(bucket, tmp_path):
+    out = f"file://{bucket}/runs"
+    flags = ["--config", "configs/shapes.py", "--presets", "erm", "--targets", "sketch"]
+    flags += ["--config.data.n_per_class=4", "--config.epochs=1", "--out", out]
+    first = _run("benchmark", *flags, "--seeds", "0", cache=tmp_path / "a")
+    assert first.returncode == OK, first.stdout + first.stderr
+    again = _run("benchmark", *flags, "--seeds", "0", cache=tmp_path / "b")
+    assert f"1 run in {out}, 0 to do" in again.stdout
+
+    (run,) = (bucket / "runs").iterdir()
+    assert {"plan.json", "log.txt", "metrics.jsonl"} <= _names(run)
+    report = _run("report", out, "--format", "csv", cache=tmp_path / "c")
+    result = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+    row = report.stdout.splitlines()[-1]
+    assert f"{result['selection']},sketch,1,{result['target/accuracy']}" in row
+    asked = ("--suite", "target", "--n-images", "8", "--out", str(tmp_path / "asked"))
+    found = _run(
+        "evaluate", "--model", f"{out}/{run.name}", *asked, cache=tmp_path / "d"
+    )
+    assert found.returncode == OK, found.stderr
+
+    (bucket / "runs").rename(bucket / "gone")
+    (bucket / "runs").write_text("no folder")
+    train = ["--config", "configs/shapes.py:erm", "--workdir", f"{out}/x"]
+    train += ["--config.data.n_per_class=4", "--config.epochs=1"]
+    lost = _run("train", *train, cache=tmp_path / "e")
+    assert lost.returncode == IO_FAILED
+    assert "all that there is" in lost.stderr.splitlines()[-1]
+
+
+def test_several_processes_need_a_folder(bucket, monkeypatch, capsys):
+    from jigsaw_shape import train
+
+    monkeypatch.setattr(train.jax, "process_count", lambda: 2)
+    with pytest.raises(SystemExit) as refused:
+        train.main(
+            ["train", "--config", "configs/shapes.py:erm", "--workdir", "file:///x/y"]
+        )
+    assert refused.value.code == REFUSED
+    assert "one folder that all of them mount" in capsys.readouterr().err
