@@ -2,7 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 LOCK := requirements/lock.txt
-EXTRAS := pretrained evaluate emoji onnx hub index test
+EXTRAS := pretrained,evaluate,emoji,onnx,hub,index,test
+LOCKED := $(EXTRAS),buckets
+comma := ,
 BIN := $(VENV)/bin
 TRAIN := $(BIN)/python -m jigsaw_shape.train --config configs/shapes.py
 BRIEF := --config.epochs=5 --config.eval.every_epochs=5
@@ -33,14 +35,14 @@ setup: $(VENV)/.installed
 $(VENV)/.installed: $(LOCK) pyproject.toml
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("jigsaw_shape needs Python >= 3.11; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12 demo")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(LOCK)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(LOCK) \
+	  --editable ".[$(EXTRAS)]"
 	touch $@
 
 lock:  ## resolve the lock again, for every supported Python at once
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/pip install --quiet uv
-	$(VENV)-lock/bin/uv pip compile pyproject.toml $(EXTRAS:%=--extra %) \
+	$(VENV)-lock/bin/uv pip compile pyproject.toml $(patsubst %,--extra %,$(subst $(comma), ,$(LOCKED))) \
 	  --universal --python-version 3.11 --no-header --no-annotate --quiet -o $(LOCK)
 	rm -r $(VENV)-lock
 
