@@ -23,6 +23,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from jigsaw_shape import config as config_lib
 from jigsaw_shape.classifiers import flags
 from jigsaw_shape.classifiers.classifier import Classifier
 from jigsaw_shape.exporting import card, folder
@@ -60,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
         about["weights"] = card.public_name(about["weights"])
         about["background"] = opened.background
         if opened.config is not None:
-            about, make_card = _of_run(pathlib.Path(args.model), opened)
+            about, make_card = _of_run(config_lib.workdir(opened.config), opened)
         try:
             written = folder.export(
                 opened.network,

@@ -89,12 +89,12 @@ def _stimuli(args) -> int:
     """Fetches published stimuli; returns the exit code."""
     source = pathlib.Path(args.source_dir).expanduser() if args.source_dir else None
     with command_line.refusals("prepare"):
-        if buckets.is_address(args.data_dir):
-            raise ValueError(
-                f"--data-dir is {args.data_dir}: stimuli are read from a disk: name a "
-                "folder"
-            )
         folder = image_records.data_home(args.data_dir) / published_stimuli.NAME
+        if address := buckets.address_of(folder):
+            raise ValueError(
+                f"stimuli are read from a disk, and {address} is in a bucket: name a "
+                "folder with --data-dir"
+            )
         outcomes = published_stimuli.prepare(folder, source)
     console = command_line.make_console(soft_wrap=True)
     there = [one for one in outcomes if not one.fault]

@@ -25,8 +25,8 @@ from jigsaw_shape.data import shared_classes, sources
 from jigsaw_shape.preview import preview_figure
 from jigsaw_shape.reports import figures, fonts, run_tables
 from jigsaw_shape.reports.table import print_table
+from jigsaw_shape.runs import benchmark_files, fingerprint, logbook, rows
 from jigsaw_shape.runs import directory as directory_lib
-from jigsaw_shape.runs import fingerprint, logbook, rows
 from jigsaw_shape.system import buckets, command_line, devices, peers
 from jigsaw_shape.training import initial_weights, loop, run_data, watch
 from jigsaw_shape.training import learner as learner_lib
@@ -111,7 +111,8 @@ def _train(config: ConfigDict, workdir: str) -> int:
                         "all of them mount; docs/scaling.md says which"
                     )
                 config.workdir = str(buckets.copy_of(address))
-            stack.enter_context(buckets.kept(config_lib.workdir(config)))
+            workdir = config_lib.workdir(config)
+            stack.enter_context(buckets.kept(workdir, apart=benchmark_files.NAMES))
             directory_lib.keep_background(config)
             dataset, splits = run_data.load_data(config)
             labelled = dataset

@@ -3,18 +3,22 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
+import types
 
-import fsspec
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from jigsaw_shape.data import prepared_folders
 from jigsaw_shape.system import buckets
+from jigsaw_shape.system.bucket_files import BucketFiles
 from jigsaw_shape.system.command_line import IO_FAILED, OK, REFUSED
 from tests.test_folders import make_set
 
 COMPLETE = "_CHECKPOINT_METADATA"
+PUT = LocalFileSystem.put
 
 
 @pytest.fixture
@@ -42,6 +46,10 @@ def _names(folder: pathlib.Path) -> set[str]:
     return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
 
 
+def _steps(run: pathlib.Path) -> set[str]:
+    return {name.split("/")[1] for name in _names(run) if "checkpoints/" in name}
+
+
 def _elsewhere(monkeypatch, tmp_path, name="elsewhere"):
     """From here on another machine, which has no copies yet."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / name))
@@ -62,6 +70,7 @@ def test_an_address_has_a_folder_and_the_folder_its_address(bucket):
     [
         ("gs://", "name a folder in a bucket"),
         ("gs://mine/../other", "name a folder in a bucket"),
+        ("gs://mine/run[01]", "name a folder in a bucket"),
         ("gz://mine/run", "use gs:// or s3://"),
     ],
 )
@@ -84,7 +93,7 @@ def test_another_machine_gets_what_was_stored(bucket, monkeypatch, tmp_path):
     _write(folder, **{"checkpoints__20.orbax-checkpoint-tmp__state": "part"})
     buckets.store(folder)
     whole = {"metrics.jsonl", "checkpoints/10/state/data", f"checkpoints/10/{COMPLETE}"}
-    assert _names(bucket / "run") == whole
+    assert _names(bucket / "run") == whole | {".writer"}
 
     _elsewhere(monkeypatch, tmp_path)
     rows_alone = pathlib.Path(buckets.here(address, weights=False))
@@ -110,25 +119,31 @@ def test_what_goes_here_goes_there_and_on_other_machines(bucket, monkeypatch, tm
     for path in sorted((folder / "checkpoints/10").rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()
     buckets.store(folder)
-    assert {name.split("/")[1] for name in _names(bucket / "run") if "/" in name} == {
-        "20"
-    }
+    assert _steps(bucket / "run") == {"20"}
     assert not (bucket / "run/failed.json").exists()
 
     _elsewhere(monkeypatch, tmp_path)
     buckets.fetch(other)
     assert (other / "metrics.jsonl").read_text() == "1\n2\n"
+    assert not (other / "failed.json").exists()
     assert not (other / "checkpoints/10").exists()
     assert (other / "checkpoints/20/state/data").exists()
 
 
-def test_work_that_did_not_reach_the_bucket_stays(bucket):
+@pytest.mark.parametrize("failing", ["no attempt", "weights", "rows", "completing"])
+def test_work_that_did_not_reach_the_bucket_stays(bucket, monkeypatch, failing):
     folder = buckets.copy_of(f"file://{bucket}/run")
     _write(folder, **{"metrics.jsonl": "1\n"})
     buckets.store(folder)
     _write(folder, **{"metrics.jsonl": "1\n2\n"})
     _checkpoint(folder, 20)
+    if failing != "no attempt":
+        _fail(monkeypatch, ("weights", "rows", "completing").index(failing))
+        with pytest.raises(ConnectionError, match=r"all is in .*: no way to"):
+            buckets.store(folder)
+        monkeypatch.setattr(LocalFileSystem, "put", PUT)
     buckets.fetch(folder)
+    buckets.fetch(folder.parent)
     assert (folder / "metrics.jsonl").read_text() == "1\n2\n"
     assert (folder / "checkpoints/20").exists()
     buckets.store(folder)
@@ -145,10 +160,10 @@ def test_what_another_machine_went_on_with_replaces_the_copy(
     _write(folder, **{"metrics.jsonl": "1\nlost\n"})
     _checkpoint(folder, 20, "lost")
     _elsewhere(monkeypatch, tmp_path)
-    other = pathlib.Path(buckets.here(address))
-    _write(other, **{"metrics.jsonl": "1\nother\n"})
-    _checkpoint(other, 15)
-    buckets.store(other)
+    other = buckets.copy_of(address)
+    with buckets.kept(other):
+        _write(other, **{"metrics.jsonl": "1\nother\n"})
+        _checkpoint(other, 15)
 
     monkeypatch.setenv("XDG_CACHE_HOME", first)
     buckets.fetch(folder)
@@ -156,35 +171,115 @@ def test_what_another_machine_went_on_with_replaces_the_copy(
     assert [p.name for p in (folder / "checkpoints").iterdir()] == ["15"]
 
 
+def _fail(monkeypatch, after: int) -> list[list[str]]:
+    """Makes storing fail after so many steps; returns where what was stored appears."""
+    order = []
+
+    def put(self, sources, targets):
+        if len(order) == after:
+            raise OSError("no way to the bucket")
+        order.append([pathlib.Path(target).name for target in targets])
+        PUT(self, sources, targets)
+
+    monkeypatch.setattr(LocalFileSystem, "put", put)
+    return order
+
+
 def test_a_checkpoint_appears_whole_and_after_its_rows(bucket, monkeypatch, tmp_path):
     address = f"file://{bucket}/run"
     folder = buckets.copy_of(address)
     _write(folder, **{"metrics.jsonl": "1\n"})
     _checkpoint(folder, 10)
-    put, order = fsspec.implementations.local.LocalFileSystem.put, []
-
-    def failing(self, sources, targets):
-        order.append([pathlib.Path(target).name for target in targets])
-        if COMPLETE in order[-1]:
-            raise OSError("no way to the bucket")
-        put(self, sources, targets)
-
-    monkeypatch.setattr(fsspec.implementations.local.LocalFileSystem, "put", failing)
-    with pytest.raises(OSError, match=r"all that there is\): no way to the bucket"):
+    order = _fail(monkeypatch, 2)
+    with pytest.raises(ConnectionError):
         buckets.store(folder)
-    assert order == [["data"], ["metrics.jsonl"], [COMPLETE]]
-    monkeypatch.undo()
+    assert order == [["data"], ["metrics.jsonl"]]
+    monkeypatch.setattr(LocalFileSystem, "put", PUT)
 
     _elsewhere(monkeypatch, tmp_path)
     assert _names(pathlib.Path(buckets.here(address))) == {"metrics.jsonl"}
     # Where it was made it is stored by the next attempt; what goes first goes there.
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    for name in ("state/data", COMPLETE):
-        (folder / "checkpoints/10" / name).unlink()
+    shutil.rmtree(folder / "checkpoints/10")
     _checkpoint(folder, 20)
     buckets.store(folder)
-    steps = {n.split("/")[1] for n in _names(bucket / "run") if "/" in n}
-    assert steps == {"20"}
+    assert _steps(bucket / "run") == {"20"}
+
+
+def test_a_step_that_goes_while_it_is_stored_leaves_the_others(bucket, monkeypatch):
+    folder = buckets.copy_of(f"file://{bucket}/run")
+    _write(folder, **{"metrics.jsonl": "1\n"})
+    for step in (10, 20):
+        _checkpoint(folder, step)
+
+    def put(self, sources, targets):
+        if any("/10/" in source for source in sources):
+            shutil.rmtree(folder / "checkpoints/10")
+        PUT(self, sources, targets)
+
+    monkeypatch.setattr(LocalFileSystem, "put", put)
+    buckets.store(folder)
+    assert _steps(bucket / "run") == {"20"}
+
+
+def test_a_run_that_is_deleted_in_the_bucket_is_gone(bucket, monkeypatch, tmp_path):
+    address = f"file://{bucket}/runs"
+    folder = buckets.copy_of(f"{address}/a")
+    for name in ("a", "b"):
+        _write(folder.parent / name, **{"metrics.jsonl": "1\n"})
+        buckets.store(folder.parent / name)
+    _elsewhere(monkeypatch, tmp_path)
+    other = pathlib.Path(buckets.here(address))
+    shutil.rmtree(bucket / "runs/a")
+    for cache, runs in (("elsewhere", other), ("cache", folder.parent)):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / cache))
+        buckets.fetch(runs)
+        assert _names(runs) - {"b/.identity"} == {"b/metrics.jsonl"}
+    with buckets.kept(folder):
+        _write(folder, **{"metrics.jsonl": "anew\n"})
+    assert (bucket / "runs/a/metrics.jsonl").read_text() == "anew\n"
+
+
+def test_what_is_lost_in_the_bucket_is_stored_again(bucket):
+    folder = buckets.copy_of(f"file://{bucket}/run")
+    _write(folder, **{"metrics.jsonl": "1\n", "preview.png": "pixels"})
+    buckets.store(folder)
+    (bucket / "run/preview.png").unlink()
+    buckets.store(folder)
+    assert (bucket / "run/preview.png").read_text() == "pixels"
+
+
+def test_a_part_of_a_copy_deletes_nothing_in_the_bucket(bucket, monkeypatch, tmp_path):
+    address = f"file://{bucket}/run"
+    folder = buckets.copy_of(address)
+    _write(folder, **{"metrics.jsonl": "1\n"})
+    _checkpoint(folder, 10)
+    buckets.store(folder)
+    _elsewhere(monkeypatch, tmp_path)
+    part = pathlib.Path(buckets.here(address, weights=False))
+    _write(part, **{"failed.json": "{}"})
+    buckets.store(part)
+    assert not (bucket / "run/failed.json").exists()
+    buckets.put(part, ["failed.json", "log.txt"])
+    assert (bucket / "run/failed.json").read_text() == "{}"
+    (part / "failed.json").unlink()
+    buckets.put(part, ["failed.json", "log.txt"])
+    assert not (bucket / "run/failed.json").exists()
+    assert _steps(bucket / "run") == {"10"}
+
+
+def test_folders_that_consoles_make_are_no_files(bucket):
+    (bucket / "runs").mkdir(parents=True)
+    files = BucketFiles(f"file://{bucket}/runs", bucket, bucket / "notes")
+    found = {f"{bucket}/runs/": {"size": 0}, f"{bucket}/runs": {"size": 0}}
+    found[f"{bucket}/runs/a/"] = {"size": 0}
+    files._files = types.SimpleNamespace(
+        invalidate_cache=lambda: None, find=lambda root, detail: found
+    )
+    assert files.tokens() == {}
+    (bucket / "file").write_text("text")
+    with pytest.raises(OSError, match="it is a file: name its folder"):
+        buckets.here(f"file://{bucket}/file")
 
 
 def test_a_kept_run_is_stored_as_it_goes_on_and_left_alone(bucket, monkeypatch):
@@ -195,7 +290,7 @@ def test_a_kept_run_is_stored_as_it_goes_on_and_left_alone(bucket, monkeypatch):
         _checkpoint(folder, 10)
         while not (bucket / "run/checkpoints/10" / COMPLETE).exists():
             pass
-        _write(bucket / "run", **{"metrics.jsonl": "of another machine\n"})
+        _write(bucket / "run", **{"metrics.jsonl": "older\n"})
         buckets.fetch(folder.parent)
         assert (folder / "metrics.jsonl").read_text() == "1\n"
         with pytest.raises(ValueError, match="in use"), buckets.kept(folder):
@@ -217,6 +312,15 @@ def test_a_data_set_is_prepared_into_a_bucket_and_read_from_it(
     assert dataset.read(0).shape == (227, 227, 3)
     with pytest.raises(ValueError, match="not prepared"):
         prepared_folders.load("other", data_dir=address, auto_prepare=False)
+
+    # An upload that ended half-way is refused there, and completed where it was made.
+    (info,) = stored.rglob("dataset_info.json")
+    info.unlink()
+    with pytest.raises(ValueError, match="is not complete"):
+        prepared_folders.load("mine", data_dir=address)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    prepared_folders.prepare("mine", source_dir=own, data_dir=address)
+    assert info.exists()
 
 
 def _run(command: str, *arguments: str, cache: pathlib.Path):
@@ -244,9 +348,11 @@ def test_a_benchmark_goes_on_elsewhere_and_is_reported(bucket, tmp_path):
     row = report.stdout.splitlines()[-1]
     assert f"{result['selection']},sketch,1,{result['target/accuracy']}" in row
     asked = ("--suite", "target", "--n-images", "8", "--out", str(tmp_path / "asked"))
-    found = _run(
-        "evaluate", "--model", f"{out}/{run.name}", *asked, cache=tmp_path / "d"
-    )
+    exported = ("--format", "safetensors", "--out", str(tmp_path / "exported"))
+    model = ("--model", f"{out}/{run.name}")
+    found = _run("export", *model, *exported, cache=tmp_path / "d")
+    assert found.returncode == OK, found.stderr
+    found = _run("evaluate", *model, *asked, cache=tmp_path / "d")
     assert found.returncode == OK, found.stderr
 
     (bucket / "runs").rename(bucket / "gone")
@@ -254,8 +360,10 @@ def test_a_benchmark_goes_on_elsewhere_and_is_reported(bucket, tmp_path):
     train = ["--config", "configs/shapes.py:erm", "--workdir", f"{out}/x"]
     train += ["--config.data.n_per_class=4", "--config.epochs=1"]
     lost = _run("train", *train, cache=tmp_path / "e")
-    assert lost.returncode == IO_FAILED
-    assert "all that there is" in lost.stderr.splitlines()[-1]
+    assert lost.returncode == IO_FAILED, lost.stderr
+    assert "all is in" in lost.stderr.splitlines()[-1]
+    refused = _run("average", "a", "b", "--out", f"{out}/soup", cache=tmp_path / "e")
+    assert "it is written on a disk" in refused.stderr
 
 
 def test_several_processes_need_a_folder(bucket, monkeypatch, capsys):

@@ -152,6 +152,7 @@ def _run_one(
 ) -> tuple[str, str]:
     """Returns the outcome of a run and words about it."""
     if benchmark_files.is_finished(directory):
+        buckets.store(directory, apart=benchmark_files.NAMES)  # if it never got there
         return FINISHED, "finished before"
     directory.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
@@ -170,7 +171,7 @@ def _run_one(
         where = directory, console, stop, label, parallel
         code, reason = _train(command(run), *where)
         minutes = (time.monotonic() - began_s) / 60
-        buckets.store(directory)  # what a benchmark writes beside the run
+        buckets.put(directory, benchmark_files.NAMES)
         if code == 0 and benchmark_files.is_finished(directory):
             return FINISHED, f"{_accuracies(directory)} ({minutes:.1f} min)"
         if code == command_line.INTERRUPTED or stop.came:
@@ -181,7 +182,7 @@ def _run_one(
             reason = f"killed by {name}{hint}"
         reason = reason or ("no result rows" if code == 0 else "no output")
         benchmark_files.write_failure(directory, code, reason)
-        buckets.store(directory)
+        buckets.put(directory, benchmark_files.NAMES)
         log = directory / benchmark_files.LOG
         return FAILED, f"FAILED with code {code}: {reason} (see {log})"
 

@@ -8,7 +8,6 @@ from jigsaw_shape.classifiers.of_onnx import Pixels
 from jigsaw_shape.classifiers.open import open_classifier
 from jigsaw_shape.data.decoding import BACKGROUNDS, parse_background
 from jigsaw_shape.runs import rows
-from jigsaw_shape.system import buckets
 
 
 def add_model_flags(parser: argparse.ArgumentParser, default: str = "") -> None:
@@ -114,7 +113,7 @@ def open_named(args: argparse.Namespace) -> Classifier:
     if given.get("background"):
         parse_background(args.background)
     return open_classifier(
-        buckets.here(args.model),
+        args.model,
         selection=args.selection,
         encoder=args.encoder,
         size_px=args.size,

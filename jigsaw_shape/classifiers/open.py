@@ -18,6 +18,7 @@ from jigsaw_shape.models.weights.locate import shipped
 from jigsaw_shape.models.weights.weight_files import read_weight_file
 from jigsaw_shape.runs import directory
 from jigsaw_shape.runs.file_names import CONFIG
+from jigsaw_shape.system import buckets
 
 
 def open_classifier(
@@ -62,7 +63,8 @@ def open_classifier(
         raise ValueError(f"--batch-size is {batch_size}: 1 or more")
     if size_px < 0:
         raise ValueError(f"--size is {size_px}: 1 or more, or 0 for the model's own")
-    what, path = str(what), pathlib.Path(what)
+    what = buckets.here(str(what))
+    path = pathlib.Path(what)
     categories = categories and not classes
     is_run, is_export = _is_run(path), _is_export(path)
     known = shipped()

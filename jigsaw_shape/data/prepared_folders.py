@@ -91,7 +91,7 @@ def prepare(
     home = folder.parent
     home.mkdir(parents=True, exist_ok=True)
     with lock(home / ".lock"):
-        buckets.fetch(folder)
+        _fetch(folder, overwrite)
         replaced = home / _REPLACED
         if replaced.exists() and not folder.exists():
             replaced.rename(folder)  # replacing it was interrupted
@@ -112,6 +112,7 @@ def prepare(
                     way_out = f" ${name.upper()}_DIR names it: unset it, or{way_out}"
                 raise ValueError(differs + way_out)
             source_changes.refuse_changed(builder, known)
+            buckets.store(folder)  # of an attempt that ended before
             return Prepared(builder, is_new=False)
         try:
             source = root = archives.find(
@@ -142,7 +143,7 @@ def prepare(
                     data_version=version,
                 )
                 _replace(config, folder)
-                buckets.store(folder)
+                buckets.store(folder, is_new=True)
         finally:
             shutil.rmtree(home / "incomplete.extracted", ignore_errors=True)
     return Prepared(tfds.builder_from_directory(folder), is_new=True)
@@ -181,7 +182,7 @@ def load(
     """
     spec = known_sets.find_set(name)
     name, folder = spec.name, image_records.folder_of(spec.name, data_dir)
-    buckets.fetch(folder)
+    _fetch(folder)
     if not folder.exists() and not auto_prepare:
         raise ValueError(_advice(spec, name, folder))
     is_new = False
@@ -225,6 +226,17 @@ def notes(builder: tfds.core.DatasetBuilder, *, all_of_them: bool = True) -> lis
             "config.data.background shows through"
         )
     return found + list(known["warnings"])
+
+
+def _fetch(folder: pathlib.Path, overwrite: bool = False) -> None:
+    """Fetches a data set from a bucket, whole."""
+    buckets.fetch(folder)
+    is_part = folder.exists() and not (folder / "dataset_info.json").exists()
+    if is_part and buckets.address_of(folder) and not overwrite:
+        raise ValueError(
+            f"{buckets.address_of(folder)} is not complete: another machine is storing "
+            "it, or was stopped on the way and has to prepare it again"
+        )
 
 
 def _dataset(builder, stored_px: int, background: str) -> Dataset:

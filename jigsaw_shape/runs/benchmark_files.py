@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from jigsaw_shape.runs import rows
 from jigsaw_shape.system import whole_files
 
-PLAN, FAILED, LOG = "plan.json", "failed.json", "log.txt"
+NAMES = (PLAN, FAILED, LOG) = "plan.json", "failed.json", "log.txt"
 LOCK = ".benchmark.lock"  # held while a benchmark works on the run
 
 

@@ -188,11 +188,12 @@ def _open_models(args: argparse.Namespace) -> list[Classifier]:
     classes, pixels = flags.read_classes(args.classes), flags.read_pixels(args)
     if args.background:
         parse_background(args.background)
-    _refuse_unused(args)
+    named_here = []
+    for label, what in map(labelled, args.model):
+        named_here.append((label, buckets.here(what)))
+    _refuse_unused(args, [what for _, what in named_here])
     found = []
-    for named in args.model:
-        label, what = labelled(named)
-        what = buckets.here(what)
+    for label, what in named_here:
         path = pathlib.Path(what)
         name = path.resolve().name if path.is_dir() else path.stem
         if not path.exists():
@@ -230,9 +231,8 @@ def _open_models(args: argparse.Namespace) -> list[Classifier]:
     return found
 
 
-def _refuse_unused(args: argparse.Namespace) -> None:
+def _refuse_unused(args: argparse.Namespace, models: Sequence[str]) -> None:
     """Refuses flags of some kinds of models where there is none of them."""
-    models = [labelled(named)[1] for named in args.model]
     if args.classes and not any(takes_classes(m, args.encoder) for m in models):
         raise ValueError(
             f"--classes is {args.classes}, but no --model is published weights or an "

@@ -4,56 +4,40 @@ Work is done in a copy on a disk, below the user's cache directory. `fetch` make
 copy what the bucket has, `store` the bucket what the copy has, and `kept` does both
 around a run. Any other folder passes through all of them untouched.
 
-Only what has changed since the two were last the same is copied, which is noted beside
-the copies; so work that did not reach the bucket is not lost where its copy is.
+A folder in a bucket says which copy it was stored from last. That copy is as new as the
+bucket or newer, and is never written to: what did not reach the bucket is not lost.
+Every other copy follows the bucket. A bucket has no locks: two machines must not write
+the same folder at once.
 
 Checkpoints, `checkpoints/STEP`, appear in a bucket whole: the file that completes one
-is stored last, after the rows that belong to it, and one without it does not count. A
-bucket has no locks: two machines must not write the same folder at once.
+is stored last, after the rows that belong to it, and one without it does not count.
 """
 
 import contextlib
+import os
 import pathlib
+import secrets
 import shutil
-import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Collection, Iterator, Mapping
 
-import fsspec
 from absl import logging
-from fsspec.callbacks import Callback
 from fsspec.utils import tokenize
 
+from jigsaw_shape.system import bucket_files, whole_files
+from jigsaw_shape.system.bucket_files import BucketFiles, failing
 from jigsaw_shape.system.cache import cache_dir
-from jigsaw_shape.system.command_line import progress_bar
 from jigsaw_shape.system.lock import lock
 
-_INSTALL = "gs:// and s3:// need pip install 'jigsaw_shape[buckets]'"
+_WRITER = ".writer"  # in the bucket: the identity of the copy that it was stored from
+_IDENTITY = ".identity"  # in a copy that was stored
+_CLAIMED = bucket_files.State("", 0, 0)  # that there is a writer: there was something
 _STEPS = "checkpoints"
-_COMPLETES = "_CHECKPOINT_METADATA"  # Orbax's, in the folder of each step
+# Stored last: Orbax's file in the folder of each step, and TFDS's of a data set.
+_COMPLETES = ("_CHECKPOINT_METADATA", "dataset_info.json")
 _UNFINISHED = "orbax-checkpoint-tmp"  # in the name of what Orbax is writing
 _LOOK_EVERY_S = 5.0
-_UNKNOWN = ""
 _ROOTS = {"file": "file:///"}  # where an address does not begin with PROTOCOL://
-
-
-class _State(NamedTuple):
-    """A file when it was the same there and here.
-
-    Attributes:
-      token: What tells its version there; `_UNKNOWN` while it is being stored.
-      size: Here, in bytes.
-      mtime_ns: Here, when it was last changed.
-    """
-
-    token: str
-    size: int
-    mtime_ns: int
-
-    def is_stored(self, noted: "_State | None") -> bool:
-        """Returns whether a file here is what was noted when it had been stored."""
-        return noted is not None and noted.token != _UNKNOWN and noted[1:] == self[1:]
 
 
 def is_address(name: object) -> bool:
@@ -71,9 +55,9 @@ def copy_of(name: str) -> pathlib.Path:
         return pathlib.Path(name)
     scheme, _, rest = name.partition("://")
     parts = [part for part in rest.split("/") if part]
-    if not parts or {".", ".."} & set(parts):
+    if not parts or {".", ".."} & set(parts) or set(rest) & set("*?[]"):
         raise ValueError(f"{name}: name a folder in a bucket, such as gs://MINE/runs")
-    _open(name)
+    bucket_files.check(name)
     return _home().joinpath(scheme, *parts)
 
 
@@ -100,16 +84,14 @@ def here(name: str, *, weights: bool = True) -> str:
     if not is_address(name):
         return name
     folder = copy_of(name)
-    if not fetch(folder, weights=weights):
+    fetch(folder, weights=weights)
+    if not folder.is_dir():
         raise ValueError(f"{name}: nothing is there")
     return str(folder)
 
 
-def fetch(folder: pathlib.Path, *, weights: bool = True) -> bool:
-    """Copies what has changed in the bucket, and drops the checkpoints that went there.
-
-    A run that is `kept` on this machine is left as it is. Returns whether the folder is
-    a copy of something.
+def fetch(folder: pathlib.Path, *, weights: bool = True) -> None:
+    """Makes a copy what the bucket has, unless it was stored from this copy.
 
     Args:
       folder: A copy, of a run, of a folder of runs, or of anything else.
@@ -118,53 +100,107 @@ def fetch(folder: pathlib.Path, *, weights: bool = True) -> bool:
     Raises:
       OSError: The bucket cannot be read.
     """
-    return _fetch(folder, weights, lambda path: _is_kept(folder, path))
+    if not (address := address_of(folder)):
+        return
+    with failing(f"{address} cannot be read"):
+        files = _files_of(folder)
+        there, stored = files.tokens(), _stored_folders(files.noted())
+        inside = _stored_folders(there) | {""}
+        groups = {name: {} for name in inside}
+        for path, token in there.items():
+            parents = [str(p) for p in pathlib.PurePosixPath(path).parents]
+            name = next(p for p in (*parents[:-1], "") if p in inside)
+            groups[name][path[len(name) :].lstrip("/")] = token
+        for name, tokens in groups.items():
+            if tokens:
+                _follow(folder / name, tokens, weights)
+        for name in stored:
+            if not groups.get(name):
+                _drop(folder / name)
 
 
-def store(folder: pathlib.Path) -> None:
-    """Makes the bucket what a run's copy has, or any other folder's without runs in it.
+def store(
+    folder: pathlib.Path, *, apart: Collection[str] = (), is_new: bool = False
+) -> None:
+    """Makes the bucket what a copy has, if it was stored from there or has nothing.
 
-    What the copy had and has no more is deleted there.
+    What the copy has no more is deleted there.
+
+    Args:
+      folder: A copy, of a run or a data set.
+      apart: Names of files that are left to `put`.
+      is_new: Whether the copy replaces what another was stored from.
 
     Raises:
       OSError: The bucket cannot be written.
     """
     if not (address := address_of(folder)) or not folder.is_dir():
         return
-    failing = f"{address} cannot be written ({folder} has all that there is)"
-    with _transfer(folder, failing):
-        noted = _read_notes(address)
-        files = {}
-        for path in _files(folder):
-            status = path.stat()
-            name = path.relative_to(folder).as_posix()
-            files[name] = _State(_UNKNOWN, status.st_size, status.st_mtime_ns)
-        changed = [n for n, state in files.items() if not state.is_stored(noted.get(n))]
-        # So that what is stored now is deleted later even where this ends half-way.
-        _write_notes(address, {name: files[name] for name in changed})
+    with _alone(folder), failing(f"{address} cannot be written; all is in {folder}"):
+        files = _files_of(folder)
+        there = files.tokens()
+        if _WRITER in there and not is_new and not _is_ours(folder, files):
+            return
+        if _WRITER not in there or is_new:
+            _claim(folder, files)
+        noted = files.noted()
+        ours = {}
+        for name in set(_names(folder)) - set(apart):
+            with contextlib.suppress(FileNotFoundError):  # just deleted
+                ours[name] = files.state(name)
+        changed = [
+            name
+            for name, state in ours.items()
+            if there.get(name) is None
+            or noted.get(name) != state._replace(token=there[name])
+        ]
+        completing = [n for n in changed if n.rpartition("/")[2] in _COMPLETES]
+        # Rows after the weights: at least those that were there with the step.
+        rows = [n for n in changed if not _step(n) and n not in completing]
+        for step in sorted({_step(n) for n in changed} - {""}):
+            of_step = [n for n in changed if _step(n) == step and n not in completing]
+            try:
+                files.put(of_step)
+            except FileNotFoundError:
+                if (folder / step).exists():
+                    raise
+                completing = [n for n in completing if _step(n) != step]
+        files.put(rows)
+        files.put(completing)
+        files.delete(there.keys() - ours.keys() - {_WRITER, *apart})
+        there = files.tokens()
+        states = {n: s._replace(token=there[n]) for n, s in ours.items() if n in there}
+        files.note(states, forget=noted.keys() - states.keys() - {_WRITER})
 
-        complete = [name for name in changed if name.endswith(f"/{_COMPLETES}")]
-        of_steps = [n for n in changed if _step(n) and n not in complete]
-        # Of these, rows, at least those that were there when the steps were listed.
-        others = [name for name in changed if not _step(name)]
-        for names in (of_steps, others, complete):
-            _put(address, folder, names)
-        there = _list(address)
-        gone = [name for name in noted if name not in files]
-        _delete(address, [name for name in gone if name in there])
-        now = {name: files[name]._replace(token=there[name]) for name in changed}
-        _write_notes(address, now, forget=gone)
+
+def put(folder: pathlib.Path, names: Collection[str]) -> None:
+    """Stores some files of a copy, and deletes there those that it has not.
+
+    Raises:
+      OSError: The bucket cannot be written.
+    """
+    if not (address := address_of(folder)):
+        return
+    with _alone(folder), failing(f"{address} cannot be written"):
+        files = _files_of(folder)
+        there = files.tokens()
+        files.put([name for name in names if (folder / name).exists()])
+        files.delete(n for n in names if n in there and not (folder / n).exists())
 
 
 @contextlib.contextmanager
-def kept(folder: pathlib.Path) -> Iterator[None]:
+def kept(folder: pathlib.Path, apart: Collection[str] = ()) -> Iterator[None]:
     """Fetches a run's copy, stores it after each checkpoint, and when the block ends.
+
+    Args:
+      folder: The run's directory.
+      apart: Names of files that another process writes and `put`s.
 
     Raises:
       ValueError: A process on this machine keeps it already.
       OSError: The bucket cannot be read or, in the end, not be written.
     """
-    if not address_of(folder):
+    if not (address := address_of(folder)):
         yield
         return
     with contextlib.ExitStack() as stack:
@@ -172,109 +208,150 @@ def kept(folder: pathlib.Path) -> Iterator[None]:
             stack.enter_context(lock(_lock_file(folder, "kept"), wait=False))
         except BlockingIOError as error:
             raise ValueError(
-                f"{address_of(folder)} is in use by another process: wait, or choose "
-                "another --workdir"
+                f"{address} is in use by another process: wait, or choose another "
+                "--workdir"
             ) from error
-        _fetch(folder, True, lambda path: False)
+        with failing(f"{address} cannot be read"):
+            files = _files_of(folder)
+            there = files.tokens()
+            if not there and files.noted():
+                _drop(folder, is_kept=True)
+            follows = _follow(folder, there, True, apart)
+        with failing(f"{address} cannot be written"):
+            if follows:
+                _claim(folder, files)
         stop = threading.Event()
-        keeper = threading.Thread(target=_keep, args=(folder, stop), daemon=True)
+        keeper = threading.Thread(target=_keep, args=(folder, apart, stop), daemon=True)
         keeper.start()
         try:
             yield
         finally:
             stop.set()
             keeper.join()
-            store(folder)
+            store(folder, apart=apart)
 
 
-def _keep(folder: pathlib.Path, stop: threading.Event) -> None:
-    stored = _whole(folder)
+def _keep(folder: pathlib.Path, apart: Collection[str], stop: threading.Event) -> None:
+    stored = set()
     while not stop.wait(_LOOK_EVERY_S):
-        whole = _whole(folder)
-        if whole == stored:
-            continue
-        try:
-            store(folder)
-            stored = whole
-        except OSError as error:
-            # A step may be deleted for a later one while it is copied.
-            if not isinstance(error.__cause__, FileNotFoundError):
+        whole = set((folder / _STEPS).glob(f"[0-9]*/{_COMPLETES[0]}"))
+        if whole != stored:
+            try:
+                store(folder, apart=apart)
+                stored = whole
+            except OSError as error:
                 logging.warning("%s. Trying again", error)
 
 
-def _whole(folder: pathlib.Path) -> set[pathlib.Path]:
-    return set((folder / _STEPS).glob(f"[0-9]*/{_COMPLETES}"))
+def _follow(
+    folder: pathlib.Path,
+    there: Mapping[str, str],
+    weights: bool,
+    apart: Collection[str] = (),
+) -> bool:
+    """Makes one run's or data set's copy what the bucket has.
 
+    Returns whether it did; False where there is nothing, or this is its writer.
 
-def _fetch(folder: pathlib.Path, weights: bool, is_left: Callable[[str], bool]) -> bool:
-    if not (address := address_of(folder)):
-        return False
-    with _transfer(folder, f"{address} cannot be read"):
-        there, noted = _list(address), _read_notes(address)
-        steps = {_step(n) for n in there if n.endswith(f"/{_COMPLETES}")} | {""}
-        wanted = [
-            name
-            for name, token in there.items()
-            if _step(name) in (steps if weights else [""])
-            and not (
-                name in noted
-                and noted[name].token == token
-                and (folder / name).exists()
-            )
-            and not is_left(name)
-        ]
-        for run in {(folder / name).parent for name in wanted if not _step(name)}:
-            for step in (run / _STEPS).glob("[0-9]*"):
-                if step.relative_to(folder).as_posix() not in steps:
+    Args:
+      folder: The copy.
+      there: Tokens of the bucket's files.
+      weights: Whether checkpoints are needed.
+      apart: Names of files that are left alone.
+    """
+    with _alone(folder):
+        files = _files_of(folder)
+        noted = files.noted()
+        if not there or (_WRITER in there and _is_ours(folder, files)):
+            return False
+        steps = {_step(n) for n in there if n.rpartition("/")[2] == _COMPLETES[0]}
+        usable = {n for n in there if _step(n) in steps | {""} and n != _WRITER}
+        if _WRITER in there:
+            files.note({_WRITER: _CLAIMED})
+            for step in (folder / _STEPS).glob("[0-9]*"):
+                if f"{_STEPS}/{step.name}" not in steps:
                     shutil.rmtree(step)
-        _get(address, folder, wanted)
-        now = {}
-        for name in wanted:
-            status = (folder / name).stat()
-            now[name] = _State(there[name], status.st_size, status.st_mtime_ns)
-        _write_notes(address, now)
-    return bool(there)
+            for name in set(_names(folder)) - usable - set(apart):
+                (folder / name).unlink()
+        wanted = {
+            name: there[name]
+            for name in usable
+            if name not in apart
+            and (weights or not _step(name))
+            and not (
+                (folder / name).exists()
+                and noted.get(name) == files.state(name)._replace(token=there[name])
+            )
+        }
+        # A step's folder is complete when all else is there.
+        order = sorted(wanted, key=lambda n: n.rpartition("/")[2] in _COMPLETES)
+        files.get({name: wanted[name] for name in order})
+        return True
+
+
+def _drop(folder: pathlib.Path, *, is_kept: bool = False) -> None:
+    """Deletes the copy of what was deleted in the bucket, unless a process keeps it."""
+    with contextlib.ExitStack() as stack:
+        if not is_kept:
+            try:
+                stack.enter_context(lock(_lock_file(folder, "kept"), wait=False))
+            except BlockingIOError:
+                return
+        stack.enter_context(_alone(folder))
+        files = _files_of(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        files.note({}, forget=files.noted())
+
+
+def _claim(folder: pathlib.Path, files: BucketFiles) -> None:
+    """Says in the bucket that it is stored from this copy."""
+    identity = folder / _IDENTITY
+    if not identity.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        whole_files.write_text(identity, secrets.token_hex(16))
+    files.write(_WRITER, identity.read_text())
+    files.note({_WRITER: _CLAIMED})
+
+
+def _is_ours(folder: pathlib.Path, files: BucketFiles) -> bool:
+    identity = folder / _IDENTITY
+    return identity.exists() and files.read(_WRITER) == identity.read_text()
+
+
+def _stored_folders(names: Collection[str]) -> set[str]:
+    """Returns the folders among these files that were stored: of runs or data sets."""
+    writers = (name for name in names if name.rpartition("/")[2] == _WRITER)
+    return {name.rpartition("/")[0] for name in writers}
 
 
 def _step(name: str) -> str:
-    """Returns the folder of the checkpoint that a file is of; "" of any other file."""
-    parts = name.split("/")
-    n = parts.index(_STEPS) + 2 if _STEPS in parts else 0
-    return "/".join(parts[:n]) if n < len(parts) else ""
+    """Returns the folder of the checkpoint that a run's file is of, else ""."""
+    first, *rest = name.split("/")
+    return f"{first}/{rest[0]}" if first == _STEPS and len(rest) > 1 else ""
 
 
-def _files(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields the files that a bucket keeps: no locks, nothing that is being written."""
-    for path in folder.rglob("*"):
-        is_own = path.name.startswith(".") or _UNFINISHED in str(path)
-        if not is_own and path.is_file():
-            yield path
+def _names(folder: pathlib.Path) -> list[str]:
+    """Returns the files that a bucket keeps: no locks, nothing half written."""
+    paths = [  # a walk passes over folders that go meanwhile
+        (pathlib.Path(parent) / name).relative_to(folder)
+        for parent, _, names in os.walk(folder)
+        for name in names
+    ]
+    return [
+        path.as_posix()
+        for path in paths
+        if not any(p.startswith(".") or _UNFINISHED in p for p in path.parts)
+    ]
 
 
-def _is_kept(folder: pathlib.Path, name: str) -> bool:
-    """Returns whether a process on this machine keeps the run that a file is of."""
-    for parent in (folder / name).parents:
-        file = _lock_file(parent, "kept")
-        if file.exists():
-            try:
-                with lock(file, wait=False):
-                    pass
-            except BlockingIOError:
-                return True
-        if parent == folder:
-            return False
-    return False
+def _files_of(folder: pathlib.Path) -> BucketFiles:
+    return BucketFiles(address_of(folder), folder, _home() / "notes.sqlite")
 
 
 @contextlib.contextmanager
-def _transfer(folder: pathlib.Path, failing: str) -> Iterator[None]:
-    """Copies files alone; what a bucket's library raises becomes an `OSError`."""
-    with lock(_lock_file(folder, "transfer")):
-        try:
-            yield
-        except Exception as error:  # they raise nearly any kind
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise OSError(f"{failing}: {reason}") from error
+def _alone(folder: pathlib.Path) -> Iterator[None]:
+    with lock(_lock_file(folder, "copying")):
+        yield
 
 
 def _lock_file(folder: pathlib.Path, purpose: str) -> pathlib.Path:
@@ -286,81 +363,3 @@ def _lock_file(folder: pathlib.Path, purpose: str) -> pathlib.Path:
 
 def _home() -> pathlib.Path:
     return cache_dir().absolute() / "buckets"
-
-
-def _open(address: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """Returns the file system of an address, and its path there."""
-    options = {"auto_mkdir": True} if address.startswith("file://") else {}
-    try:
-        return fsspec.core.url_to_fs(address, **options)
-    except ImportError as error:
-        raise ValueError(f"{address}: {error} ({_INSTALL})") from error
-    except ValueError as error:
-        raise ValueError(f"{address}: {error}: use gs:// or s3://") from error
-
-
-def _list(address: str) -> dict[str, str]:
-    """Returns a token for each file below an address, other when the file is."""
-    files, root = _open(address)
-    files.invalidate_cache()
-    found = files.find(root, detail=True)
-    return {
-        name[len(root) :].strip("/"): tokenize(info) for name, info in found.items()
-    }
-
-
-def _get(address: str, folder: pathlib.Path, names: list[str]) -> None:
-    if not names:
-        return
-    files, root = _open(address)
-    with progress_bar(f"fetching {address}", len(names)) as update:
-        callback = Callback(hooks={"bar": lambda size, value, **_: update(value)})
-        targets = [str(folder / name) for name in names]
-        files.get([f"{root}/{name}" for name in names], targets, callback=callback)
-
-
-def _put(address: str, folder: pathlib.Path, names: list[str]) -> None:
-    if names:
-        files, root = _open(address)
-        sources = [str(folder / name) for name in names]
-        files.put(sources, [f"{root}/{name}" for name in names])
-
-
-def _delete(address: str, names: list[str]) -> None:
-    if names:
-        files, root = _open(address)
-        files.rm([f"{root}/{name}" for name in names])
-
-
-@contextlib.contextmanager
-def _notes() -> Iterator[sqlite3.Connection]:
-    """Yields the table of what was the same; what is written appears together."""
-    _home().mkdir(parents=True, exist_ok=True)
-    with contextlib.closing(sqlite3.connect(_home() / "notes.sqlite", 60)) as notes:
-        columns = "address TEXT PRIMARY KEY, token TEXT, size INTEGER, mtime INTEGER"
-        with notes:
-            notes.execute(f"CREATE TABLE IF NOT EXISTS same ({columns})")
-            yield notes
-
-
-def _read_notes(address: str) -> dict[str, _State]:
-    with _notes() as notes:
-        rows = notes.execute(
-            "SELECT * FROM same WHERE address BETWEEN ? AND ?",
-            (f"{address}/", f"{address}0"),  # 0 follows /
-        ).fetchall()
-    return {name[len(address) + 1 :]: _State(*state) for name, *state in rows}
-
-
-def _write_notes(
-    address: str, states: Mapping[str, _State], forget: Iterable[str] = ()
-) -> None:
-    with _notes() as notes:
-        notes.executemany(
-            "REPLACE INTO same VALUES (?, ?, ?, ?)",
-            [(f"{address}/{name}", *state) for name, state in states.items()],
-        )
-        notes.executemany(
-            "DELETE FROM same WHERE address = ?",
-            [(f"{address}/{name}",) for name in forget],
-        )

@@ -32,11 +32,16 @@ _Item = TypeVar("_Item")
 def refusals(command: str) -> Iterator[None]:
     """Turns a `ValueError` or `OSError` inside into its message and exit code 2.
 
+    A `ConnectionError`, which may pass, ends with code 74.
+
     For what happens at the door (flags, configuration, data, weights), where such
     errors speak to the user; not for computation, where they are our own faults.
     """
     try:
         yield
+    except ConnectionError as error:
+        print(f"{command}: {error}", file=sys.stderr)
+        raise SystemExit(IO_FAILED) from error
     except (ValueError, OSError) as error:
         refuse(command, error)
 
@@ -114,6 +119,8 @@ class _Parser(argparse.ArgumentParser):
         found, unknown = self.parse_known_args(args, namespace)
         if unknown:
             self.refuse_unknown(unknown[0])
+        if "://" in str(out := getattr(found, "out", "")):
+            self.error(f"--out {out}: it is written on a disk: name a place there")
         return found
 
     def refuse_unknown(self, argument: str) -> NoReturn:
