@@ -103,14 +103,7 @@ def _train(config: ConfigDict, workdir: str) -> int:
                 config.workdir = workdir
             sources.spell_domains(config.data)
             checks.check(config, jax.device_count())
-            address = config.workdir if buckets.is_address(config.workdir) else ""
-            if address:
-                if jax.process_count() > 1:
-                    raise ValueError(
-                        f"--workdir {address}: several processes need one folder that "
-                        "all of them mount; docs/scaling.md says which"
-                    )
-                config.workdir = str(buckets.copy_of(address))
+            _work_in_copy(config)
             workdir = config_lib.workdir(config)
             stack.enter_context(buckets.kept(workdir, apart=benchmark_files.NAMES))
             directory_lib.keep_background(config)
@@ -136,6 +129,7 @@ def _train(config: ConfigDict, workdir: str) -> int:
                 )
             )
         console = command_line.make_console(quiet=jax.process_index() > 0)
+        address = buckets.address_of(directory)
         named = f"{address}, in {directory}" if address else directory
         console.print(f"{named}: {config.preset} on {dataset.name}", soft_wrap=True)
         held_out = f"; {len(splits.target)} of {config.data.target}, held out"
@@ -199,6 +193,18 @@ def _train(config: ConfigDict, workdir: str) -> int:
         if jax.process_index() == 0:
             finish(config, digest, directory, dataset, splits, console)
     return command_line.OK
+
+
+def _work_in_copy(config: ConfigDict) -> None:
+    """Makes a run in a bucket one in its copy on a disk."""
+    if not buckets.is_address(config.workdir):
+        return
+    if jax.process_count() > 1:
+        raise ValueError(
+            f"--workdir {config.workdir}: several processes need one folder that all "
+            "of them mount; docs/scaling.md says which"
+        )
+    config.workdir = str(buckets.copy_of(config.workdir))
 
 
 def finish(config, digest, directory, dataset, splits, console) -> None:

@@ -240,6 +240,49 @@ def test_a_run_that_is_deleted_in_the_bucket_is_gone(bucket, monkeypatch, tmp_pa
     assert (bucket / "runs/a/metrics.jsonl").read_text() == "anew\n"
 
 
+def test_what_never_reached_the_bucket_outlives_what_is_deleted_there(bucket):
+    folder = buckets.copy_of(f"file://{bucket}/run")
+    _write(folder, **{"metrics.jsonl": "1\n"})
+    buckets.store(folder)
+    _checkpoint(folder, 20)
+    shutil.rmtree(bucket / "run")
+    buckets.fetch(folder)
+    assert _steps(folder) == {"20"}
+
+
+def test_files_of_others_stay_in_the_bucket(bucket):
+    folder = buckets.copy_of(f"file://{bucket}/run")
+    _write(folder, **{"metrics.jsonl": "1\n", "old.png": "pixels"})
+    _checkpoint(folder, 10)
+    buckets.store(folder)
+    _write(bucket / "run", **{"notes.md": "mine"})
+    (folder / "old.png").unlink()
+    shutil.rmtree(folder / "checkpoints")
+    buckets.complete(folder)
+    assert _steps(bucket / "run") == {"10"}
+    buckets.store(folder)
+    assert _names(bucket / "run") == {".writer", "metrics.jsonl", "notes.md"}
+
+
+def test_a_run_needs_a_folder_of_its_own(bucket, monkeypatch, tmp_path):
+    folder = buckets.copy_of(f"file://{bucket}/runs/a")
+    _write(folder, **{"metrics.jsonl": "1\n"})
+    buckets.store(folder)
+    with (
+        pytest.raises(OSError, match="holds runs, such as a: name a folder of its own"),
+        buckets.kept(folder.parent),
+    ):
+        pass
+
+
+def test_a_run_that_was_uploaded_by_hand_is_read(bucket, monkeypatch, tmp_path):
+    _write(bucket / "runs/a", **{"metrics.jsonl": "1\n"})
+    _checkpoint(bucket / "runs/a", 10)
+    runs = pathlib.Path(buckets.here(f"file://{bucket}/runs", weights=False))
+    assert _names(runs) == {"a/metrics.jsonl"}
+    assert _steps(pathlib.Path(buckets.here(f"file://{bucket}/runs/a"))) == {"10"}
+
+
 def test_what_is_lost_in_the_bucket_is_stored_again(bucket):
     folder = buckets.copy_of(f"file://{bucket}/run")
     _write(folder, **{"metrics.jsonl": "1\n", "preview.png": "pixels"})
@@ -313,14 +356,22 @@ def test_a_data_set_is_prepared_into_a_bucket_and_read_from_it(
     with pytest.raises(ValueError, match="not prepared"):
         prepared_folders.load("other", data_dir=address, auto_prepare=False)
 
-    # An upload that ended half-way is refused there, and completed where it was made.
-    (info,) = stored.rglob("dataset_info.json")
-    info.unlink()
+    # A new one that is on its way is not taken for the old one.
+    _write(own / "day/car", **{"more.png": "no image"})
+    _fail(monkeypatch, 0)
+    with pytest.raises(ConnectionError):
+        prepared_folders.prepare(
+            "mine", source_dir=own, data_dir=address, overwrite=True, skip_broken=True
+        )
+    monkeypatch.setattr(LocalFileSystem, "put", PUT)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with pytest.raises(ValueError, match="is not complete"):
         prepared_folders.load("mine", data_dir=address)
+    # It is completed where it was made.
+    _elsewhere(monkeypatch, tmp_path)
+    assert not prepared_folders.prepare("mine", data_dir=address).is_new
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    prepared_folders.prepare("mine", source_dir=own, data_dir=address)
-    assert info.exists()
+    assert len(prepared_folders.load("mine", data_dir=address)) == len(dataset)
 
 
 def _run(command: str, *arguments: str, cache: pathlib.Path):
@@ -361,7 +412,7 @@ def test_a_benchmark_goes_on_elsewhere_and_is_reported(bucket, tmp_path):
     train += ["--config.data.n_per_class=4", "--config.epochs=1"]
     lost = _run("train", *train, cache=tmp_path / "e")
     assert lost.returncode == IO_FAILED, lost.stderr
-    assert "all is in" in lost.stderr.splitlines()[-1]
+    assert "/x cannot be written" in lost.stderr.splitlines()[-1]
     refused = _run("average", "a", "b", "--out", f"{out}/soup", cache=tmp_path / "e")
     assert "it is written on a disk" in refused.stderr
 

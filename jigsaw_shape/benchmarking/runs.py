@@ -152,7 +152,7 @@ def _run_one(
 ) -> tuple[str, str]:
     """Returns the outcome of a run and words about it."""
     if benchmark_files.is_finished(directory):
-        buckets.store(directory, apart=benchmark_files.NAMES)  # if it never got there
+        buckets.complete(directory)
         return FINISHED, "finished before"
     directory.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
@@ -167,24 +167,30 @@ def _run_one(
             return FINISHED, "finished before"
         benchmark_files.write_plan(run, directory)
         (directory / benchmark_files.FAILED).unlink(missing_ok=True)
+        buckets.put(directory, benchmark_files.NAMES)
         began_s = time.monotonic()
         where = directory, console, stop, label, parallel
         code, reason = _train(command(run), *where)
         minutes = (time.monotonic() - began_s) / 60
+        outcome = _outcome(directory, code, reason, minutes, stop)
         buckets.put(directory, benchmark_files.NAMES)
-        if code == 0 and benchmark_files.is_finished(directory):
-            return FINISHED, f"{_accuracies(directory)} ({minutes:.1f} min)"
-        if code == command_line.INTERRUPTED or stop.came:
-            return STOPPED, "stopped; run the same command to continue"
-        if code < 0:  # the last line that it wrote does not tell
-            name = signal.Signals(-code).name
-            hint = ", possibly out of memory" * (name == "SIGKILL")
-            reason = f"killed by {name}{hint}"
-        reason = reason or ("no result rows" if code == 0 else "no output")
-        benchmark_files.write_failure(directory, code, reason)
-        buckets.put(directory, benchmark_files.NAMES)
-        log = directory / benchmark_files.LOG
-        return FAILED, f"FAILED with code {code}: {reason} (see {log})"
+    return outcome
+
+
+def _outcome(directory, code, reason, minutes, stop) -> tuple[str, str]:
+    """Returns the outcome of a run that has ended, and words about it."""
+    if code == 0 and benchmark_files.is_finished(directory):
+        return FINISHED, f"{_accuracies(directory)} ({minutes:.1f} min)"
+    if code == command_line.INTERRUPTED or stop.came:
+        return STOPPED, "stopped; run the same command to continue"
+    if code < 0:  # the last line that it wrote does not tell
+        name = signal.Signals(-code).name
+        hint = ", possibly out of memory" * (name == "SIGKILL")
+        reason = f"killed by {name}{hint}"
+    reason = reason or ("no result rows" if code == 0 else "no output")
+    benchmark_files.write_failure(directory, code, reason)
+    log = directory / benchmark_files.LOG
+    return FAILED, f"FAILED with code {code}: {reason} (see {log})"
 
 
 def _environment(parallel: int) -> Mapping[str, str]:

@@ -112,7 +112,7 @@ def prepare(
                     way_out = f" ${name.upper()}_DIR names it: unset it, or{way_out}"
                 raise ValueError(differs + way_out)
             source_changes.refuse_changed(builder, known)
-            buckets.store(folder)  # of an attempt that ended before
+            buckets.complete(folder)  # of an attempt that ended before
             return Prepared(builder, is_new=False)
         try:
             source = root = archives.find(

@@ -188,12 +188,10 @@ def _open_models(args: argparse.Namespace) -> list[Classifier]:
     classes, pixels = flags.read_classes(args.classes), flags.read_pixels(args)
     if args.background:
         parse_background(args.background)
-    named_here = []
-    for label, what in map(labelled, args.model):
-        named_here.append((label, buckets.here(what)))
-    _refuse_unused(args, [what for _, what in named_here])
+    models = [(label, buckets.here(what)) for label, what in map(labelled, args.model)]
+    _refuse_unused(args, [what for _, what in models])
     found = []
-    for label, what in named_here:
+    for label, what in models:
         path = pathlib.Path(what)
         name = path.resolve().name if path.is_dir() else path.stem
         if not path.exists():

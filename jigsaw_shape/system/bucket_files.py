@@ -55,7 +55,9 @@ def failing(what: str) -> Iterator[None]:
         yield
     except Exception as error:  # they raise nearly any kind
         reason = " ".join(str(error).split()) or type(error).__name__
-        kind = OSError if isinstance(error, _LASTING) else ConnectionError
+        lasts = isinstance(error, _LASTING) or reason.startswith("Forbidden")
+        lasts |= getattr(error, "code", None) in (401, 403)  # gcsfs's
+        kind = OSError if lasts else ConnectionError
         raise kind(f"{what}: {reason}") from error
 
 

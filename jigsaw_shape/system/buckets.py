@@ -85,7 +85,7 @@ def here(name: str, *, weights: bool = True) -> str:
         return name
     folder = copy_of(name)
     fetch(folder, weights=weights)
-    if not folder.is_dir():
+    if not _names(folder):
         raise ValueError(f"{name}: nothing is there")
     return str(folder)
 
@@ -111,12 +111,12 @@ def fetch(folder: pathlib.Path, *, weights: bool = True) -> None:
             parents = [str(p) for p in pathlib.PurePosixPath(path).parents]
             name = next(p for p in (*parents[:-1], "") if p in inside)
             groups[name][path[len(name) :].lstrip("/")] = token
-        for name, tokens in groups.items():
-            if tokens:
-                _follow(folder / name, tokens, weights)
         for name in stored:
             if not groups.get(name):
                 _drop(folder / name)
+        for name, tokens in groups.items():
+            if tokens:
+                _follow(folder / name, tokens, weights)
 
 
 def store(
@@ -124,7 +124,7 @@ def store(
 ) -> None:
     """Makes the bucket what a copy has, if it was stored from there or has nothing.
 
-    What the copy has no more is deleted there.
+    What the copy had and has no more is deleted there.
 
     Args:
       folder: A copy, of a run or a data set.
@@ -134,15 +134,37 @@ def store(
     Raises:
       OSError: The bucket cannot be written.
     """
+    _store(folder, apart, is_new=is_new)
+
+
+def complete(folder: pathlib.Path) -> None:
+    """Stores what an earlier attempt did not, and deletes nothing.
+
+    Raises:
+      OSError: The bucket cannot be written.
+    """
+    _store(folder, (), deletes=False)
+
+
+def _store(
+    folder: pathlib.Path,
+    apart: Collection[str],
+    *,
+    is_new: bool = False,
+    deletes: bool = True,
+) -> None:
     if not (address := address_of(folder)) or not folder.is_dir():
         return
     with _alone(folder), failing(f"{address} cannot be written; all is in {folder}"):
         files = _files_of(folder)
         there = files.tokens()
-        if _WRITER in there and not is_new and not _is_ours(folder, files):
+        if there and not is_new and not _is_ours(folder, files, there):
             return
-        if _WRITER not in there or is_new:
+        if not there or is_new:
             _claim(folder, files)
+            # What completes the old must not complete a part of the new.
+            files.delete(n for n in there if n.rpartition("/")[2] in _COMPLETES)
+            there = {}
         noted = files.noted()
         ours = {}
         for name in set(_names(folder)) - set(apart):
@@ -167,10 +189,15 @@ def store(
                 completing = [n for n in completing if _step(n) != step]
         files.put(rows)
         files.put(completing)
-        files.delete(there.keys() - ours.keys() - {_WRITER, *apart})
+        gone = [
+            name
+            for name in there.keys() - ours.keys() - {_WRITER, *apart}
+            if deletes and (name in noted or _step(name))
+        ]
+        files.delete(gone)
         there = files.tokens()
         states = {n: s._replace(token=there[n]) for n, s in ours.items() if n in there}
-        files.note(states, forget=noted.keys() - states.keys() - {_WRITER})
+        files.note(states, forget=gone)
 
 
 def put(folder: pathlib.Path, names: Collection[str]) -> None:
@@ -214,12 +241,15 @@ def kept(folder: pathlib.Path, apart: Collection[str] = ()) -> Iterator[None]:
         with failing(f"{address} cannot be read"):
             files = _files_of(folder)
             there = files.tokens()
+            if inner := _stored_folders(there) - {""}:
+                raise ValueError(
+                    f"it holds runs, such as {min(inner)}: name a folder of its own"
+                )
             if not there and files.noted():
-                _drop(folder, is_kept=True)
-            follows = _follow(folder, there, True, apart)
+                _drop(folder, apart, is_kept=True)
+            _follow(folder, there, True, apart)
         with failing(f"{address} cannot be written"):
-            if follows:
-                _claim(folder, files)
+            _claim(folder, files)
         stop = threading.Event()
         keeper = threading.Thread(target=_keep, args=(folder, apart, stop), daemon=True)
         keeper.start()
@@ -248,10 +278,8 @@ def _follow(
     there: Mapping[str, str],
     weights: bool,
     apart: Collection[str] = (),
-) -> bool:
-    """Makes one run's or data set's copy what the bucket has.
-
-    Returns whether it did; False where there is nothing, or this is its writer.
+) -> None:
+    """Makes a run's or data set's copy what the bucket has, unless that was its writer.
 
     Args:
       folder: The copy.
@@ -262,8 +290,8 @@ def _follow(
     with _alone(folder):
         files = _files_of(folder)
         noted = files.noted()
-        if not there or (_WRITER in there and _is_ours(folder, files)):
-            return False
+        if not there or _is_ours(folder, files, there):
+            return
         steps = {_step(n) for n in there if n.rpartition("/")[2] == _COMPLETES[0]}
         usable = {n for n in there if _step(n) in steps | {""} and n != _WRITER}
         if _WRITER in there:
@@ -286,11 +314,15 @@ def _follow(
         # A step's folder is complete when all else is there.
         order = sorted(wanted, key=lambda n: n.rpartition("/")[2] in _COMPLETES)
         files.get({name: wanted[name] for name in order})
-        return True
 
 
-def _drop(folder: pathlib.Path, *, is_kept: bool = False) -> None:
-    """Deletes the copy of what was deleted in the bucket, unless a process keeps it."""
+def _drop(
+    folder: pathlib.Path, apart: Collection[str] = (), *, is_kept: bool = False
+) -> None:
+    """Deletes the copy of what was deleted in the bucket.
+
+    It stays where it has what was never there, or a process keeps it.
+    """
     with contextlib.ExitStack() as stack:
         if not is_kept:
             try:
@@ -299,8 +331,20 @@ def _drop(folder: pathlib.Path, *, is_kept: bool = False) -> None:
                 return
         stack.enter_context(_alone(folder))
         files = _files_of(folder)
-        shutil.rmtree(folder, ignore_errors=True)
-        files.note({}, forget=files.noted())
+        noted, names = files.noted(), set(_names(folder)) - set(apart)
+        for name in names:
+            state = files.state(name)
+            if name in noted and noted[name][1:] != state[1:]:
+                return
+            if name not in noted and _step(name):
+                return
+        shutil.rmtree(folder / _STEPS, ignore_errors=True)
+        for name in {*names, _IDENTITY}:
+            (folder / name).unlink(missing_ok=True)
+        for parent, *_ in os.walk(folder, topdown=False):
+            with contextlib.suppress(OSError):  # there is more in it
+                os.rmdir(parent)
+        files.note({}, forget=noted)
 
 
 def _claim(folder: pathlib.Path, files: BucketFiles) -> None:
@@ -313,9 +357,14 @@ def _claim(folder: pathlib.Path, files: BucketFiles) -> None:
     files.note({_WRITER: _CLAIMED})
 
 
-def _is_ours(folder: pathlib.Path, files: BucketFiles) -> bool:
+def _is_ours(
+    folder: pathlib.Path, files: BucketFiles, there: Mapping[str, str]
+) -> bool:
+    """Returns whether the bucket was stored from this copy."""
     identity = folder / _IDENTITY
-    return identity.exists() and files.read(_WRITER) == identity.read_text()
+    if _WRITER not in there or not identity.exists():
+        return False
+    return files.read(_WRITER) == identity.read_text()
 
 
 def _stored_folders(names: Collection[str]) -> set[str]:
@@ -325,9 +374,10 @@ def _stored_folders(names: Collection[str]) -> set[str]:
 
 
 def _step(name: str) -> str:
-    """Returns the folder of the checkpoint that a run's file is of, else ""."""
-    first, *rest = name.split("/")
-    return f"{first}/{rest[0]}" if first == _STEPS and len(rest) > 1 else ""
+    """Returns the folder of the checkpoint that a file is of, else ""."""
+    parts = name.split("/")
+    n = parts.index(_STEPS) + 2 if _STEPS in parts else 0
+    return "/".join(parts[:n]) if n < len(parts) else ""
 
 
 def _names(folder: pathlib.Path) -> list[str]:

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import difflib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NoReturn, TypeVar
@@ -119,7 +120,7 @@ class _Parser(argparse.ArgumentParser):
         found, unknown = self.parse_known_args(args, namespace)
         if unknown:
             self.refuse_unknown(unknown[0])
-        if "://" in str(out := getattr(found, "out", "")):
+        if re.match(r"\w{2,}:/", out := str(getattr(found, "out", ""))):
             self.error(f"--out {out}: it is written on a disk: name a place there")
         return found
 
