@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from jigsaw_shape.benchmarking import plan, random_search
 from jigsaw_shape.benchmarking import runs as runs_lib
 from jigsaw_shape.runs import benchmark_files
-from jigsaw_shape.system import buckets, command_line
+from jigsaw_shape.system import addresses, buckets, command_line
 
 FAILED = 1
 
@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
     """Runs the command and returns its exit code."""
     args, overrides = _parse(argv)
     with command_line.refusals("benchmark"):
-        out = buckets.copy_of(args.out)
+        out = addresses.copy_of(args.out)
         if args.search < 0:
             raise ValueError(f"--search {args.search}: must be 0 or more")
         if args.parallel < 1:
@@ -65,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
             print(plan.slurm_script(runs, indices, out, again), end="")
         return command_line.OK
     console = command_line.make_console(soft_wrap=True)
-    named = buckets.address_of(out) or out
+    named = addresses.address_of(out) or out
     console.print(f"{_count(mine)} in {named}, {len(missing)} to do")
     others = plan.other_runs(runs, out)
     if others:

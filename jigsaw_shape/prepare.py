@@ -37,7 +37,7 @@ from jigsaw_shape.data import (
 )
 from jigsaw_shape.data.known_sets import KNOWN_SETS
 from jigsaw_shape.data.names import plain
-from jigsaw_shape.system import buckets, command_line
+from jigsaw_shape.system import addresses, command_line
 
 _NEED_NONE = {
     "shapes": "is drawn",
@@ -90,7 +90,7 @@ def _stimuli(args) -> int:
     source = pathlib.Path(args.source_dir).expanduser() if args.source_dir else None
     with command_line.refusals("prepare"):
         folder = image_records.data_home(args.data_dir) / published_stimuli.NAME
-        if address := buckets.address_of(folder):
+        if address := addresses.address_of(folder):
             raise ValueError(
                 f"stimuli are read from a disk, and {address} is in a bucket: name a "
                 "folder with --data-dir"

@@ -27,7 +27,7 @@ from jigsaw_shape.reports import figures, fonts, run_tables
 from jigsaw_shape.reports.table import print_table
 from jigsaw_shape.runs import benchmark_files, fingerprint, logbook, rows
 from jigsaw_shape.runs import directory as directory_lib
-from jigsaw_shape.system import buckets, command_line, devices, peers
+from jigsaw_shape.system import addresses, buckets, command_line, devices, peers
 from jigsaw_shape.training import initial_weights, loop, run_data, watch
 from jigsaw_shape.training import learner as learner_lib
 from jigsaw_shape.training.progress import Progress
@@ -129,7 +129,7 @@ def _train(config: ConfigDict, workdir: str) -> int:
                 )
             )
         console = command_line.make_console(quiet=jax.process_index() > 0)
-        address = buckets.address_of(directory)
+        address = addresses.address_of(directory)
         named = f"{address}, in {directory}" if address else directory
         console.print(f"{named}: {config.preset} on {dataset.name}", soft_wrap=True)
         held_out = f"; {len(splits.target)} of {config.data.target}, held out"
@@ -197,14 +197,14 @@ def _train(config: ConfigDict, workdir: str) -> int:
 
 def _work_in_copy(config: ConfigDict) -> None:
     """Makes a run in a bucket one in its copy on a disk."""
-    if not buckets.is_address(config.workdir):
+    if not addresses.is_address(config.workdir):
         return
     if jax.process_count() > 1:
         raise ValueError(
             f"--workdir {config.workdir}: several processes need one folder that all "
             "of them mount; docs/scaling.md says which"
         )
-    config.workdir = str(buckets.copy_of(config.workdir))
+    config.workdir = str(addresses.copy_of(config.workdir))
 
 
 def finish(config, digest, directory, dataset, splits, console) -> None:

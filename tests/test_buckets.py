@@ -12,7 +12,7 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from jigsaw_shape.data import prepared_folders
-from jigsaw_shape.system import buckets
+from jigsaw_shape.system import addresses, buckets
 from jigsaw_shape.system.bucket_files import BucketFiles
 from jigsaw_shape.system.command_line import IO_FAILED, OK, REFUSED
 from tests.test_folders import make_set
@@ -56,12 +56,12 @@ def _elsewhere(monkeypatch, tmp_path, name="elsewhere"):
 
 
 def test_an_address_has_a_folder_and_the_folder_its_address(bucket):
-    folder = buckets.copy_of(f"file://{bucket}/runs/a")
+    folder = addresses.copy_of(f"file://{bucket}/runs/a")
     assert folder.is_relative_to(os.environ["XDG_CACHE_HOME"])
-    assert buckets.address_of(folder) == f"file://{bucket}/runs/a"
-    assert buckets.address_of(folder / "checkpoints").endswith("/runs/a/checkpoints")
-    assert buckets.address_of(bucket) == ""
-    assert buckets.copy_of("runs/a") == pathlib.Path("runs/a")
+    assert addresses.address_of(folder) == f"file://{bucket}/runs/a"
+    assert addresses.address_of(folder / "checkpoints").endswith("/runs/a/checkpoints")
+    assert addresses.address_of(bucket) == ""
+    assert addresses.copy_of("runs/a") == pathlib.Path("runs/a")
     assert buckets.here("hub:owner/name") == "hub:owner/name"
 
 
@@ -76,18 +76,18 @@ def test_an_address_has_a_folder_and_the_folder_its_address(bucket):
 )
 def test_an_address_that_means_nothing_is_refused(bucket, address, words):
     with pytest.raises(ValueError, match=words):
-        buckets.copy_of(address)
+        addresses.copy_of(address)
 
 
 def test_a_missing_package_is_named(bucket, monkeypatch):
     monkeypatch.setitem(sys.modules, "adlfs", None)
     with pytest.raises(ValueError, match=r"pip install 'jigsaw_shape\[buckets\]'"):
-        buckets.copy_of("abfs://mine/run")
+        addresses.copy_of("abfs://mine/run")
 
 
 def test_another_machine_gets_what_was_stored(bucket, monkeypatch, tmp_path):
     address = f"file://{bucket}/run"
-    folder = buckets.copy_of(address)
+    folder = addresses.copy_of(address)
     _write(folder, **{"metrics.jsonl": "1\n", ".lock": ""})
     _checkpoint(folder, 10)
     _write(folder, **{"checkpoints__20.orbax-checkpoint-tmp__state": "part"})
@@ -105,7 +105,7 @@ def test_another_machine_gets_what_was_stored(bucket, monkeypatch, tmp_path):
 
 def test_what_goes_here_goes_there_and_on_other_machines(bucket, monkeypatch, tmp_path):
     address, first = f"file://{bucket}/run", os.environ["XDG_CACHE_HOME"]
-    folder = buckets.copy_of(address)
+    folder = addresses.copy_of(address)
     _write(folder, **{"metrics.jsonl": "1\n", "failed.json": "{}"})
     _checkpoint(folder, 10)
     buckets.store(folder)
@@ -132,7 +132,7 @@ def test_what_goes_here_goes_there_and_on_other_machines(bucket, monkeypatch, tm
 
 @pytest.mark.parametrize("failing", ["no attempt", "weights", "rows", "completing"])
 def test_work_that_did_not_reach_the_bucket_stays(bucket, monkeypatch, failing):
-    folder = buckets.copy_of(f"file://{bucket}/run")
+    folder = addresses.copy_of(f"file://{bucket}/run")
     _write(folder, **{"metrics.jsonl": "1\n"})
     buckets.store(folder)
     _write(folder, **{"metrics.jsonl": "1\n2\n"})
@@ -154,13 +154,13 @@ def test_what_another_machine_went_on_with_replaces_the_copy(
     bucket, monkeypatch, tmp_path
 ):
     address, first = f"file://{bucket}/run", os.environ["XDG_CACHE_HOME"]
-    folder = buckets.copy_of(address)
+    folder = addresses.copy_of(address)
     _write(folder, **{"metrics.jsonl": "1\n"})
     buckets.store(folder)
     _write(folder, **{"metrics.jsonl": "1\nlost\n"})
     _checkpoint(folder, 20, "lost")
     _elsewhere(monkeypatch, tmp_path)
-    other = buckets.copy_of(address)
+    other = addresses.copy_of(address)
     with buckets.kept(other):
         _write(other, **{"metrics.jsonl": "1\nother\n"})
         _checkpoint(other, 15)
@@ -187,7 +187,7 @@ def _fail(monkeypatch, after: int) -> list[list[str]]:
 
 def test_a_checkpoint_appears_whole_and_after_its_rows(bucket, monkeypatch, tmp_path):
     address = f"file://{bucket}/run"
-    folder = buckets.copy_of(address)
+    folder = addresses.copy_of(address)
     _write(folder, **{"metrics.jsonl": "1\n"})
     _checkpoint(folder, 10)
     order = _fail(monkeypatch, 2)
@@ -207,7 +207,7 @@ def test_a_checkpoint_appears_whole_and_after_its_rows(bucket, monkeypatch, tmp_
 
 
 def test_a_step_that_goes_while_it_is_stored_leaves_the_others(bucket, monkeypatch):
-    folder = buckets.copy_of(f"file://{bucket}/run")
+    folder = addresses.copy_of(f"file://{bucket}/run")
     _write(folder, **{"metrics.jsonl": "1\n"})
     for step in (10, 20):
         _checkpoint(folder, step)
@@ -224,7 +224,7 @@ def test_a_step_that_goes_while_it_is_stored_leaves_the_others(bucket, monkeypat
 
 def test_a_run_that_is_deleted_in_the_bucket_is_gone(bucket, monkeypatch, tmp_path):
     address = f"file://{bucket}/runs"
-    folder = buckets.copy_of(f"{address}/a")
+    folder = addresses.copy_of(f"{address}/a")
     for name in ("a", "b"):
         _write(folder.parent / name, **{"metrics.jsonl": "1\n"})
         buckets.store(folder.parent / name)
@@ -241,7 +241,7 @@ def test_a_run_that_is_deleted_in_the_bucket_is_gone(bucket, monkeypatch, tmp_pa
 
 
 def test_what_never_reached_the_bucket_outlives_what_is_deleted_there(bucket):
-    folder = buckets.copy_of(f"file://{bucket}/run")
+    folder = addresses.copy_of(f"file://{bucket}/run")
     _write(folder, **{"metrics.jsonl": "1\n"})
     buckets.store(folder)
     _checkpoint(folder, 20)
@@ -251,7 +251,7 @@ def test_what_never_reached_the_bucket_outlives_what_is_deleted_there(bucket):
 
 
 def test_files_of_others_stay_in_the_bucket(bucket):
-    folder = buckets.copy_of(f"file://{bucket}/run")
+    folder = addresses.copy_of(f"file://{bucket}/run")
     _write(folder, **{"metrics.jsonl": "1\n", "old.png": "pixels"})
     _checkpoint(folder, 10)
     buckets.store(folder)
@@ -265,7 +265,7 @@ def test_files_of_others_stay_in_the_bucket(bucket):
 
 
 def test_a_run_needs_a_folder_of_its_own(bucket, monkeypatch, tmp_path):
-    folder = buckets.copy_of(f"file://{bucket}/runs/a")
+    folder = addresses.copy_of(f"file://{bucket}/runs/a")
     _write(folder, **{"metrics.jsonl": "1\n"})
     buckets.store(folder)
     with (
@@ -284,7 +284,7 @@ def test_a_run_that_was_uploaded_by_hand_is_read(bucket, monkeypatch, tmp_path):
 
 
 def test_what_is_lost_in_the_bucket_is_stored_again(bucket):
-    folder = buckets.copy_of(f"file://{bucket}/run")
+    folder = addresses.copy_of(f"file://{bucket}/run")
     _write(folder, **{"metrics.jsonl": "1\n", "preview.png": "pixels"})
     buckets.store(folder)
     (bucket / "run/preview.png").unlink()
@@ -294,7 +294,7 @@ def test_what_is_lost_in_the_bucket_is_stored_again(bucket):
 
 def test_a_part_of_a_copy_deletes_nothing_in_the_bucket(bucket, monkeypatch, tmp_path):
     address = f"file://{bucket}/run"
-    folder = buckets.copy_of(address)
+    folder = addresses.copy_of(address)
     _write(folder, **{"metrics.jsonl": "1\n"})
     _checkpoint(folder, 10)
     buckets.store(folder)
@@ -327,7 +327,7 @@ def test_folders_that_consoles_make_are_no_files(bucket):
 
 def test_a_kept_run_is_stored_as_it_goes_on_and_left_alone(bucket, monkeypatch):
     monkeypatch.setattr(buckets, "_LOOK_EVERY_S", 0.01)
-    folder = buckets.copy_of(f"file://{bucket}/run")
+    folder = addresses.copy_of(f"file://{bucket}/run")
     with buckets.kept(folder):
         _write(folder, **{"metrics.jsonl": "1\n"})
         _checkpoint(folder, 10)

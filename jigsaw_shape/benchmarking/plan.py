@@ -18,7 +18,7 @@ from jigsaw_shape.data.splits import NONE
 from jigsaw_shape.presets import PRESETS
 from jigsaw_shape.runs import benchmark_files, fingerprint
 from jigsaw_shape.runs.benchmark_files import Run
-from jigsaw_shape.system import buckets
+from jigsaw_shape.system import addresses
 from jigsaw_shape.system.lock import lock
 
 # (arguments of `train`) -> the configuration that they make
@@ -251,7 +251,7 @@ def _which(plan: Mapping) -> tuple:
 def command(run: Run, out: pathlib.Path, python: str = "python") -> list[str]:
     """Returns the command that trains `run`."""
     directory = out / run.name
-    workdir = f"--workdir={buckets.address_of(directory) or directory}"
+    workdir = f"--workdir={addresses.address_of(directory) or directory}"
     return [python, "-m", "jigsaw_shape.train", *run.arguments, workdir]
 
 
@@ -279,7 +279,7 @@ def slurm_script(
       argv: The benchmark's arguments, without `--slurm`.
     """
     again = shlex.join(["python", "-m", "jigsaw_shape.benchmark", *argv])
-    logs = pathlib.Path() if buckets.address_of(out) else out
+    logs = pathlib.Path() if addresses.address_of(out) else out
     log = shlex.quote(str(logs / "slurm-%A_%a.txt"))
     return f"""\
 #!/bin/bash

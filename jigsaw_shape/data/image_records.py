@@ -17,7 +17,7 @@ from absl import logging
 from jigsaw_shape.data.inspection import Findings
 from jigsaw_shape.data.names import printable
 from jigsaw_shape.data.surveys import Image, Survey
-from jigsaw_shape.system import buckets
+from jigsaw_shape.system import addresses
 from jigsaw_shape.system.command_line import track
 
 _BUILDER = "domain_folders"
@@ -124,7 +124,7 @@ def folder_of(name: str, data_dir: str | os.PathLike) -> pathlib.Path:
 def data_home(data_dir: str | os.PathLike = "") -> pathlib.Path:
     """Returns where data sets are stored; `""`: TFDS's usual folder."""
     data_dir = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    return buckets.copy_of(str(data_dir)).expanduser().absolute()
+    return addresses.copy_of(str(data_dir)).expanduser().absolute()
 
 
 def write(config: FolderConfig, folder: pathlib.Path) -> None:

@@ -30,7 +30,7 @@ from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.decoding import decode
 from jigsaw_shape.data.known_sets import KnownSet
 from jigsaw_shape.data.names import plain, printable
-from jigsaw_shape.system import buckets
+from jigsaw_shape.system import addresses, buckets
 from jigsaw_shape.system.command_line import counted
 from jigsaw_shape.system.lock import lock
 
@@ -231,11 +231,12 @@ def notes(builder: tfds.core.DatasetBuilder, *, all_of_them: bool = True) -> lis
 def _fetch(folder: pathlib.Path, overwrite: bool = False) -> None:
     """Fetches a data set from a bucket, whole."""
     buckets.fetch(folder)
+    address = addresses.address_of(folder)
     is_part = folder.exists() and not (folder / "dataset_info.json").exists()
-    if is_part and buckets.address_of(folder) and not overwrite:
+    if address and is_part and not overwrite:
         raise ValueError(
-            f"{buckets.address_of(folder)} is not complete: another machine is storing "
-            "it, or was stopped on the way and has to prepare it again"
+            f"{address} is not complete: another machine is storing it, or was stopped "
+            "on the way and has to prepare it again"
         )
 
 

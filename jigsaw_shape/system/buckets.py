@@ -24,9 +24,8 @@ from collections.abc import Collection, Iterator, Mapping
 from absl import logging
 from fsspec.utils import tokenize
 
-from jigsaw_shape.system import bucket_files, whole_files
+from jigsaw_shape.system import addresses, bucket_files, whole_files
 from jigsaw_shape.system.bucket_files import BucketFiles, failing
-from jigsaw_shape.system.cache import cache_dir
 from jigsaw_shape.system.lock import lock
 
 _WRITER = ".writer"  # in the bucket: the identity of the copy that it was stored from
@@ -37,37 +36,6 @@ _STEPS = "checkpoints"
 _COMPLETES = ("_CHECKPOINT_METADATA", "dataset_info.json")
 _UNFINISHED = "orbax-checkpoint-tmp"  # in the name of what Orbax is writing
 _LOOK_EVERY_S = 5.0
-_ROOTS = {"file": "file:///"}  # where an address does not begin with PROTOCOL://
-
-
-def is_address(name: object) -> bool:
-    """Returns whether this names a folder in a bucket."""
-    return "://" in str(name)
-
-
-def copy_of(name: str) -> pathlib.Path:
-    """Returns the folder on a disk that stands for an address, or a folder for itself.
-
-    Raises:
-      ValueError: Such addresses cannot be opened.
-    """
-    if not is_address(name):
-        return pathlib.Path(name)
-    scheme, _, rest = name.partition("://")
-    parts = [part for part in rest.split("/") if part]
-    if not parts or {".", ".."} & set(parts) or set(rest) & set("*?[]"):
-        raise ValueError(f"{name}: name a folder in a bucket, such as gs://MINE/runs")
-    bucket_files.check(name)
-    return _home().joinpath(scheme, *parts)
-
-
-def address_of(folder: pathlib.Path) -> str:
-    """Returns the address whose copy a folder is; "" of any other folder."""
-    home, folder = _home(), folder.absolute()
-    if home not in folder.parents:
-        return ""
-    scheme, *parts = folder.relative_to(home).parts
-    return _ROOTS.get(scheme, f"{scheme}://") + "/".join(parts)
 
 
 def here(name: str, *, weights: bool = True) -> str:
@@ -81,9 +49,9 @@ def here(name: str, *, weights: bool = True) -> str:
       ValueError: Nothing is there, or such addresses cannot be opened.
       OSError: It cannot be read.
     """
-    if not is_address(name):
+    if not addresses.is_address(name):
         return name
-    folder = copy_of(name)
+    folder = addresses.copy_of(name)
     fetch(folder, weights=weights)
     if not _names(folder):
         raise ValueError(f"{name}: nothing is there")
@@ -100,7 +68,7 @@ def fetch(folder: pathlib.Path, *, weights: bool = True) -> None:
     Raises:
       OSError: The bucket cannot be read.
     """
-    if not (address := address_of(folder)):
+    if not (address := addresses.address_of(folder)):
         return
     with failing(f"{address} cannot be read"):
         files = _files_of(folder)
@@ -153,7 +121,7 @@ def _store(
     is_new: bool = False,
     deletes: bool = True,
 ) -> None:
-    if not (address := address_of(folder)) or not folder.is_dir():
+    if not (address := addresses.address_of(folder)) or not folder.is_dir():
         return
     with _alone(folder), failing(f"{address} cannot be written; all is in {folder}"):
         files = _files_of(folder)
@@ -206,7 +174,7 @@ def put(folder: pathlib.Path, names: Collection[str]) -> None:
     Raises:
       OSError: The bucket cannot be written.
     """
-    if not (address := address_of(folder)):
+    if not (address := addresses.address_of(folder)):
         return
     with _alone(folder), failing(f"{address} cannot be written"):
         files = _files_of(folder)
@@ -227,7 +195,7 @@ def kept(folder: pathlib.Path, apart: Collection[str] = ()) -> Iterator[None]:
       ValueError: A process on this machine keeps it already.
       OSError: The bucket cannot be read or, in the end, not be written.
     """
-    if not (address := address_of(folder)):
+    if not (address := addresses.address_of(folder)):
         yield
         return
     with contextlib.ExitStack() as stack:
@@ -395,7 +363,9 @@ def _names(folder: pathlib.Path) -> list[str]:
 
 
 def _files_of(folder: pathlib.Path) -> BucketFiles:
-    return BucketFiles(address_of(folder), folder, _home() / "notes.sqlite")
+    return BucketFiles(
+        addresses.address_of(folder), folder, addresses.home() / "notes.sqlite"
+    )
 
 
 @contextlib.contextmanager
@@ -406,10 +376,6 @@ def _alone(folder: pathlib.Path) -> Iterator[None]:
 
 def _lock_file(folder: pathlib.Path, purpose: str) -> pathlib.Path:
     """Returns a file to lock: beside the copies, as a copy shows what a bucket has."""
-    locks = _home() / "locks"
+    locks = addresses.home() / "locks"
     locks.mkdir(parents=True, exist_ok=True)
     return locks / f"{tokenize(str(folder.absolute()))}.{purpose}"
-
-
-def _home() -> pathlib.Path:
-    return cache_dir().absolute() / "buckets"
