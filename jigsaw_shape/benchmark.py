@@ -5,11 +5,12 @@ r"""Trains every method on every held-out domain with every seed, resumably.
 
 Runs follow one another on this machine, or --parallel N share it, in directories below
 --out whose names hold a digest of their settings. Called again, it does what is
-missing; a changed configuration is another run. Several callers may share a directory.
+missing; a changed configuration is another run. Several callers may share a directory
+on a disk; in a bucket, shares of it (--shard).
 --print, --slurm and --shard hand the runs to a job scheduler. `python -m
 jigsaw_shape.report DIR` makes tables and a page of the results. Exit codes: 0 all runs
-are finished; 1 a run failed; 2 refused, with one line that says why; 75 stopped, or
-another caller is working on a run: run the same command again.
+are finished; 1 a run failed; 2 refused, with one line that says why; 74 a bucket is out
+of reach; 75 stopped, or another caller is working on a run: run the same command again.
 """
 
 import argparse

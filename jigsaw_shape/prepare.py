@@ -16,7 +16,7 @@ what is stored.
 that the folder --from holds, unpacked or as archives.
 `emoji` is drawn from npm packages, which npm fetches or --from holds (docs/flat.md).
 Exit codes: 0 done; 2 refused, with what is wrong, item by item, or no room to store it,
-which leaves what there was.
+which leaves what there was; 74 a bucket is out of reach.
 """
 
 import pathlib

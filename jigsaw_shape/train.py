@@ -104,8 +104,8 @@ def _train(config: ConfigDict, workdir: str) -> int:
             sources.spell_domains(config.data)
             checks.check(config, jax.device_count())
             _work_in_copy(config)
-            workdir = config_lib.workdir(config)
-            stack.enter_context(buckets.kept(workdir, apart=benchmark_files.NAMES))
+            apart = benchmark_files.NAMES
+            stack.enter_context(buckets.kept(config_lib.workdir(config), apart))
             directory_lib.keep_background(config)
             dataset, splits = run_data.load_data(config)
             labelled = dataset
@@ -128,6 +128,7 @@ def _train(config: ConfigDict, workdir: str) -> int:
                     config, digests, initial_weights.knowledge(pretrained)
                 )
             )
+            stack.enter_context(buckets.storing(directory, apart))
         console = command_line.make_console(quiet=jax.process_index() > 0)
         address = addresses.address_of(directory)
         named = f"{address}, in {directory}" if address else directory

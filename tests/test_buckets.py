@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import time
 import types
 
 import pytest
@@ -161,7 +162,7 @@ def test_what_another_machine_went_on_with_replaces_the_copy(
     _checkpoint(folder, 20, "lost")
     _elsewhere(monkeypatch, tmp_path)
     other = addresses.copy_of(address)
-    with buckets.kept(other):
+    with buckets.kept(other), buckets.storing(other):
         _write(other, **{"metrics.jsonl": "1\nother\n"})
         _checkpoint(other, 15)
 
@@ -206,18 +207,24 @@ def test_a_checkpoint_appears_whole_and_after_its_rows(bucket, monkeypatch, tmp_
     assert _steps(bucket / "run") == {"20"}
 
 
-def test_a_step_that_goes_while_it_is_stored_leaves_the_others(bucket, monkeypatch):
+@pytest.mark.parametrize("last", ["data", COMPLETE])
+def test_a_step_that_goes_while_it_is_stored_leaves_the_others(
+    bucket, monkeypatch, last
+):
     folder = addresses.copy_of(f"file://{bucket}/run")
     _write(folder, **{"metrics.jsonl": "1\n"})
     for step in (10, 20):
         _checkpoint(folder, step)
 
     def put(self, sources, targets):
-        if any("/10/" in source for source in sources):
+        if any("/10/" in source and source.endswith(last) for source in sources):
             shutil.rmtree(folder / "checkpoints/10")
         PUT(self, sources, targets)
 
     monkeypatch.setattr(LocalFileSystem, "put", put)
+    buckets.store(folder)
+    assert (bucket / "run/checkpoints/20" / COMPLETE).exists()
+    assert not (bucket / "run/checkpoints/10" / COMPLETE).exists()
     buckets.store(folder)
     assert _steps(bucket / "run") == {"20"}
 
@@ -234,8 +241,8 @@ def test_a_run_that_is_deleted_in_the_bucket_is_gone(bucket, monkeypatch, tmp_pa
     for cache, runs in (("elsewhere", other), ("cache", folder.parent)):
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / cache))
         buckets.fetch(runs)
-        assert _names(runs) - {"b/.identity"} == {"b/metrics.jsonl"}
-    with buckets.kept(folder):
+        assert _names(runs) == {"b/metrics.jsonl"}
+    with buckets.kept(folder), buckets.storing(folder):
         _write(folder, **{"metrics.jsonl": "anew\n"})
     assert (bucket / "runs/a/metrics.jsonl").read_text() == "anew\n"
 
@@ -275,6 +282,52 @@ def test_a_run_needs_a_folder_of_its_own(bucket, monkeypatch, tmp_path):
         pass
 
 
+def test_a_run_below_a_run_is_its_own(bucket, monkeypatch, tmp_path):
+    outer = addresses.copy_of(f"file://{bucket}/runs")
+    _write(outer, **{"metrics.jsonl": "outer\n"})
+    buckets.store(outer)
+    _elsewhere(monkeypatch, tmp_path)
+    inner = addresses.copy_of(f"file://{bucket}/runs/a")
+    _write(inner, **{"metrics.jsonl": "inner\n"})
+    buckets.store(inner)
+    _write(inner, **{"metrics.jsonl": "inner\n2\n"})
+    buckets.fetch(inner.parent)
+    assert (inner.parent / "metrics.jsonl").read_text() == "outer\n"
+    for name in ("metrics.jsonl", ".writer"):
+        (bucket / "runs" / name).unlink()
+    buckets.fetch(inner.parent)
+    assert not (inner.parent / "metrics.jsonl").exists()
+    assert (inner / "metrics.jsonl").read_text() == "inner\n2\n"
+    buckets.store(inner)
+    assert (bucket / "runs/a/metrics.jsonl").read_text() == "inner\n2\n"
+
+
+def test_a_run_that_begins_elsewhere_and_is_refused_takes_nothing_over(
+    bucket, monkeypatch, tmp_path
+):
+    folder, first = (
+        addresses.copy_of(f"file://{bucket}/run"),
+        os.environ["XDG_CACHE_HOME"],
+    )
+    with buckets.kept(folder), buckets.storing(folder):
+        _write(folder, **{"metrics.jsonl": "1\n"})
+        _elsewhere(monkeypatch, tmp_path)
+        other = addresses.copy_of(f"file://{bucket}/run")
+        with pytest.raises(SystemExit), buckets.kept(other):
+            raise SystemExit(REFUSED)
+        monkeypatch.setenv("XDG_CACHE_HOME", first)
+    assert (bucket / "run/metrics.jsonl").read_text() == "1\n"
+
+    # One that is not refused does, and the first says so.
+    _elsewhere(monkeypatch, tmp_path)
+    with buckets.kept(other), buckets.storing(other):
+        _write(other, **{"metrics.jsonl": "1\nother\n"})
+    monkeypatch.setenv("XDG_CACHE_HOME", first)
+    with pytest.raises(OSError, match="stored from another machine now"):
+        buckets.store(folder)
+    assert (bucket / "run/metrics.jsonl").read_text() == "1\nother\n"
+
+
 def test_a_run_that_was_uploaded_by_hand_is_read(bucket, monkeypatch, tmp_path):
     _write(bucket / "runs/a", **{"metrics.jsonl": "1\n"})
     _checkpoint(bucket / "runs/a", 10)
@@ -301,7 +354,9 @@ def test_a_part_of_a_copy_deletes_nothing_in_the_bucket(bucket, monkeypatch, tmp
     _elsewhere(monkeypatch, tmp_path)
     part = pathlib.Path(buckets.here(address, weights=False))
     _write(part, **{"failed.json": "{}"})
-    buckets.store(part)
+    with pytest.raises(OSError, match="stored from another machine now"):
+        buckets.store(part)
+    buckets.complete(part)
     assert not (bucket / "run/failed.json").exists()
     buckets.put(part, ["failed.json", "log.txt"])
     assert (bucket / "run/failed.json").read_text() == "{}"
@@ -317,7 +372,9 @@ def test_folders_that_consoles_make_are_no_files(bucket):
     found = {f"{bucket}/runs/": {"size": 0}, f"{bucket}/runs": {"size": 0}}
     found[f"{bucket}/runs/a/"] = {"size": 0}
     files._files = types.SimpleNamespace(
-        invalidate_cache=lambda: None, find=lambda root, detail: found
+        async_impl=True,
+        invalidate_cache=lambda: None,
+        find=lambda root, detail: found,
     )
     assert files.tokens() == {}
     (bucket / "file").write_text("text")
@@ -328,11 +385,15 @@ def test_folders_that_consoles_make_are_no_files(bucket):
 def test_a_kept_run_is_stored_as_it_goes_on_and_left_alone(bucket, monkeypatch):
     monkeypatch.setattr(buckets, "_LOOK_EVERY_S", 0.01)
     folder = addresses.copy_of(f"file://{bucket}/run")
-    with buckets.kept(folder):
+    with buckets.kept(folder), buckets.storing(folder):
         _write(folder, **{"metrics.jsonl": "1\n"})
         _checkpoint(folder, 10)
-        while not (bucket / "run/checkpoints/10" / COMPLETE).exists():
-            pass
+        for _ in range(60_000):
+            if (bucket / "run/checkpoints/10" / COMPLETE).exists():
+                break
+            time.sleep(0.01)
+        else:
+            pytest.fail("the checkpoint was not stored in ten minutes")
         _write(bucket / "run", **{"metrics.jsonl": "older\n"})
         buckets.fetch(folder.parent)
         assert (folder / "metrics.jsonl").read_text() == "1\n"
@@ -412,7 +473,7 @@ def test_a_benchmark_goes_on_elsewhere_and_is_reported(bucket, tmp_path):
     train += ["--config.data.n_per_class=4", "--config.epochs=1"]
     lost = _run("train", *train, cache=tmp_path / "e")
     assert lost.returncode == IO_FAILED, lost.stderr
-    assert "/x cannot be written" in lost.stderr.splitlines()[-1]
+    assert "/x cannot be read" in lost.stderr.splitlines()[-1]
     refused = _run("average", "a", "b", "--out", f"{out}/soup", cache=tmp_path / "e")
     assert "it is written on a disk" in refused.stderr
 

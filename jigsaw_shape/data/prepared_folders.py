@@ -236,7 +236,7 @@ def _fetch(folder: pathlib.Path, overwrite: bool = False) -> None:
     if address and is_part and not overwrite:
         raise ValueError(
             f"{address} is not complete: another machine is storing it, or was stopped "
-            "on the way and has to prepare it again"
+            "on the way and has to prepare it again; or --overwrite it"
         )
 
 

@@ -105,7 +105,7 @@ def version(found: Survey, findings: inspection.Findings, folder: pathlib.Path) 
     contents, a digest of the contents too, so that no run goes on with other pixels.
     """
     fingerprint = found.fingerprint()
-    if not folder.exists():
+    if not (folder / "dataset_info.json").exists():
         return fingerprint
     builder = tfds.builder_from_directory(folder)
     known = builder.info.metadata

@@ -81,7 +81,14 @@ class BucketFiles:
     def tokens(self) -> dict[str, str]:
         """Returns a token for each file there, which is another when the file is."""
         self._files.invalidate_cache()
-        found = self._files.find(self._root, detail=True)
+        # Else fsspec's own listing passes over folders that it cannot read.
+        strict = {} if self._files.async_impl else {"on_error": "raise"}
+        try:
+            found = self._files.find(self._root, detail=True, **strict)
+        except FileNotFoundError:
+            if self._files.exists(self._root):
+                raise
+            return {}
         if self._root in found and found[self._root].get("size"):
             raise ValueError("it is a file: name its folder")
         begin = len(self._root) + 1

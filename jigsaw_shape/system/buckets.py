@@ -1,8 +1,8 @@
 """Folders in buckets: `gs://`, `s3://`, and whatever else fsspec opens.
 
 Work is done in a copy on a disk, below the user's cache directory. `fetch` makes the
-copy what the bucket has, `store` the bucket what the copy has, and `kept` does both
-around a run. Any other folder passes through all of them untouched.
+copy what the bucket has, `store` the bucket what the copy has; `kept` and `storing` do
+both around a run. Any other folder passes through all of them untouched.
 
 A folder in a bucket says which copy it was stored from last. That copy is as new as the
 bucket or newer, and is never written to: what did not reach the bucket is not lost.
@@ -29,7 +29,7 @@ from jigsaw_shape.system.bucket_files import BucketFiles, failing
 from jigsaw_shape.system.lock import lock
 
 _WRITER = ".writer"  # in the bucket: the identity of the copy that it was stored from
-_IDENTITY = ".identity"  # in a copy that was stored
+_IDENTITY = "identity"  # beside a copy that was stored
 _CLAIMED = bucket_files.State("", 0, 0)  # that there is a writer: there was something
 _STEPS = "checkpoints"
 # Stored last: Orbax's file in the folder of each step, and TFDS's of a data set.
@@ -53,7 +53,8 @@ def here(name: str, *, weights: bool = True) -> str:
         return name
     folder = addresses.copy_of(name)
     fetch(folder, weights=weights)
-    if not _names(folder):
+    files = (path for path in folder.rglob("*") if path.is_file())
+    if not any(_is_visible(path.relative_to(folder)) for path in files):
         raise ValueError(f"{name}: nothing is there")
     return str(folder)
 
@@ -97,10 +98,10 @@ def store(
     Args:
       folder: A copy, of a run or a data set.
       apart: Names of files that are left to `put`.
-      is_new: Whether the copy replaces what another was stored from.
+      is_new: Whether the copy replaces all that is there.
 
     Raises:
-      OSError: The bucket cannot be written.
+      OSError: The bucket cannot be written, or is stored from another copy now.
     """
     _store(folder, apart, is_new=is_new)
 
@@ -126,13 +127,12 @@ def _store(
     with _alone(folder), failing(f"{address} cannot be written; all is in {folder}"):
         files = _files_of(folder)
         there = files.tokens()
-        if there and not is_new and not _is_ours(folder, files, there):
-            return
         if not there or is_new:
             _claim(folder, files)
-            # What completes the old must not complete a part of the new.
-            files.delete(n for n in there if n.rpartition("/")[2] in _COMPLETES)
-            there = {}
+        elif not _is_ours(folder, files, there):
+            if deletes:
+                raise PermissionError("it is stored from another machine now")
+            return
         noted = files.noted()
         ours = {}
         for name in set(_names(folder)) - set(apart):
@@ -145,27 +145,37 @@ def _store(
             or noted.get(name) != state._replace(token=there[name])
         ]
         completing = [n for n in changed if n.rpartition("/")[2] in _COMPLETES]
+        # What completes the old must not complete a part of the new.
+        files.delete(name for name in completing if name in there)
         # Rows after the weights: at least those that were there with the step.
         rows = [n for n in changed if not _step(n) and n not in completing]
         for step in sorted({_step(n) for n in changed} - {""}):
-            of_step = [n for n in changed if _step(n) == step and n not in completing]
-            try:
-                files.put(of_step)
-            except FileNotFoundError:
-                if (folder / step).exists():
-                    raise
+            names = [n for n in changed if _step(n) == step and n not in completing]
+            if not _put_if_there(files, folder / step, names):
                 completing = [n for n in completing if _step(n) != step]
         files.put(rows)
-        files.put(completing)
+        for name in completing:
+            _put_if_there(files, folder / name, [name])
         gone = [
             name
             for name in there.keys() - ours.keys() - {_WRITER, *apart}
-            if deletes and (name in noted or _step(name))
+            if is_new or (deletes and (name in noted or _step(name)))
         ]
         files.delete(gone)
         there = files.tokens()
         states = {n: s._replace(token=there[n]) for n, s in ours.items() if n in there}
         files.note(states, forget=gone)
+
+
+def _put_if_there(files: BucketFiles, path: pathlib.Path, names: list[str]) -> bool:
+    """Stores files; returns False where `path`, which they are of, has been deleted."""
+    try:
+        files.put(names)
+    except FileNotFoundError:
+        if path.exists():
+            raise
+        return False
+    return True
 
 
 def put(folder: pathlib.Path, names: Collection[str]) -> None:
@@ -185,7 +195,7 @@ def put(folder: pathlib.Path, names: Collection[str]) -> None:
 
 @contextlib.contextmanager
 def kept(folder: pathlib.Path, apart: Collection[str] = ()) -> Iterator[None]:
-    """Fetches a run's copy, stores it after each checkpoint, and when the block ends.
+    """Fetches a run's copy, and keeps other processes of this machine from it.
 
     Args:
       folder: The run's directory.
@@ -193,14 +203,14 @@ def kept(folder: pathlib.Path, apart: Collection[str] = ()) -> Iterator[None]:
 
     Raises:
       ValueError: A process on this machine keeps it already.
-      OSError: The bucket cannot be read or, in the end, not be written.
+      OSError: The bucket cannot be read.
     """
     if not (address := addresses.address_of(folder)):
         yield
         return
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(lock(_lock_file(folder, "kept"), wait=False))
+            stack.enter_context(lock(_beside(folder, "kept"), wait=False))
         except BlockingIOError as error:
             raise ValueError(
                 f"{address} is in use by another process: wait, or choose another "
@@ -216,17 +226,34 @@ def kept(folder: pathlib.Path, apart: Collection[str] = ()) -> Iterator[None]:
             if not there and files.noted():
                 _drop(folder, apart, is_kept=True)
             _follow(folder, there, True, apart)
-        with failing(f"{address} cannot be written"):
-            _claim(folder, files)
-        stop = threading.Event()
-        keeper = threading.Thread(target=_keep, args=(folder, apart, stop), daemon=True)
-        keeper.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            keeper.join()
-            store(folder, apart=apart)
+        yield
+
+
+@contextlib.contextmanager
+def storing(folder: pathlib.Path, apart: Collection[str] = ()) -> Iterator[None]:
+    """Stores a run's copy, which is `kept`, after each checkpoint and in the end.
+
+    Args:
+      folder: The run's directory.
+      apart: As for `kept`.
+
+    Raises:
+      OSError: The bucket cannot be written.
+    """
+    if not (address := addresses.address_of(folder)):
+        yield
+        return
+    with failing(f"{address} cannot be written"):
+        _claim(folder, _files_of(folder))
+    stop = threading.Event()
+    keeper = threading.Thread(target=_keep, args=(folder, apart, stop), daemon=True)
+    keeper.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        keeper.join()
+        store(folder, apart=apart)
 
 
 def _keep(folder: pathlib.Path, apart: Collection[str], stop: threading.Event) -> None:
@@ -238,6 +265,9 @@ def _keep(folder: pathlib.Path, apart: Collection[str], stop: threading.Event) -
                 store(folder, apart=apart)
                 stored = whole
             except OSError as error:
+                if isinstance(error.__cause__, PermissionError):
+                    logging.error("%s", error)
+                    return
                 logging.warning("%s. Trying again", error)
 
 
@@ -294,7 +324,7 @@ def _drop(
     with contextlib.ExitStack() as stack:
         if not is_kept:
             try:
-                stack.enter_context(lock(_lock_file(folder, "kept"), wait=False))
+                stack.enter_context(lock(_beside(folder, "kept"), wait=False))
             except BlockingIOError:
                 return
         stack.enter_context(_alone(folder))
@@ -304,22 +334,23 @@ def _drop(
             state = files.state(name)
             if name in noted and noted[name][1:] != state[1:]:
                 return
-            if name not in noted and _step(name):
+            is_weights = _step(name) or name.rpartition("/")[2] in _COMPLETES
+            if name not in noted and is_weights:
                 return
         shutil.rmtree(folder / _STEPS, ignore_errors=True)
-        for name in {*names, _IDENTITY}:
+        for name in names:
             (folder / name).unlink(missing_ok=True)
         for parent, *_ in os.walk(folder, topdown=False):
             with contextlib.suppress(OSError):  # there is more in it
                 os.rmdir(parent)
-        files.note({}, forget=noted)
+        inner = tuple(f"{name}/" for name in _stored_folders(noted) if name)
+        files.note({}, forget=[name for name in noted if not name.startswith(inner)])
 
 
 def _claim(folder: pathlib.Path, files: BucketFiles) -> None:
     """Says in the bucket that it is stored from this copy."""
-    identity = folder / _IDENTITY
+    identity = _beside(folder, _IDENTITY)
     if not identity.exists():
-        folder.mkdir(parents=True, exist_ok=True)
         whole_files.write_text(identity, secrets.token_hex(16))
     files.write(_WRITER, identity.read_text())
     files.note({_WRITER: _CLAIMED})
@@ -329,8 +360,8 @@ def _is_ours(
     folder: pathlib.Path, files: BucketFiles, there: Mapping[str, str]
 ) -> bool:
     """Returns whether the bucket was stored from this copy."""
-    identity = folder / _IDENTITY
-    if _WRITER not in there or not identity.exists():
+    identity = _beside(folder, _IDENTITY)
+    if _WRITER not in there or not identity.exists() or not folder.is_dir():
         return False
     return files.read(_WRITER) == identity.read_text()
 
@@ -349,17 +380,18 @@ def _step(name: str) -> str:
 
 
 def _names(folder: pathlib.Path) -> list[str]:
-    """Returns the files that a bucket keeps: no locks, nothing half written."""
-    paths = [  # a walk passes over folders that go meanwhile
-        (pathlib.Path(parent) / name).relative_to(folder)
-        for parent, _, names in os.walk(folder)
-        for name in names
-    ]
-    return [
-        path.as_posix()
-        for path in paths
-        if not any(p.startswith(".") or _UNFINISHED in p for p in path.parts)
-    ]
+    """Returns the files that a bucket keeps, without those of folders stored apart."""
+    found = []
+    for parent, folders, names in os.walk(folder):  # passes over what goes meanwhile
+        here = pathlib.Path(parent)
+        folders[:] = [n for n in folders if not _beside(here / n, _IDENTITY).exists()]
+        found += [(here / name).relative_to(folder) for name in names]
+    return [path.as_posix() for path in found if _is_visible(path)]
+
+
+def _is_visible(path: pathlib.Path) -> bool:
+    """Returns whether a file is no lock, and not half written."""
+    return not any(p.startswith(".") or _UNFINISHED in p for p in path.parts)
 
 
 def _files_of(folder: pathlib.Path) -> BucketFiles:
@@ -370,12 +402,12 @@ def _files_of(folder: pathlib.Path) -> BucketFiles:
 
 @contextlib.contextmanager
 def _alone(folder: pathlib.Path) -> Iterator[None]:
-    with lock(_lock_file(folder, "copying")):
+    with lock(_beside(folder, "copying")):
         yield
 
 
-def _lock_file(folder: pathlib.Path, purpose: str) -> pathlib.Path:
-    """Returns a file to lock: beside the copies, as a copy shows what a bucket has."""
-    locks = addresses.home() / "locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    return locks / f"{tokenize(str(folder.absolute()))}.{purpose}"
+def _beside(folder: pathlib.Path, purpose: str) -> pathlib.Path:
+    """Returns a file of a copy, beside the copies, as they show what buckets have."""
+    files = addresses.home() / "files"
+    files.mkdir(parents=True, exist_ok=True)
+    return files / f"{tokenize(str(folder.absolute()))}.{purpose}"
