@@ -61,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
         about["weights"] = card.public_name(about["weights"])
         about["background"] = opened.background
         if opened.config is not None:
-            about, make_card = _of_run(config_lib.workdir(opened.config), opened)
+            about, make_card = _of_run(opened)
         try:
             written = folder.export(
                 opened.network,
@@ -89,11 +89,10 @@ def main(argv: Sequence[str]) -> int:
     return command_line.OK
 
 
-def _of_run(
-    directory: pathlib.Path, opened: Classifier
-) -> tuple[dict[str, Any], Callable[..., str]]:
+def _of_run(opened: Classifier) -> tuple[dict[str, Any], Callable[..., str]]:
     """Returns what a run's export says of itself, and how its card is made."""
     selection, step = opened.about["selection"], opened.about["step"]
+    directory = config_lib.workdir(opened.config)
     knowledge = directory_lib.knowledge(directory, opened.config, selection)
     config = json.loads(fingerprint.to_json(opened.config))
     evaluations = directory_lib.read_evaluations(directory)

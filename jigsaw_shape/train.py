@@ -88,7 +88,7 @@ def main(argv: list[str]) -> int:
                 )
         try:
             code = _train(config, workdir.value)
-        except OSError as error:  # of the bucket, in the end
+        except OSError as error:  # of the run's directory, or its bucket
             print(f"train: {error}. {_AGAIN}", file=sys.stderr)
             code = command_line.IO_FAILED
         if code == command_line.IO_FAILED:
@@ -173,12 +173,6 @@ def _train(config: ConfigDict, workdir: str) -> int:
         except watch.NonFiniteError as error:
             print(f"train: {error}", file=sys.stderr)
             return command_line.NON_FINITE
-        except OSError as error:
-            print(
-                f"train: {error}. {_AGAIN}",
-                file=sys.stderr,
-            )
-            return command_line.IO_FAILED
         except loop.InterruptedRunError as error:
             print(f"train: {error}. {_AGAIN}", file=sys.stderr)
             return command_line.INTERRUPTED

@@ -22,19 +22,25 @@ import threading
 from collections.abc import Collection, Iterator, Mapping
 
 from absl import logging
-from fsspec.utils import tokenize
 
 from jigsaw_shape.system import addresses, bucket_files, whole_files
+from jigsaw_shape.system.bucket_copies import (
+    COMPLETES,
+    STEPS,
+    alone,
+    beside,
+    completes,
+    files_of,
+    identity_of,
+    is_visible,
+    names_in,
+    step_of,
+)
 from jigsaw_shape.system.bucket_files import BucketFiles, failing
 from jigsaw_shape.system.lock import lock
 
 _WRITER = ".writer"  # in the bucket: the identity of the copy that it was stored from
-_IDENTITY = "identity"  # beside a copy that was stored
 _CLAIMED = bucket_files.State("", 0, 0)  # that there is a writer: there was something
-_STEPS = "checkpoints"
-# Stored last: Orbax's file in the folder of each step, and TFDS's of a data set.
-_COMPLETES = ("_CHECKPOINT_METADATA", "dataset_info.json")
-_UNFINISHED = "orbax-checkpoint-tmp"  # in the name of what Orbax is writing
 _LOOK_EVERY_S = 5.0
 
 
@@ -54,7 +60,7 @@ def here(name: str, *, weights: bool = True) -> str:
     folder = addresses.copy_of(name)
     fetch(folder, weights=weights)
     files = (path for path in folder.rglob("*") if path.is_file())
-    if not any(_is_visible(path.relative_to(folder)) for path in files):
+    if not any(is_visible(path.relative_to(folder)) for path in files):
         raise ValueError(f"{name}: nothing is there")
     return str(folder)
 
@@ -72,7 +78,7 @@ def fetch(folder: pathlib.Path, *, weights: bool = True) -> None:
     if not (address := addresses.address_of(folder)):
         return
     with failing(f"{address} cannot be read"):
-        files = _files_of(folder)
+        files = files_of(folder)
         there, stored = files.tokens(), _stored_folders(files.noted())
         inside = _stored_folders(there) | {""}
         groups = {name: {} for name in inside}
@@ -124,8 +130,8 @@ def _store(
 ) -> None:
     if not (address := addresses.address_of(folder)) or not folder.is_dir():
         return
-    with _alone(folder), failing(f"{address} cannot be written; all is in {folder}"):
-        files = _files_of(folder)
+    with alone(folder), failing(f"{address} cannot be written; all is in {folder}"):
+        files = files_of(folder)
         there = files.tokens()
         if not there or is_new:
             _claim(folder, files)
@@ -135,7 +141,7 @@ def _store(
             return
         noted = files.noted()
         ours = {}
-        for name in set(_names(folder)) - set(apart):
+        for name in set(names_in(folder)) - set(apart):
             with contextlib.suppress(FileNotFoundError):  # just deleted
                 ours[name] = files.state(name)
         changed = [
@@ -144,22 +150,22 @@ def _store(
             if there.get(name) is None
             or noted.get(name) != state._replace(token=there[name])
         ]
-        completing = [n for n in changed if n.rpartition("/")[2] in _COMPLETES]
+        completing = [n for n in changed if completes(n)]
         # What completes the old must not complete a part of the new.
         files.delete(name for name in completing if name in there)
         # Rows after the weights: at least those that were there with the step.
-        rows = [n for n in changed if not _step(n) and n not in completing]
-        for step in sorted({_step(n) for n in changed} - {""}):
-            names = [n for n in changed if _step(n) == step and n not in completing]
+        rows = [n for n in changed if not step_of(n) and n not in completing]
+        for step in sorted({step_of(n) for n in changed} - {""}):
+            names = [n for n in changed if step_of(n) == step and n not in completing]
             if not _put_if_there(files, folder / step, names):
-                completing = [n for n in completing if _step(n) != step]
+                completing = [n for n in completing if step_of(n) != step]
         files.put(rows)
         for name in completing:
             _put_if_there(files, folder / name, [name])
         gone = [
             name
             for name in there.keys() - ours.keys() - {_WRITER, *apart}
-            if is_new or (deletes and (name in noted or _step(name)))
+            if is_new or (deletes and (name in noted or step_of(name)))
         ]
         files.delete(gone)
         there = files.tokens()
@@ -186,8 +192,8 @@ def put(folder: pathlib.Path, names: Collection[str]) -> None:
     """
     if not (address := addresses.address_of(folder)):
         return
-    with _alone(folder), failing(f"{address} cannot be written"):
-        files = _files_of(folder)
+    with alone(folder), failing(f"{address} cannot be written"):
+        files = files_of(folder)
         there = files.tokens()
         files.put([name for name in names if (folder / name).exists()])
         files.delete(n for n in names if n in there and not (folder / n).exists())
@@ -210,14 +216,14 @@ def kept(folder: pathlib.Path, apart: Collection[str] = ()) -> Iterator[None]:
         return
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(lock(_beside(folder, "kept"), wait=False))
+            stack.enter_context(lock(beside(folder, "kept"), wait=False))
         except BlockingIOError as error:
             raise ValueError(
                 f"{address} is in use by another process: wait, or choose another "
                 "--workdir"
             ) from error
         with failing(f"{address} cannot be read"):
-            files = _files_of(folder)
+            files = files_of(folder)
             there = files.tokens()
             if inner := _stored_folders(there) - {""}:
                 raise ValueError(
@@ -244,7 +250,7 @@ def storing(folder: pathlib.Path, apart: Collection[str] = ()) -> Iterator[None]
         yield
         return
     with failing(f"{address} cannot be written"):
-        _claim(folder, _files_of(folder))
+        _claim(folder, files_of(folder))
     stop = threading.Event()
     keeper = threading.Thread(target=_keep, args=(folder, apart, stop), daemon=True)
     keeper.start()
@@ -259,7 +265,7 @@ def storing(folder: pathlib.Path, apart: Collection[str] = ()) -> Iterator[None]
 def _keep(folder: pathlib.Path, apart: Collection[str], stop: threading.Event) -> None:
     stored = set()
     while not stop.wait(_LOOK_EVERY_S):
-        whole = set((folder / _STEPS).glob(f"[0-9]*/{_COMPLETES[0]}"))
+        whole = set((folder / STEPS).glob(f"[0-9]*/{COMPLETES[0]}"))
         if whole != stored:
             try:
                 store(folder, apart=apart)
@@ -285,32 +291,32 @@ def _follow(
       weights: Whether checkpoints are needed.
       apart: Names of files that are left alone.
     """
-    with _alone(folder):
-        files = _files_of(folder)
+    with alone(folder):
+        files = files_of(folder)
         noted = files.noted()
         if not there or _is_ours(folder, files, there):
             return
-        steps = {_step(n) for n in there if n.rpartition("/")[2] == _COMPLETES[0]}
-        usable = {n for n in there if _step(n) in steps | {""} and n != _WRITER}
+        steps = {step_of(n) for n in there if completes(n)}
+        usable = {n for n in there if step_of(n) in steps | {""} and n != _WRITER}
         if _WRITER in there:
             files.note({_WRITER: _CLAIMED})
-            for step in (folder / _STEPS).glob("[0-9]*"):
-                if f"{_STEPS}/{step.name}" not in steps:
+            for step in (folder / STEPS).glob("[0-9]*"):
+                if f"{STEPS}/{step.name}" not in steps:
                     shutil.rmtree(step)
-            for name in set(_names(folder)) - usable - set(apart):
+            for name in set(names_in(folder)) - usable - set(apart):
                 (folder / name).unlink()
         wanted = {
             name: there[name]
             for name in usable
             if name not in apart
-            and (weights or not _step(name))
+            and (weights or not step_of(name))
             and not (
                 (folder / name).exists()
                 and noted.get(name) == files.state(name)._replace(token=there[name])
             )
         }
         # A step's folder is complete when all else is there.
-        order = sorted(wanted, key=lambda n: n.rpartition("/")[2] in _COMPLETES)
+        order = sorted(wanted, key=completes)
         files.get({name: wanted[name] for name in order})
 
 
@@ -324,20 +330,20 @@ def _drop(
     with contextlib.ExitStack() as stack:
         if not is_kept:
             try:
-                stack.enter_context(lock(_beside(folder, "kept"), wait=False))
+                stack.enter_context(lock(beside(folder, "kept"), wait=False))
             except BlockingIOError:
                 return
-        stack.enter_context(_alone(folder))
-        files = _files_of(folder)
-        noted, names = files.noted(), set(_names(folder)) - set(apart)
+        stack.enter_context(alone(folder))
+        files = files_of(folder)
+        noted, names = files.noted(), set(names_in(folder)) - set(apart)
         for name in names:
             state = files.state(name)
             if name in noted and noted[name][1:] != state[1:]:
                 return
-            is_weights = _step(name) or name.rpartition("/")[2] in _COMPLETES
+            is_weights = step_of(name) or completes(name)
             if name not in noted and is_weights:
                 return
-        shutil.rmtree(folder / _STEPS, ignore_errors=True)
+        shutil.rmtree(folder / STEPS, ignore_errors=True)
         for name in names:
             (folder / name).unlink(missing_ok=True)
         for parent, *_ in os.walk(folder, topdown=False):
@@ -349,7 +355,7 @@ def _drop(
 
 def _claim(folder: pathlib.Path, files: BucketFiles) -> None:
     """Says in the bucket that it is stored from this copy."""
-    identity = _beside(folder, _IDENTITY)
+    identity = identity_of(folder)
     if not identity.exists():
         whole_files.write_text(identity, secrets.token_hex(16))
     files.write(_WRITER, identity.read_text())
@@ -360,7 +366,7 @@ def _is_ours(
     folder: pathlib.Path, files: BucketFiles, there: Mapping[str, str]
 ) -> bool:
     """Returns whether the bucket was stored from this copy."""
-    identity = _beside(folder, _IDENTITY)
+    identity = identity_of(folder)
     if _WRITER not in there or not identity.exists() or not folder.is_dir():
         return False
     return files.read(_WRITER) == identity.read_text()
@@ -370,44 +376,3 @@ def _stored_folders(names: Collection[str]) -> set[str]:
     """Returns the folders among these files that were stored: of runs or data sets."""
     writers = (name for name in names if name.rpartition("/")[2] == _WRITER)
     return {name.rpartition("/")[0] for name in writers}
-
-
-def _step(name: str) -> str:
-    """Returns the folder of the checkpoint that a file is of, else ""."""
-    parts = name.split("/")
-    n = parts.index(_STEPS) + 2 if _STEPS in parts else 0
-    return "/".join(parts[:n]) if n < len(parts) else ""
-
-
-def _names(folder: pathlib.Path) -> list[str]:
-    """Returns the files that a bucket keeps, without those of folders stored apart."""
-    found = []
-    for parent, folders, names in os.walk(folder):  # passes over what goes meanwhile
-        here = pathlib.Path(parent)
-        folders[:] = [n for n in folders if not _beside(here / n, _IDENTITY).exists()]
-        found += [(here / name).relative_to(folder) for name in names]
-    return [path.as_posix() for path in found if _is_visible(path)]
-
-
-def _is_visible(path: pathlib.Path) -> bool:
-    """Returns whether a file is no lock, and not half written."""
-    return not any(p.startswith(".") or _UNFINISHED in p for p in path.parts)
-
-
-def _files_of(folder: pathlib.Path) -> BucketFiles:
-    return BucketFiles(
-        addresses.address_of(folder), folder, addresses.home() / "notes.sqlite"
-    )
-
-
-@contextlib.contextmanager
-def _alone(folder: pathlib.Path) -> Iterator[None]:
-    with lock(_beside(folder, "copying")):
-        yield
-
-
-def _beside(folder: pathlib.Path, purpose: str) -> pathlib.Path:
-    """Returns a file of a copy, beside the copies, as they show what buckets have."""
-    files = addresses.home() / "files"
-    files.mkdir(parents=True, exist_ok=True)
-    return files / f"{tokenize(str(folder.absolute()))}.{purpose}"
