@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from stylize import interleave
 
-from jigsaw_shape.models.cpu import winograd
+from jigsaw_shape.models.operations import winograd
 from jigsaw_shape.pixels import augment, resampling
 from jigsaw_shape.system import cpu
 

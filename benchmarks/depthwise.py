@@ -3,7 +3,7 @@
     python benchmarks/depthwise.py [--batch 64] [--size-px 84] [--grouped]
 
 Three forms: XLA's grouped convolution; shifted sums with the derivatives that autodiff
-makes; shifted sums with the derivatives of `jigsaw_shape/models/cpu/depthwise.py`. In
+makes; shifted sums with those of `jigsaw_shape/models/operations/depthwise.py`. In
 the network the first is measured only with --grouped: a minute on 2 CPU cores.
 """
 
@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from jigsaw_shape.models import ENCODERS, layers
-from jigsaw_shape.models.cpu.depthwise import (
+from jigsaw_shape.models.operations.depthwise import (
     depthwise_conv,
     depthwise_grouped,
     depthwise_shifted,

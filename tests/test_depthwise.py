@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jigsaw_shape.models.cpu.depthwise import depthwise_conv, depthwise_grouped
+from jigsaw_shape.models.operations.depthwise import depthwise_conv, depthwise_grouped
 
 # Height, width, kernel size, stride: even and odd, and maps smaller than the kernel.
 CASES = [

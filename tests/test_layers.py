@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
+from jigsaw_shape.models import batch_norm
 from jigsaw_shape.models.alexnet import local_response_norm
-from jigsaw_shape.models.layers import BatchNorm
+from jigsaw_shape.models.batch_norm import RELU, RELU6, BatchNorm
 from jigsaw_shape.models.pooling import average_to
 from jigsaw_shape.models.resnet import HalfInstanceNorm
 
@@ -67,13 +68,16 @@ def test_local_response_norm_equals_its_formula():
 
 
 @pytest.mark.parametrize("train", [True, False])
-def test_batch_norm_equals_flax_and_its_derivatives(train):
+@pytest.mark.parametrize(
+    ("clip", "activation"), [(None, None), (RELU, nn.relu), (RELU6, nn.relu6)]
+)
+def test_batch_norm_equals_flax_and_its_derivatives(train, clip, activation):
     x = 2 + 3 * jax.random.normal(jax.random.key(0), (4, 5, 6, 7))
-    ours = BatchNorm()
+    ours = BatchNorm(clip=clip)
     flax = nn.BatchNorm(use_running_average=not train, momentum=0.9)
     variables = {
         "params": {
-            "scale": jax.random.normal(jax.random.key(1), (7,)),
+            "scale": 4 * jax.random.normal(jax.random.key(1), (7,)),
             "bias": jax.random.normal(jax.random.key(2), (7,)),
         },
         "batch_stats": {"mean": jnp.arange(7.0), "var": 1 + jnp.arange(7.0)},
@@ -81,7 +85,12 @@ def test_batch_norm_equals_flax_and_its_derivatives(train):
 
     def loss(params, x, apply):
         y, updated = apply({**variables, "params": params}, x)
+        if apply is by_flax and activation is not None:
+            y = activation(y)
         return (jnp.sin(y) * jnp.arange(7)).mean(), (y, updated["batch_stats"])
+
+    def by_flax(v, x):
+        return flax.apply(v, x, mutable=["batch_stats"])
 
     def run(apply):
         gradients = jax.grad(loss, argnums=(0, 1), has_aux=True)
@@ -89,7 +98,7 @@ def test_batch_norm_equals_flax_and_its_derivatives(train):
 
     (a, (y_a, stats_a)), (b, (y_b, stats_b)) = (
         run(lambda v, x: ours.apply(v, x, train, mutable=["batch_stats"])),
-        run(lambda v, x: flax.apply(v, x, mutable=["batch_stats"])),
+        run(by_flax),
     )
     np.testing.assert_allclose(y_a, y_b, atol=1e-5)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), a, b)
@@ -100,6 +109,44 @@ def test_batch_norm_equals_flax_and_its_derivatives(train):
     np.testing.assert_allclose(
         stats_a["var"] - kept, (stats_b["var"] - kept) * correction, rtol=1e-4
     )
+
+
+def test_batch_norm_of_short_numbers_has_the_gradient_of_its_numbers():
+    rng = np.random.default_rng(0)
+    x, dy = (jnp.asarray(rng.normal(size=(8, 5, 6, 7)), jnp.bfloat16) for _ in "xy")
+    variables = BatchNorm().init(jax.random.key(0), x, False)
+
+    def gradient(dtype):
+        norm = BatchNorm(clip=RELU, dtype=dtype)
+
+        def apply(x):
+            return norm.apply(variables, x, True, mutable=["batch_stats"])[0]
+
+        return jax.vjp(apply, x.astype(dtype))[1](dy.astype(dtype))[0]
+
+    whole = gradient(jnp.float32)
+    np.testing.assert_array_equal(gradient(jnp.bfloat16), whole.astype(jnp.bfloat16))
+
+
+def test_sums_together_are_the_sums():
+    x, y = np.random.default_rng(0).normal(size=(2, 8, 5, 6, 7)).astype(np.float32)
+    for sums in (batch_norm.sums_together, batch_norm.sums_apart):
+        for found, array in zip(sums(x, y), (x, y), strict=True):
+            np.testing.assert_allclose(found, array.sum((0, 1, 2)), atol=1e-4)
+
+
+def test_gpus_get_both_sums_from_one_reduction():
+    x = jax.ShapeDtypeStruct((8, 5, 6, 7), jnp.float32)
+    variables = BatchNorm().init(jax.random.key(0), jnp.zeros(x.shape), False)
+
+    def loss(x):
+        y, _ = BatchNorm(clip=RELU).apply(variables, x, True, mutable=["batch_stats"])
+        return y[0, 0, 0, 0]
+
+    traced = jax.jit(jax.grad(loss)).trace(x)
+    for platform, n_reductions in (("cuda", 2), ("cpu", 4)):
+        program = traced.lower(lowering_platforms=(platform,)).as_text()
+        assert program.count("stablehlo.reduce(") == n_reductions
 
 
 def test_synchronized_norm_on_four_devices_equals_one(four_devices):

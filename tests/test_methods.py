@@ -10,8 +10,9 @@ from test_checks import load_config
 from jigsaw_shape import checks
 from jigsaw_shape.diversify.schedule import Styling
 from jigsaw_shape.models import ENCODERS, EncoderSpec
+from jigsaw_shape.models.batch_norm import BatchNorm
 from jigsaw_shape.models.encoder import Encoder
-from jigsaw_shape.models.layers import BatchNorm, Conv
+from jigsaw_shape.models.layers import Conv
 from jigsaw_shape.presets import PRESETS
 from jigsaw_shape.system import devices
 from jigsaw_shape.training import learner, loop

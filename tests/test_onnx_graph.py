@@ -13,7 +13,8 @@ from jigsaw_shape.exporting.format import relative_difference
 from jigsaw_shape.exporting.simplify import simplify
 from jigsaw_shape.exporting.tracing import trace
 from jigsaw_shape.models import ENCODERS
-from jigsaw_shape.models.layers import BatchNorm, Conv
+from jigsaw_shape.models.batch_norm import BatchNorm
+from jigsaw_shape.models.layers import Conv
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

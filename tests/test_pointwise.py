@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jigsaw_shape.models.cpu.pointwise import pointwise_conv
+from jigsaw_shape.models.operations.pointwise import pointwise_conv
 
 
 def convolution(x, kernel, stride):

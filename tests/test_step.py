@@ -13,8 +13,9 @@ from jigsaw_shape import config as config_lib
 from jigsaw_shape.diversify import feature_styles
 from jigsaw_shape.diversify.schedule import Styling
 from jigsaw_shape.models import multitask
+from jigsaw_shape.models.batch_norm import BatchNorm
 from jigsaw_shape.models.encoder import Encoder
-from jigsaw_shape.models.layers import BatchNorm, Conv
+from jigsaw_shape.models.layers import Conv
 from jigsaw_shape.models.multitask import Multitask
 from jigsaw_shape.pixels import puzzle, resampling
 from jigsaw_shape.system import devices

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jigsaw_shape.models.cpu import winograd
-from jigsaw_shape.models.cpu.winograd import conv3x3, convolution
+from jigsaw_shape.models.operations import winograd
+from jigsaw_shape.models.operations.winograd import conv3x3, convolution
 
 N = winograd.MIN_CHANNELS
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jigsaw_shape.models.cpu.winograd import conv3x3
+from jigsaw_shape.models.operations.winograd import conv3x3
 
 EPSILON = 1e-5  # under the root of the variance
 

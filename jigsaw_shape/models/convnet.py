@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from jigsaw_shape.models.batch_norm import RELU
 from jigsaw_shape.models.encoder import Edit, Encoder
 from jigsaw_shape.models.layers import Conv
 
@@ -25,6 +26,6 @@ class ConvNet(Encoder):
         x = images
         for i, width in enumerate(self.widths, 1):
             x = Conv(width, 3, 2, dtype=self.dtype, name=f"conv{i}")(x)
-            x = nn.relu(self.norm()(name=f"bn{i}")(x, train))
+            x = self.norm()(name=f"bn{i}", clip=RELU)(x, train)
             x = self.leave(f"stage{i}", x, edit)
         return x.astype(jnp.float32).mean((1, 2))

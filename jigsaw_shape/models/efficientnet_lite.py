@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from jigsaw_shape.models.batch_norm import RELU6
 from jigsaw_shape.models.encoder import Edit, Encoder
 from jigsaw_shape.models.layers import Conv, DepthwiseConv
 
@@ -77,9 +78,9 @@ class Block(nn.Module):
         y = x
         if self.expansion > 1:
             y = self.conv(x.shape[-1] * self.expansion, 1, name="expand_conv")(y)
-            y = nn.relu6(self.norm(name="expand_bn")(y, train))
+            y = self.norm(name="expand_bn", clip=RELU6)(y, train)
         y = self.depthwise(self.kernel_size, self.stride, name="depthwise_conv")(y)
-        y = nn.relu6(self.norm(name="depthwise_bn")(y, train))
+        y = self.norm(name="depthwise_bn", clip=RELU6)(y, train)
         y = self.conv(self.features, 1, name="project_conv")(y)
         y = self.norm(name="project_bn")(y, train)
         return x + y if x.shape == y.shape else y
@@ -108,7 +109,7 @@ class EfficientNetLite(Encoder):
         depthwise = functools.partial(DepthwiseConv, dtype=self.dtype)
         norm = self.norm(epsilon=1e-3)
         x = conv(_STEM, 3, 2, name="stem_conv")(images)
-        x = nn.relu6(norm(name="stem_bn")(x, train))
+        x = norm(name="stem_bn", clip=RELU6)(x, train)
         x = self.leave("stem", x, edit)
         n_blocks = 0
         depths = stage_depths(self.depth)
@@ -127,6 +128,6 @@ class EfficientNetLite(Encoder):
                 n_blocks += 1
             x = self.leave(f"stage{stage + 1}", x, edit)
         x = conv(_HEAD, 1, name="head_conv")(x)
-        x = nn.relu6(norm(name="head_bn")(x, train))
+        x = norm(name="head_bn", clip=RELU6)(x, train)
         x = self.leave("head", x, edit)
         return x.astype(jnp.float32).mean((1, 2))

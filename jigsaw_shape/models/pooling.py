@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jigsaw_shape.models.cpu import max_pool as cpu_max_pool
+from jigsaw_shape.models.operations import max_pool as operation
 
 
 def max_pool(
@@ -35,7 +35,7 @@ def max_pool(
         if ceil_mode and last < beyond_first and last + stride < side + padding:
             last += stride
         pads.append((padding, max(last + size - side - padding, 0)))
-    return cpu_max_pool.max_pool(x, (size, stride, tuple(pads)))
+    return operation.max_pool(x, (size, stride, tuple(pads)))
 
 
 def average_to(x: jax.Array, side: int) -> jax.Array:

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from jigsaw_shape.models.batch_norm import RELU, Clip, clipped
 from jigsaw_shape.models.encoder import Edit, Encoder
 from jigsaw_shape.models.layers import Conv, Dtype, InstanceNorm
 from jigsaw_shape.models.pooling import max_pool
@@ -42,17 +43,21 @@ class HalfInstanceNorm(nn.Module):
     Attributes:
       norm: Builds a BatchNorm.
       dtype: What is returned.
+      clip: Between which numbers all channels are held; None for all.
     """
 
     norm: Callable[..., nn.Module]
     dtype: Dtype
+    clip: Clip | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """Maps [B, H, W, C] to the same shape."""
         half = x.shape[-1] // 2
         own = InstanceNorm(dtype=self.dtype, name="instance")(x[..., :half])
-        return jnp.concatenate([own, self.norm(name="batch")(x[..., half:], train)], -1)
+        norm = self.norm(name="batch", clip=self.clip)
+        others = norm(x[..., half:], train)
+        return jnp.concatenate([clipped(own, self.clip), others], -1)
 
 
 class Block(nn.Module):
@@ -86,9 +91,8 @@ class Block(nn.Module):
         for i, layer in enumerate(layers, 1):
             y = self.conv(*layer, name=f"conv{i}")(y)
             norm = self.first_norm if i == 1 else self.norm
-            y = norm(name=f"bn{i}")(y, train)
-            if i < len(layers):
-                y = nn.relu(y)
+            clip = RELU if i < len(layers) else None
+            y = norm(name=f"bn{i}", clip=clip)(y, train)
         if x.shape != y.shape:
             x = self.conv(y.shape[-1], 1, stride, 0, name="downsample_conv")(x)
             x = self.norm(name="downsample_bn")(x, train)
@@ -117,7 +121,7 @@ class ResNet(Encoder):
         norm = self.norm()
         half = functools.partial(HalfInstanceNorm, norm, self.dtype)
         x = conv(64, 7, 2, 3, name="conv1")(images)
-        x = nn.relu(norm(name="bn1")(x, train))
+        x = norm(name="bn1", clip=RELU)(x, train)
         x = max_pool(x, 3, 2, padding=1)
         x = self.leave("stem", x, edit)
         for stage, depth in enumerate(self.depths):

@@ -8,7 +8,7 @@ XLA fuse the slice into the product on GPUs, which aborts the program in jaxlib 
 import jax
 from jax import lax
 
-from jigsaw_shape.models.cpu.platforms import by_platform
+from jigsaw_shape.models.operations.platforms import by_platform
 
 
 def pointwise_conv(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
@@ -60,4 +60,4 @@ def _convolution(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     )
 
 
-_strided = by_platform(cpu=_sliced_product, default=_convolution)
+_strided = by_platform(_convolution, cpu=_sliced_product)

@@ -1,9 +1,10 @@
-"""Max pooling whose gradient is quick on CPUs too.
+"""Max pooling whose gradient is quick on CPUs and GPUs too.
 
 On CPUs XLA finds each window's maximum in one pass over numbered pixels, on one thread,
-and then scatters the gradient. Here the places of all windows are compared one after
-the other, and gradients are shifted to where they belong: elementwise arithmetic, which
-XLA fuses. Other platforms take XLA's.
+and then scatters the gradient. On GPUs it writes four numbers of a place for every
+window, and scatters with atomic additions. Here the places of all windows are compared
+one after the other, and gradients are shifted to where they belong: elementwise
+arithmetic, which XLA fuses. TPUs, which have an instruction for it, take XLA's.
 """
 
 import functools
@@ -13,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jigsaw_shape.models.cpu.platforms import by_platform, unfused
+from jigsaw_shape.models.operations.platforms import by_platform, unfused
 
 # Side of a window, pixels between windows, and padding of rows and of columns, each
 # before and after.
@@ -85,13 +86,13 @@ def gradient(x: jax.Array, dy: jax.Array, windows: Windows) -> jax.Array:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def _on_cpus(x: jax.Array, windows: Windows) -> jax.Array:
+def _by_shifts(x: jax.Array, windows: Windows) -> jax.Array:
     """Returns `pool`, whose derivative is the one written out here."""
     return pool(x, windows)
 
 
-_on_cpus.defvjp(
+_by_shifts.defvjp(
     lambda x, windows: (pool(x, windows), x),
     lambda windows, x, dy: (gradient(x, dy, windows),),
 )
-_by_platform = by_platform(cpu=_on_cpus, default=pool)
+_by_platform = by_platform(_by_shifts, tpu=pool)

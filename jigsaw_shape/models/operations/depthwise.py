@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jigsaw_shape.models.cpu.platforms import by_platform, unfused
+from jigsaw_shape.models.operations.platforms import by_platform, unfused
 
 
 def depthwise_conv(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
@@ -171,7 +171,7 @@ _on_cpus.defvjp(
     lambda x, kernel, stride: (depthwise_shifted(x, kernel, stride), (x, kernel)),
     _on_cpus_backward,
 )
-_by_platform = by_platform(cpu=_on_cpus, default=depthwise_grouped)
+_by_platform = by_platform(depthwise_grouped, cpu=_on_cpus)
 
 
 def same_padding(size: int, kernel_size: int, stride: int) -> tuple[int, int]:

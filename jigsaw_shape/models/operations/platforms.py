@@ -10,14 +10,14 @@ from jax import lax
 Form = Callable[..., jax.Array]
 
 
-def by_platform(cpu: Form, default: Form) -> Form:
-    """Returns whichever of two functions a program is compiled for, as one function.
+def by_platform(default: Form, **forms: Form) -> Form:
+    """Returns whichever of several functions a program is compiled for, as one.
 
     Each is differentiated by itself, and only where it is computed. Reverse mode only.
 
     Args:
-      cpu: `cpu(*arrays, setting)`, for CPUs; the setting is a constant.
-      default: The same computation for other platforms.
+      default: `default(*arrays, setting)`; the setting is a constant.
+      **forms: The same computation for the platforms `cpu`, `cuda`, `rocm` or `tpu`.
     """
 
     def function(*arguments):
@@ -30,9 +30,8 @@ def by_platform(cpu: Form, default: Form) -> Form:
             return lambda dy, *arrays: jax.vjp(value(form), *arrays)[1](dy)
 
         def choose(wrap, *operands):
-            return lax.platform_dependent(
-                *operands, cpu=wrap(cpu), default=wrap(default)
-            )
+            wrapped = {platform: wrap(form) for platform, form in forms.items()}
+            return lax.platform_dependent(*operands, default=wrap(default), **wrapped)
 
         chosen = jax.custom_vjp(lambda *arrays: choose(value, *arrays))
         chosen.defvjp(
@@ -48,11 +47,11 @@ def unfused(function: Callable[..., jax.Array], *arrays: jax.Array) -> jax.Array
     """Returns `function(*arrays)`, computed by itself and once.
 
     XLA would fuse what comes before into it, and it into what comes after, and so
-    compute each as often as it is read. It does not fuse into or out of a branch whose
-    condition it cannot know. (It drops `optimization_barrier` on CPUs.) The condition
-    is that the first number of the last array is finite. Where it is not, the result is
-    NaN, or 0 if it is of integers. Let the last one be a gradient: such a number spoils
-    the step in any case.
+    compute each as often as it is read. `optimization_barrier` forbids that, but is
+    dropped on CPUs. There XLA does not fuse into or out of a branch whose condition it
+    cannot know. The condition is that the first number of the last array is finite.
+    Where it is not, the result is NaN, or 0 if it is of integers. Let the last one be a
+    gradient: such a number spoils the step in any case.
 
     Args:
       function: From arrays to one array.
@@ -61,9 +60,16 @@ def unfused(function: Callable[..., jax.Array], *arrays: jax.Array) -> jax.Array
     result = jax.eval_shape(function, *arrays)
     is_float = jnp.issubdtype(result.dtype, jnp.floating)
     nothing = jnp.nan if is_float else 0
-    return lax.cond(
-        jnp.isfinite(arrays[-1].ravel()[0]),
-        function,
-        lambda *_: jnp.full(result.shape, nothing, result.dtype),
-        *arrays,
-    )
+
+    def in_a_branch(*arrays):
+        return lax.cond(
+            jnp.isfinite(arrays[-1].ravel()[0]),
+            function,
+            lambda *_: jnp.full(result.shape, nothing, result.dtype),
+            *arrays,
+        )
+
+    def behind_a_barrier(*arrays):
+        return lax.optimization_barrier(function(*arrays))
+
+    return lax.platform_dependent(*arrays, cpu=in_a_branch, default=behind_a_barrier)

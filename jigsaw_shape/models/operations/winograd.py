@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jigsaw_shape.models.cpu.platforms import by_platform
+from jigsaw_shape.models.operations.platforms import by_platform
 
 # Fewer channels make products too small to be worth the transforms.
 MIN_CHANNELS = 64
@@ -194,4 +194,4 @@ _on_cpus.defvjp(
     lambda x, kernel, padding: (_on_cpus(x, kernel, padding), (x, kernel)),
     _on_cpus_backward,
 )
-_by_platform = by_platform(cpu=_on_cpus, default=convolution)
+_by_platform = by_platform(convolution, cpu=_on_cpus)

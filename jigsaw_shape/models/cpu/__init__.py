@@ -1,1 +1,0 @@
-"""Convolutions and pooling in the form that XLA's CPU backend runs fast."""

@@ -1,0 +1,1 @@
+"""Convolutions and pooling, in the form that each platform computes fastest."""
