@@ -3,19 +3,19 @@
 A step waits for memory here, not for arithmetic: what counts is how often a map is read
 and written. Forwards that is one pass for the two sums and one that normalizes and
 rectifies. For the gradient it is again one for two sums, and one that writes the
-gradient of the input; both compute the activation's derivative from the input.
+gradient of the input; both compute from the input where it was clipped.
 """
 
 import functools
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-Dtype = Any
+from jigsaw_shape.models.layers import Dtype
+
 Pair = tuple[jax.Array, jax.Array]
 Clip = tuple[float, float]
 RELU: Clip = (0.0, math.inf)

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jigsaw_shape.models.batch_norm import BatchNorm, Dtype
+from jigsaw_shape.models.batch_norm import BatchNorm
+from jigsaw_shape.models.layers import Dtype
 
 # (stage, features) -> features of the same shape
 Edit = Callable[[str, jax.Array], jax.Array]
