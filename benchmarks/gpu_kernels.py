@@ -7,9 +7,9 @@ No GPU is needed: XLA compiles for the one that it is told of, without trying th
 which forms are fast (`--xla_gpu_autotune_level=0`). The program is the encoder's
 forward pass in training, the gradient of the mean of its features, and SGD with
 momentum. Its kernels are counted by kind, with the GB that they read and write, each
-array once a kernel. Divided by the memory's 4.8 TB/s that is the least time that they
-can take. How long they take only a GPU can say: `benchmarks/throughput.py --trace`,
-then `benchmarks/operations.py`.
+array once a kernel, though it be read in two places of it. Divided by the memory's 4.8
+TB/s that is the least time that they can take. How long they take only a GPU can say:
+`benchmarks/throughput.py --trace`, then `benchmarks/operations.py`.
 """
 
 import argparse

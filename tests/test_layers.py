@@ -40,6 +40,7 @@ def test_half_of_the_channels_forget_the_style_of_their_image():
     rng = np.random.default_rng(0)
     x = rng.normal(3, 2, (4, 5, 6, 8)).astype(np.float32)
     module = HalfInstanceNorm(BatchNorm, jnp.float32)
+    rectified = HalfInstanceNorm(BatchNorm, jnp.float32, clip=RELU)
     variables = module.init(jax.random.key(0), x, False)
     variables["params"]["instance"] = {"scale": np.full(4, 2.0), "bias": np.ones(4)}
 
@@ -47,6 +48,8 @@ def test_half_of_the_channels_forget_the_style_of_their_image():
         return module.apply(variables, x, True, mutable=["batch_stats"])[0]
 
     found = np.asarray(apply(x))
+    positive, _ = rectified.apply(variables, x, True, mutable=["batch_stats"])
+    np.testing.assert_array_equal(positive, np.maximum(found, 0))
     for axes, half in (((1, 2), slice(0, 4)), ((0, 1, 2), slice(4, 8))):
         part = x[..., half]
         centred = part - part.mean(axes, keepdims=True)
@@ -126,6 +129,17 @@ def test_batch_norm_of_short_numbers_has_the_gradient_of_its_numbers():
 
     whole = gradient(jnp.float32)
     np.testing.assert_array_equal(gradient(jnp.bfloat16), whole.astype(jnp.bfloat16))
+
+
+@pytest.mark.parametrize("clip", [RELU, RELU6])
+def test_clipped_has_the_gradient_of_relu_at_its_ends_too(clip):
+    x = jnp.asarray([-1, 0, 1, 6, 7, jnp.inf])
+    activation = nn.relu if clip == RELU else nn.relu6
+    for function in (activation, lambda x: batch_norm.clipped(x, clip)):
+        value, back = jax.vjp(function, x)
+        np.testing.assert_array_equal(value, activation(x))
+        ends = clip == RELU
+        np.testing.assert_array_equal(back(jnp.ones(6))[0], [0, 0, 1, ends, ends, ends])
 
 
 def test_sums_together_are_the_sums():

@@ -1,9 +1,9 @@
 """Batch normalization, in as few passes over the maps as it can be had.
 
 A step waits for memory here, not for arithmetic: what counts is how often a map is read
-and written. Forwards that is one pass for the two sums and one that normalizes and
+and written. Forwards that is one pass for the two sums, and one that normalizes and
 rectifies. For the gradient it is again one for two sums, and one that writes the
-gradient of the input; both compute from the input where it was clipped.
+gradient of the input; both find out anew where it was clipped.
 """
 
 import functools
@@ -57,6 +57,7 @@ class BatchNorm(nn.Module):
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, (c,))
         running_var = self.variable("batch_stats", "var", jnp.ones, (c,))
         mean, var = running_mean.value, running_var.value
+        dtypes = x.dtype, self.dtype
         x = x.astype(jnp.float32)
         if train and not self.freeze and not self.is_initializing():
             mean, square = _moments(x)
@@ -70,17 +71,32 @@ class BatchNorm(nn.Module):
             running_mean.value = keep * running_mean.value + (1 - keep) * mean
             running_var.value = keep * running_var.value + (1 - keep) * unbiased
         factor = scale * lax.rsqrt(var + self.epsilon)
-        y = _affine(self.clip, self.dtype, x, factor, bias - mean * factor)
+        y = _affine(self.clip, dtypes, x, factor, bias - mean * factor)
         return y.astype(self.dtype)
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def clipped(x: jax.Array, clip: Clip | None) -> jax.Array:
-    """Returns `x` between two numbers; None for as it is."""
+    """Returns `x` between two numbers, which have no gradient; None for as it is."""
     if clip is None:
         return x
     least, largest = clip
     x = jnp.maximum(x, least)
     return x if largest == math.inf else jnp.minimum(x, largest)
+
+
+def _clipped_backward(clip, x, dy):
+    if clip is None:
+        return (dy,)
+    least, largest = clip
+    within = x - least
+    if largest != math.inf:
+        within = jnp.minimum(within, largest - x)
+    # A product and no selection, whose condition XLA would write to memory.
+    return (dy * jnp.sign(jnp.maximum(within, 0)),)
+
+
+clipped.defvjp(lambda x, clip: (clipped(x, clip), x), _clipped_backward)
 
 
 def sums_apart(x: jax.Array, y: jax.Array) -> Pair:
@@ -92,14 +108,14 @@ def sums_together(x: jax.Array, y: jax.Array) -> Pair:
     """Returns the same by one reduction of two operands, for GPUs: one kernel.
 
     After a matrix product XLA gives each of two reductions a kernel of its own, both of
-    which read the map. (On CPUs one reduction of two goes number by number.)
+    which read the map. (On CPUs one reduction of two is several times slower.)
     """
-
-    def add(one, other):
-        return one[0] + other[0], one[1] + other[1]
-
     zero = jnp.zeros((), jnp.float32)
-    return lax.reduce((x, y), (zero, zero), add, (0, 1, 2))
+    return lax.reduce((x, y), (zero, zero), _add, (0, 1, 2))
+
+
+def _add(one: Pair, other: Pair) -> Pair:
+    return one[0] + other[0], one[1] + other[1]
 
 
 def _sums(x: jax.Array, y: jax.Array) -> Pair:
@@ -127,42 +143,48 @@ _moments.defvjp(lambda x: (_moments(x), x), _moments_backward)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _affine(
-    clip: Clip | None, dtype: Dtype, x: jax.Array, factor: jax.Array, offset: jax.Array
+    clip: Clip | None,
+    dtypes: tuple[Dtype, Dtype],
+    x: jax.Array,
+    factor: jax.Array,
+    offset: jax.Array,
 ) -> jax.Array:
     """Returns `x * factor + offset`, clipped; factor and offset [C] of channels.
 
     Args:
       clip: The least number and the largest; None for all.
-      dtype: Of which the numbers of `x` and those of the output's gradient are, though
-        both come as float32.
+      dtypes: Those of the numbers in `x` and in the output's gradient, both of which
+        come as float32.
       x: float32 [B, H, W, C].
       factor: float32 [C].
       offset: float32 [C].
     """
-    del dtype
+    del dtypes
     return clipped(x * factor + offset, clip)
 
 
-def _affine_forward(clip, dtype, *arrays):
-    return _affine(clip, dtype, *arrays), arrays
+def _affine_forward(clip, dtypes, *arrays):
+    return _affine(clip, dtypes, *arrays), arrays
 
 
-def _affine_backward(clip, dtype, arrays, dy):
+def _affine_backward(clip, dtypes, arrays, dy):
     x, factor, offset = arrays
 
     def before_clipping(x, dy):
-        if clip is None:
-            return dy
-        y = x * factor + offset
-        # A product and no selection, whose condition XLA would write to memory.
-        return dy * jnp.sign(jnp.maximum(jnp.minimum(y - clip[0], clip[1] - y), 0))
+        return _clipped_backward(clip, x * factor + offset, dy)[0]
 
     def anew(x, dy, *after):
-        """Returns `x` and `dy`; what is computed from them is not kept for later."""
+        """Returns `x` and `dy` behind a barrier, in as few bytes as they have.
+
+        The first keeps XLA from writing what it knows forwards for the sums, the second
+        from writing what the sums know for the gradient of `x`.
+        """
         if clip is None:
             return x, dy
-        arrays = (x.astype(dtype), dy.astype(dtype), *after)
-        x, dy, *_ = lax.optimization_barrier(arrays)
+        short = [
+            array.astype(dtype) for array, dtype in zip((x, dy), dtypes, strict=True)
+        ]
+        x, dy, *_ = lax.optimization_barrier((*short, *after))
         return x.astype(jnp.float32), dy.astype(jnp.float32)
 
     x, dy = anew(x, dy)

@@ -1,1 +1,1 @@
-"""Convolutions and pooling, in the form that each platform computes fastest."""
+"""Convolutions and max pooling, which have a form for each platform."""

@@ -4,7 +4,7 @@ On CPUs XLA finds each window's maximum in one pass over numbered pixels, on one
 and then scatters the gradient. On GPUs it writes four numbers of a place for every
 window, and scatters with atomic additions. Here the places of all windows are compared
 one after the other, and gradients are shifted to where they belong: elementwise
-arithmetic, which XLA fuses. TPUs, which have an instruction for it, take XLA's.
+arithmetic, which XLA fuses. TPUs, where it has not been tried, take XLA's.
 """
 
 import functools

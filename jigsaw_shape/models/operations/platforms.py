@@ -47,7 +47,7 @@ def unfused(function: Callable[..., jax.Array], *arrays: jax.Array) -> jax.Array
     """Returns `function(*arrays)`, computed by itself and once.
 
     XLA would fuse what comes before into it, and it into what comes after, and so
-    compute each as often as it is read. `optimization_barrier` forbids that, but is
+    compute each as often as it is read. A barrier after it forbids the second, but is
     dropped on CPUs. There XLA does not fuse into or out of a branch whose condition it
     cannot know. The condition is that the first number of the last array is finite.
     Where it is not, the result is NaN, or 0 if it is of integers. Let the last one be a
