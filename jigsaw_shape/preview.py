@@ -19,7 +19,7 @@ from jigsaw_shape import checks
 from jigsaw_shape.data import sources
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.splits import Splits
-from jigsaw_shape.diversify import with_styles
+from jigsaw_shape.diversify import named, with_styles
 from jigsaw_shape.diversify.schedule import Styling, make_schedule
 from jigsaw_shape.reports import figures
 from jigsaw_shape.system import command_line
@@ -118,15 +118,22 @@ def _styled(config, images, domain, styling, progress) -> dict[str, jax.Array]:
     shard_rng, image_rng = jax.random.split(jax.random.key(config.seed))
     rngs = jax.random.split(image_rng, len(images))
 
-    def diversified(per_tile, diversify=None):
+    def diversified(per_tile, changes=None):
         settings.per_tile = (per_tile,)
-        schedule = jax.jit(make_schedule(settings, config.jigsaw.grid, diversify))
+        schedule = jax.jit(make_schedule(settings, config.jigsaw.grid, changes))
         orders = jnp.ones(len(images), jnp.int32)
         return schedule(progress, shard_rng, rngs, images, orders, domain, styling)
 
-    rows = {"style": diversified(0.0, lambda rngs, contents, styles, strengths: styles)}
-    if not with_styles(config.diversify.name):
-        rows = {}
+    def show_style(uses_it):
+        """Returns what shows the style that an image gets, white where it gets none."""
+        return lambda rngs, contents, styles, strengths: (
+            styles if uses_it else jnp.ones_like(contents)
+        )
+
+    rows = {}
+    if used := with_styles(config.diversify.name):
+        names = named(config.diversify.name)
+        rows["style"] = diversified(0.0, [show_style(name in used) for name in names])
     rows["stylized"] = diversified(0.0)
     if any(config.diversify.per_tile):
         rows["by tile"] = diversified(1.0)

@@ -20,6 +20,21 @@ from jigsaw_shape.training import run_data
     ],
 )
 def test_rows_are_what_the_preset_does(preset, rows):
+    labels = [axes.get_ylabel() for axes in _sheet(preset).axes if axes.get_ylabel()]
+    assert labels == rows
+
+
+def test_an_image_that_becomes_edges_has_no_style():
+    axes = _sheet("shape_edges").axes
+    labels = [ax.get_ylabel() for ax in axes]
+    first = labels.index("style")
+    row = axes[first : labels.index("stylized")]
+    white = [bool((ax.images[0].get_array() == 1).all()) for ax in row]
+    assert any(white)
+    assert not all(white)
+
+
+def _sheet(preset):
     config = load_config(REPOSITORY / "configs" / "shapes.py", preset)
     config.data.update(n_per_class=6, n_cue_conflict_per_class=4, stored_px=32)
     config.data.image_size = 24
@@ -28,6 +43,4 @@ def test_rows_are_what_the_preset_does(preset, rows):
         config, len(dataset.classes), len(dataset.domains)
     )
     styling, _ = run_data.load_styling(config, dataset, splits)
-    figure = preview_figure(config, dataset, splits, learner.permutations, styling)
-    labels = [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()]
-    assert labels == rows
+    return preview_figure(config, dataset, splits, learner.permutations, styling)

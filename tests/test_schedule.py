@@ -41,9 +41,9 @@ def _external():
     return Styling(jnp.asarray(np.broadcast_to(values, (N_EXTERNAL, SIZE, SIZE, 3))))
 
 
-def _runs(settings, seeds, progress=0.0, styling=None, diversify=_paint):
+def _runs(settings, seeds, progress=0.0, styling=None, changes=(_paint,)):
     """Returns the batch of each seed: [seeds, B, H, W, 3]."""
-    schedule = jax.jit(make_schedule(settings, GRID, diversify))
+    schedule = jax.jit(make_schedule(settings, GRID, changes))
     given = styling or Styling()
     return np.stack([schedule(progress, *_batch(seed), given) for seed in seeds])
 
@@ -103,7 +103,7 @@ def test_strengths_fill_their_range():
     def show(rngs, contents, styles, strengths):
         return jnp.broadcast_to(strengths[:, None, None, None], contents.shape)
 
-    strengths = _runs(settings, range(10), diversify=show)
+    strengths = _runs(settings, range(10), changes=(show,))
     assert 0.25 <= strengths.min() < 0.27
     assert 0.48 < strengths.max() <= 0.5
 
@@ -140,7 +140,7 @@ def test_a_tile_wears_the_part_of_the_style_at_its_place():
     numbers = jnp.arange(GRID * GRID).reshape(GRID, GRID) / 255
     picture = numbers.repeat(SIZE // GRID, 0).repeat(SIZE // GRID, 1)
     images = jnp.broadcast_to(picture[None, ..., None], (B, SIZE, SIZE, 3))
-    schedule = make_schedule(settings, GRID, _paint)
+    schedule = make_schedule(settings, GRID, (_paint,))
     out = schedule(0.0, shard_rng, rngs, images, orders, domain, Styling())
     np.testing.assert_array_equal(out, images)
 
@@ -154,7 +154,7 @@ def test_enlarged_tiles_meet_whole_styles_at_the_image_s_size():
         return contents
 
     _, _, images, _, _ = _batch()
-    out = _run(settings, diversify=look)
+    out = _run(settings, changes=(look,))
     assert seen[-1] == ((SIZE, SIZE, 3), (SIZE, SIZE, 3))
     np.testing.assert_allclose(out, images, atol=1e-6)
 
@@ -163,7 +163,7 @@ def test_a_batch_of_one_domain_stays_as_it_is():
     settings = _settings(p_ordered=(1.0,), p_shuffled=(1.0,))
     shard_rng, rngs, images, orders, _ = _batch()
     one = jnp.zeros(B, jnp.int32)
-    schedule = make_schedule(settings, GRID, _paint)
+    schedule = make_schedule(settings, GRID, (_paint,))
     out = schedule(0.0, shard_rng, rngs, images, orders, one, Styling())
     np.testing.assert_array_equal(out, images)
 
@@ -176,7 +176,7 @@ def test_only_what_changes_is_computed():
         jax.debug.callback(lambda s: computed.append(np.asarray(s)), strengths)
         return contents
 
-    jax.block_until_ready(_run(settings, diversify=count))
+    jax.block_until_ready(_run(settings, changes=(count,)))
     jax.effects_barrier()
     n_changed = (np.concatenate(computed) > 0).sum()
     assert 0 < n_changed <= len(np.concatenate(computed)) < B / 2

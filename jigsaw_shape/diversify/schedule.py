@@ -40,7 +40,7 @@ Schedule = Callable[..., jax.Array]
 def make_schedule(
     settings: ConfigDict,
     grid: int,
-    diversify: Callable[..., jax.Array] | None = None,
+    changes: Sequence[Callable[..., jax.Array]] | None = None,
     *,
     bias_whole_image: float = 0.0,
 ) -> Schedule:
@@ -68,13 +68,14 @@ def make_schedule(
     Args:
       settings: `config.diversify`.
       grid: Tiles per side.
-      diversify: What changes the images, instead of what the settings name.
+      changes: What changes the images, instead of the diversifiers that the settings
+        name.
       bias_whole_image: Share of the images that stay whole; decides the speed alone.
 
     Raises:
       ValueError: There is no diversifier of that name.
     """
-    names = named(settings.name) if diversify is None else ()
+    names = named(settings.name)
     has_tiles = any(settings.per_tile)
     share_tiled = (1 - bias_whole_image) * max(settings.p_shuffled)
     share_tiled *= max(settings.per_tile)
@@ -82,7 +83,7 @@ def make_schedule(
     share_whole += (1 - bias_whole_image) * max(settings.p_shuffled)
 
     def schedule(progress, shard_rng, rngs, images, orders, domain, styling):
-        changes = [bind(name, styling.pair) for name in names] or [diversify]
+        each_change = changes or [bind(name, styling.pair) for name in names]
 
         def now(field):
             return moved(settings[field], progress)
@@ -96,7 +97,7 @@ def make_schedule(
         tiled = (orders > 0) & (draws[:, 2] < now("per_tile"))
         whole_rng, tile_rng = jax.random.split(shard_rng)
         change_rngs = jax.vmap(jax.random.fold_in, (0, None))(keys[:, 0], 1)
-        which = jax.vmap(lambda rng: jax.random.randint(rng, (), 0, len(changes)))(
+        which = jax.vmap(lambda rng: jax.random.randint(rng, (), 0, len(each_change)))(
             change_rngs
         )
 
@@ -107,7 +108,7 @@ def make_schedule(
             styles = _gather(chosen[i], images, styling)
             return change(keys[i, 1], images[i], styles, whole[i])
 
-        changed = _each_by_one(changes, which, stylize, whole, images, share_whole)
+        changed = _each_by_one(each_change, which, stylize, whole, images, share_whole)
         if not has_tiles:
             return changed
 
@@ -136,9 +137,9 @@ def make_schedule(
         if settings.mix_tiles:  # the last number stands for none
             which_rngs = jax.vmap(jax.random.fold_in, (0, None))(tile_keys[:, 0], 1)
             which = jax.vmap(
-                lambda rng: jax.random.randint(rng, (), 0, len(changes) + 1)
+                lambda rng: jax.random.randint(rng, (), 0, len(each_change) + 1)
             )(which_rngs)
-        flat = _each_by_one(changes, which, stylize_tiles, each, flat, share_tiled)
+        flat = _each_by_one(each_change, which, stylize_tiles, each, flat, share_tiled)
         return puzzle.join_tiles(flat.reshape(tiles.shape))
 
     return schedule
