@@ -5,15 +5,15 @@ r"""Averages the weights of runs, or of one run's checkpoints, and evaluates the
     python -m jigsaw_shape.average runs/a --from-initial 0.5 --out runs/a-half
 
 RUNS are directories of training runs that agree in data set, target, sources, classes,
-encoder, initial weights and puzzles. OUT becomes a run's directory with one checkpoint,
-of the preset PRESET+HOW: `evaluate`, `export`, `embed` and `predict` open it, and
-`report` sets it beside others.
+encoder, initial weights and puzzles; runs from random weights in the seed too. OUT
+becomes a run's directory with one checkpoint, of the preset PRESET+HOW: `evaluate`,
+`export`, `embed` and `predict` open it, and `report` sets it beside others.
 
 --checkpoints selected takes one checkpoint of each run, all takes those of all
 evaluations (trained with --config.log.keep_evaluated), swad those of SWAD's window,
 from a run of the preset swad. BatchNorm's running statistics are averaged as the
-weights are; --norm-batches makes them anew. --from-initial moves the encoder back
-toward the weights that the first run began with (WiSE-FT).
+weights are; --norm-batches makes them anew, as means over batches. --from-initial moves
+the encoder back toward the weights that the first run began with (WiSE-FT).
 
 Exit codes: 0 done; 2 refused.
 """
@@ -43,16 +43,12 @@ def main(argv: Sequence[str]) -> int:
         _check(args, out)
         runs = [pathlib.Path(buckets.here(run)) for run in args.runs]
         parts = averaged_runs.choose(runs, args.checkpoints, args.selection)
+        for run in runs:
+            _check_run(args, run)
         for run in dict.fromkeys(part.run for part in parts):
             steps = [str(part.step) for part in parts if part.run == run]
             console.print(f"{run}: steps {', '.join(steps)}", soft_wrap=True)
         config = directory_lib.read_config(runs[0])
-        if args.from_initial is not None and config.averaging.trained < 1:
-            raise ValueError(
-                f"{runs[0]} evaluates weights that are on the way back already "
-                f"(averaging.trained={config.averaging.trained}): leave out "
-                "--from-initial"
-            )
         variables = averaged_runs.average(parts)
         workshop = workshop_lib.Workshop(config, to_train=args.norm_batches > 0)
         if args.from_initial is not None:
@@ -119,6 +115,20 @@ def _check(args: argparse.Namespace, out: pathlib.Path) -> None:
         )
 
 
+def _check_run(args: argparse.Namespace, run: pathlib.Path) -> None:
+    config = directory_lib.read_config(run)
+    if args.from_initial is not None and config.averaging.trained < 1:
+        raise ValueError(
+            f"{run} evaluates weights that are on the way back already "
+            f"(averaging.trained={config.averaging.trained}): leave out --from-initial"
+        )
+    if args.norm_batches and config.model.freeze_norm:
+        raise ValueError(
+            f"{run} trained with the BatchNorm statistics that it began with "
+            "(model.freeze_norm=True): leave out --norm-batches"
+        )
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = command_line.make_parser("average", __doc__)
     add = parser.add_argument
@@ -148,7 +158,8 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=0,
         metavar="N",
-        help="make BatchNorm's statistics anew from N batches of training images",
+        help="make BatchNorm's statistics anew: means over N batches of training "
+        "images",
     )
     return parser
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from jigsaw_shape.diversify import augmix
 from jigsaw_shape.diversify.augmix import OPERATIONS, augment_and_mix
 
 RNG = np.random.default_rng(0)
@@ -62,3 +63,42 @@ def test_the_strength_moves_between_image_and_mixture():
     np.testing.assert_array_equal(found[0], images[0])
     np.testing.assert_allclose(found[1], (found[0] + found[2]) / 2, atol=1e-6)
     assert np.abs(found[2] - found[0]).max() > 0.05
+
+
+def test_image_and_chains_are_mixed_as_in_algorithm_1(monkeypatch):
+    def colour(rng, image):
+        """A chain that paints the image in a colour of its own."""
+        return jnp.broadcast_to(jax.random.uniform(rng, (3,)), image.shape)
+
+    monkeypatch.setattr(augmix, "_chain", colour)
+    n, pixel = 4000, np.array([0.2, 0.5, 0.9], np.float32)
+    images = jnp.broadcast_to(pixel, (n, 1, 1, 3))
+    rngs = jax.random.split(jax.random.key(0), n)
+    found = jax.jit(augment_and_mix)(rngs, images, images, jnp.ones(n))[:, 0, 0]
+
+    @jax.vmap
+    def draw(rng):
+        """Returns the chains' colours, the exponentials of Dirichlet, and m."""
+        chain_rng, weight_rng, mix_rng = jax.random.split(rng, 3)
+        each = jax.vmap(lambda i: jax.random.fold_in(chain_rng, i))(jnp.arange(3))
+        colours = jax.vmap(lambda rng: jax.random.uniform(rng, (3,)))(each)
+        return (
+            colours,
+            jax.random.exponential(weight_rng, (3,)),
+            jax.random.uniform(mix_rng),
+        )
+
+    colours, weights, m = map(np.asarray, draw(rngs))
+    weights = weights / weights.sum(1, keepdims=True)
+    chains = np.einsum("ni,nic->nc", weights, colours)
+    expected = m[:, None] * pixel + (1 - m[:, None]) * chains
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    theirs = np.random.default_rng(0)
+    for ours, drawn in (
+        (weights[:, 0], theirs.dirichlet((1, 1, 1), n)[:, 0]),
+        (m, theirs.beta(1, 1, n)),
+    ):
+        tenths = np.arange(0.1, 1, 0.1)
+        np.testing.assert_allclose(
+            np.quantile(ours, tenths), np.quantile(drawn, tenths), atol=0.04
+        )

@@ -15,8 +15,10 @@ from test_checks import load_config
 from jigsaw_shape import average
 from jigsaw_shape.classifiers.open import open_classifier
 from jigsaw_shape.data import sources
+from jigsaw_shape.data.image_store import ImageStore, epoch_order
+from jigsaw_shape.diversify.schedule import Styling
 from jigsaw_shape.runs import directory, fingerprint, records, rows, stored_weights
-from jigsaw_shape.training import averaged_runs, averaging, workshop
+from jigsaw_shape.training import averaged_runs, averaging, run_data, workshop
 from jigsaw_shape.training import learner as learner_lib
 from jigsaw_shape.training import step as step_lib
 from jigsaw_shape.training.checkpoints import Checkpoints
@@ -103,19 +105,55 @@ def test_swad_joins_the_segments_of_its_window(run, tmp_path):
     assert set(record.results) == set(rows.RULES)
 
 
-def test_statistics_are_made_anew_and_weights_stay(run, tmp_path):
+def _of_batches(run, variables, n_batches):
+    """Returns each batch's own statistics: zeros move a tenth of the way to them."""
+    config = directory.read_config(run)
+    dataset, splits = run_data.load_again(config)
+    store = ImageStore(dataset, cache="none", stored_px=config.data.stored_px)
+    learner = learner_lib.make_learner(
+        config, len(dataset.classes), len(dataset.domains)
+    )
+    alone = learner.model.encoder.clone(norm_axis=None)
+    model = learner.model.clone(encoder=alone)
+    zeros = jax.tree.map(np.zeros_like, variables["batch_stats"])
+
+    @jax.jit
+    def moved(step, batch):
+        seen = learner.view(
+            jax.random.fold_in(learner_lib.step_rng(config), step),
+            0.0,
+            jnp.arange(len(batch["label"])),
+            batch["image"],
+            batch["domain"],
+            Styling(),
+        )
+        given = {"params": variables["params"], "batch_stats": zeros}
+        return model.apply(given, seen.images, True, mutable=["batch_stats"])[1]
+
+    order = epoch_order(
+        dataset.domain, splits.train, seed=0, epoch=0, sampling="proportional"
+    )
+    chunks = order[: 16 * n_batches].reshape(n_batches, 16)
+    found = [moved(step, store.batch(chunk)) for step, chunk in enumerate(chunks)]
+    return [jax.tree.map(lambda x: x / 0.1, each["batch_stats"]) for each in found]
+
+
+def test_statistics_are_the_mean_over_batches_and_weights_stay(run, tmp_path):
     out = tmp_path / "out"
-    flags = ["--checkpoints", "all", "--norm-batches", "2", "--out", str(out)]
+    flags = ["--checkpoints", "all", "--norm-batches", "3", "--out", str(out)]
     assert average.main(["average", str(run), *flags]) == 0
     trees = [_stored(run, step) for step in LOSSES]
-    expected = jax.tree.map(lambda *leaves: np.mean(leaves, 0), *trees)
-    assert records.read(out).preset == "swad+all+norm2"
+    averaged = jax.tree.map(lambda *leaves: np.mean(leaves, 0), *trees)
+    assert records.read(out).preset == "swad+all+norm3"
     found = _stored(out, 30)
-    _assert_same(found["params"], expected["params"])
-    moved = jax.tree.map(
-        lambda a, b: np.abs(a - b).max(), found["batch_stats"], expected["batch_stats"]
+    _assert_same(found["params"], averaged["params"])
+    batches = _of_batches(run, averaged, 3)
+    means = jax.tree.map(lambda *leaves: np.mean(leaves, 0), *batches)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
+        found["batch_stats"],
+        means,
     )
-    assert max(jax.tree.leaves(moved)) > 1e-3
 
 
 @pytest.mark.parametrize(
@@ -153,16 +191,51 @@ def test_runs_that_do_not_fit_together_are_refused(run, tmp_path, field, value, 
         averaged_runs.choose([run, other], "selected", "val")
 
 
-def test_a_run_is_not_moved_back_twice(run, tmp_path, capsys):
-    other = tmp_path / "other"
-    shutil.copytree(run, other)
-    config = json.loads((run / "config.json").read_text())
-    config["averaging"]["trained"] = 0.5
-    (other / "config.json").write_text(json.dumps(config))
-    flags = ["--from-initial", "0.5", "--out", str(tmp_path / "out")]
+def _changed(run, folder, **fields):
+    """Returns a copy of a run with other fields in its configuration."""
+    shutil.copytree(run, folder)
+    config = directory.read_config(run)
+    config.update_from_flattened_dict(
+        {name.replace("__", "."): value for name, value in fields.items()}
+    )
+    (folder / "config.json").write_text(fingerprint.to_json(config))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("fields", "flags", "words"),
+    [
+        (
+            {"averaging__trained": 0.5},
+            ["--from-initial", "0.5"],
+            "on the way back already",
+        ),
+        (
+            {"model__freeze_norm": True},
+            ["--norm-batches", "2"],
+            "freeze_norm=True): leave out --norm-batches",
+        ),
+    ],
+)
+def test_every_run_has_to_fit_the_flags(run, tmp_path, capsys, fields, flags, words):
+    other = _changed(run, tmp_path / "other", **fields)
+    out = tmp_path / "out"
     with pytest.raises(SystemExit):
-        average.main(["average", str(other), *flags])
-    assert "on the way back already" in capsys.readouterr().err
+        average.main(["average", str(run), str(other), *flags, "--out", str(out)])
+    message = capsys.readouterr().err
+    assert words in message
+    assert str(other) in message
+
+
+def test_random_weights_of_two_seeds_have_no_mean(run, tmp_path):
+    other = _changed(run, tmp_path / "other", seed=1)
+    with pytest.raises(ValueError, match=r"random weights of the seeds 0, 1"):
+        averaged_runs.choose([run, other], "selected", "val")
+    runs = [
+        _changed(run, tmp_path / f"s{seed}", seed=seed, model__init="timm:convnet")
+        for seed in (0, 1)
+    ]
+    assert len(averaged_runs.choose(runs, "selected", "val")) == 2
 
 
 def test_images_of_another_preparation_are_refused(run, tmp_path, capsys):

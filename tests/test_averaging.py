@@ -7,6 +7,7 @@ import pytest
 from jigsaw_shape import config as config_lib
 from jigsaw_shape.training import averaging
 from jigsaw_shape.training.swad import window
+from jigsaw_shape.training.timetable import run_length
 
 WEIGHTS = np.random.default_rng(0).normal(size=(20, 3))  # after each of 20 steps
 FIRST = np.full(3, 9.0)
@@ -50,6 +51,34 @@ def test_swa_from_the_beginning_leaves_out_the_first_weights():
     averages = _averages(_rates(name="swa", start=0.0, every=4))
     np.testing.assert_allclose(averages[:4], WEIGHTS[:4], atol=1e-6)
     np.testing.assert_allclose(averages[19], WEIGHTS[3::4].mean(0), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("fields", "refused"),
+    [
+        ({"epochs": 3, "averaging.start": 0.75}, "1 of 12 steps, one in 4"),
+        ({"epochs": 4, "averaging.start": 0.75}, ""),
+        ({"epochs": 1}, "1 of 4 steps, one in 4 from step 4"),
+        ({"epochs": 2}, ""),
+        ({"steps": 3}, "0 of 3 steps, one in 4 from step 4"),
+        ({"steps": 11, "averaging.start": 0.5}, "1 of 11 steps, one in 4"),
+        ({"steps": 11, "averaging.start": 0.5, "averaging.every": 5}, "one in 5"),
+        ({"steps": 11, "averaging.start": 0.5, "averaging.every": 3}, ""),
+    ],
+)
+def test_a_run_too_short_for_swa_is_refused(fields, refused):
+    config = config_lib.default_config()
+    config.epochs, config.averaging.name = 0, "swa"
+    config.update_from_flattened_dict(fields)
+    if not refused:
+        length = run_length(config, 4 * config.data.batch_size)
+        rates = averaging.rates(config, length.n_steps, 4, length.evaluate_at)
+        assert ((rates > 0) & (rates < 1)).any()
+        return
+    with pytest.raises(ValueError, match=r"averaging\.start=") as refusal:
+        run_length(config, 4 * config.data.batch_size)
+    assert refused in str(refusal.value)
+    assert f"--config.{next(iter(fields))}=" in str(refusal.value)
 
 
 def test_segments_are_means_between_evaluations():

@@ -218,6 +218,8 @@ def test_sources_are_read_from_one_string():
         ({"mixing.name": "mixup", "losses.irm": 1.0}, "two labels and domains"),
         ({"mixing.name": "cutmix", "rsc.features": 0.3}, "two labels and domains"),
         ({"rsc.features": 0.3, "losses.style": 1.0}, "changes what the class head"),
+        ({"rsc.features": 0.3, "losses.fishr": 1.0}, "must read the features"),
+        ({"losses.style": 1.0, "losses.fishr": 1.0}, "must read the features"),
         ({"rsc.features": 0.3, "classification.detached": True}, "by the class head"),
         ({"losses.vrex": 1.0, "losses.classification": 0.0}, "answers of the class"),
         ({"rsc.features": 0.3, "losses.classification": 0.0}, "about the class head"),

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
+from scipy import ndimage
 
 from jigsaw_shape import config as config_lib
 from jigsaw_shape.models.multitask import (
@@ -13,7 +14,6 @@ from jigsaw_shape.models.multitask import (
     reversal_at,
     reverse_gradient,
 )
-from jigsaw_shape.pixels.edges import sobel
 from jigsaw_shape.training.losses import Sizes, make_heads, make_losses
 
 RNG = np.random.default_rng(0)
@@ -127,12 +127,31 @@ def test_the_edge_head_is_held_to_the_edges_of_the_natural_image():
     }
     term = _term("edges", edges__cells=2)
     values, mask = term.loss({"edges": scores}, batch)
-    drawn = np.asarray(sobel(images)).reshape(2, 2, 4, 2, 4).mean((2, 4)).reshape(2, 4)
+    grey = images @ np.array([0.299, 0.587, 0.114])
+    slopes = [
+        [ndimage.sobel(each, axis, mode="nearest") / 4 for axis in (0, 1)]
+        for each in grey
+    ]
+    lengths = np.minimum([np.hypot(*slope) for slope in slopes], 1)
+    drawn = lengths.reshape(2, 2, 4, 2, 4).mean((2, 4)).reshape(2, 4)
     np.testing.assert_allclose(drawn[1], 0.25, atol=1e-6)  # a pixel in four, each side
     p = 1 / (1 + np.exp(-scores))
     expected = -drawn[stored] * np.log(p) - (1 - drawn[stored]) * np.log(1 - p)
     np.testing.assert_allclose(values, expected.mean(-1), rtol=1e-4)
     np.testing.assert_array_equal(mask, [1, 1, 1, 1, 0])
+
+
+def test_style_is_classified_and_its_adversary_answers_evenly():
+    style, answer = RNG.normal(size=(2, 5, 3)).astype(np.float32)
+    label, known = np.array([0, 2, 1, 1, 0]), np.array([1.0, 1, 0, 1, 1], np.float32)
+    term = _term("style", sagnet__adversary=0.3)
+    values, mask = term.loss(
+        {"style": style, "style_answer": answer}, {"label": label, "for_class": known}
+    )
+    of_head = -np.log(_softmax(style))[np.arange(5), label]
+    even = -np.log(_softmax(answer)).sum(-1) / 3
+    np.testing.assert_allclose(values, of_head + 0.3 * even, rtol=1e-5)
+    np.testing.assert_array_equal(mask, known)
 
 
 def test_jsd_is_the_distance_of_three_answers_to_their_mean():

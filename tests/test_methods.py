@@ -21,10 +21,10 @@ from jigsaw_shape.training.timetable import RunLength
 N, N_CLASSES, N_DOMAINS = 16, 3, 4
 # Methods that go together, each step of which is traced at once.
 TOGETHER = (
-    "coral mmd cdann vrex irm groupdro fishr sd rsc efdmix erm_plus_plus sam",
+    "coral mmd cdann vrex irm groupdro sd rsc efdmix erm_plus_plus sam",
     "sagnet dsu swad sagm",
     "fact padain swa wise_ft",
-    "augmix safs",
+    "augmix safs fishr",
     "mixup",
     "cutmix",
 )

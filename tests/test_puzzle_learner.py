@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 from flax import linen as nn
+from scipy import ndimage
 from tiny_encoders import TINY, tiny
 
 from jigsaw_shape import config as config_lib
@@ -212,6 +213,18 @@ def test_edges_are_dark_where_lightness_changes():
     np.testing.assert_array_equal(drawn[2], contents[2])
     turned = draw_edges(None, contents.swapaxes(1, 2), contents, strengths)
     np.testing.assert_allclose(np.swapaxes(turned, 1, 2)[0], drawn[0], atol=1e-6)
+
+
+def test_edges_are_sobel_s_gradient_of_luminance():
+    contents = RNG.uniform(size=(2, 7, 5, 3)).astype(np.float32)
+    drawn = draw_edges(None, contents, contents, jnp.ones(2))
+    for ours, grey in zip(drawn, contents @ [0.299, 0.587, 0.114], strict=True):
+        slopes = [ndimage.sobel(grey, axis, mode="nearest") / 4 for axis in (0, 1)]
+        expected = 1 - np.minimum(2 * np.hypot(*slopes), 1)
+        assert 0 < expected.mean() < 1
+        np.testing.assert_allclose(
+            ours, np.repeat(expected[..., None], 3, -1), atol=1e-5
+        )
 
 
 class TinyEncoder(Encoder):

@@ -257,6 +257,14 @@ def _check_class_head(config: ConfigDict) -> None:
             f"--config.losses.style={losses.style} changes what the class head reads "
             "too: set one of the two to 0",
         )
+    if of_head and losses.fishr > 0:
+        refuse(
+            "losses.fishr",
+            losses.fishr,
+            "it needs the class head's gradient, for which that head must read the "
+            f"features, and --config.{of_head[0]} changes what it reads: set one of "
+            "the two to 0",
+        )
     if of_head and losses.classification == 0:
         refuse(
             "losses.classification",

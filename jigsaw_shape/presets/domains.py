@@ -26,7 +26,9 @@ def mmd(config: ConfigDict) -> None:
 def cdann(config: ConfigDict) -> None:
     """`dann` with a domain classifier for each class, every class of the same weight.
 
-    Li et al., ECCV 2018; the weight of 1 is DomainBed's.
+    Li et al., ECCV 2018; the weight of 1 is DomainBed's. Departure: the classifiers'
+    hidden layers are DANN's, two of width 1024 (`config.dann.hidden`); DomainBed's are
+    two of 256 (its `mlp_width` 256 and `mlp_depth` 3, the output layer counted).
     """
     erm(config)
     config.losses.cdann = 1.0

@@ -20,10 +20,14 @@ def erm_plus_plus(config: ConfigDict) -> None:
 
     Teterwak et al., ERM++, arXiv 2304.01973, of whose ingredients these two are a
     method: a warm start of 500 of 5000 steps, and the mean of the weights of all steps
-    from 600 on. The others are
-    settings: a longer run (`config.epochs`), stronger initial weights
-    (`config.model.init`), BatchNorm that trains, which is the default, and a last run
-    of the length that validation chose on all images (`config.data.split=none`).
+    from 600 on. The others are settings: a longer run (`config.epochs`), stronger
+    initial weights (`config.model.init`), and BatchNorm that trains, the default.
+
+    Departures: nothing trains again on all images by itself (a second run with
+    `config.data.split=none` does). The warm start has no optimizer and learning rate of
+    its own. The learning rate follows `config.optim.schedule`; theirs falls where the
+    validation loss stops falling. BatchNorm's statistics are means of the running ones;
+    in their code the averaged network also sees each batch.
     """
     sma(config)
     config.averaging.start = 0.12
@@ -36,7 +40,8 @@ def swa(config: ConfigDict) -> None:
     Izmailov et al., UAI 2018. Departures: the learning rate is constant from the
     beginning (in theirs it falls to that first), the average takes the last quarter of
     the run (a share that their code has near), and BatchNorm's statistics are averaged
-    too, not made anew.
+    too, not made anew. That quarter has to hold two epochs' ends, so a run of fewer
+    than four epochs is refused.
     """
     erm(config)
     config.averaging.name = "swa"
@@ -50,8 +55,10 @@ def swad(config: ConfigDict) -> None:
     Cha et al., NeurIPS 2021. `python -m jigsaw_shape.average --checkpoints swad` then
     joins those of the window that the validation loss shows; the run's own rows are of
     single segments. The window needs many evaluations, 50 to 100 in their 5000 steps:
-    `config.eval.every_epochs=1` over a long run. Departure: their runs from ImageNet's
-    weights keep BatchNorm as it is, here by `config.model.freeze_norm=True`.
+    `config.eval.every_epochs=1` over a long run. Departures: the validation losses are
+    of the segments' means, theirs of the weights at the end of each segment; their runs
+    from ImageNet's weights keep BatchNorm as it is, here by
+    `config.model.freeze_norm=True`.
     """
     erm(config)
     config.averaging.name = "segments"

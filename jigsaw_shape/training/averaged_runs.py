@@ -40,6 +40,10 @@ class Part:
 def choose(runs: Sequence[pathlib.Path], which: str, selection: str) -> list[Part]:
     """Returns the checkpoints to average.
 
+    Runs from pretrained weights may have different seeds: their encoders began alike,
+    and the heads on them may differ. Random encoders of different seeds have nothing in
+    common, and their mean would be meaningless.
+
     Args:
       runs: Directories of runs.
       which: One of `CHECKPOINTS`: that of each run which `selection` picks; those of
@@ -100,6 +104,13 @@ def _refuse_misfits(runs):
                     f"{run} has {key}={fields[key]!r} and {runs[0]} {flat[0][key]!r}: "
                     f"runs to be averaged must agree in {', '.join(same)}"
                 )
+    seeds = sorted({fields["seed"] for fields in flat})
+    if flat[0]["model.init"] == "random" and len(seeds) > 1:
+        raise ValueError(
+            f"{', '.join(map(str, runs))} began with random weights of the seeds "
+            f"{', '.join(map(str, seeds))}, which have no useful mean: average runs of "
+            "one seed, or runs from the same pretrained weights (model.init)"
+        )
     if len(digests) > 1:
         raise ValueError(
             f"{', '.join(map(str, runs))} were trained on different images of one data "
@@ -111,7 +122,7 @@ def average(parts: Iterable[Part]) -> dict[str, Any]:
     """Returns the weighted mean of checkpoints' `params` and `batch_stats`, float32.
 
     BatchNorm's running statistics are averaged as the weights are, as in EoA's code;
-    `workshop.Workshop.remake_statistics` makes them anew, as SWAD's does.
+    `workshop.Workshop.remake_statistics` makes them anew, as SWAD's code does.
 
     Raises:
       ValueError: A checkpoint is damaged, or its heads have other shapes.

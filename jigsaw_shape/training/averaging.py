@@ -104,17 +104,49 @@ def periodic_rates(n_steps: int, start: int, every: int) -> np.ndarray:
 
     Args:
       n_steps: Of the run.
-      start: The step from which periods are counted, the end of one; at 0, where
-        weights may know nothing, the end of the first period.
+      start: The first step that counts, the end of a period; see `swa_periods`.
       every: Steps in a period.
 
     Returns:
       float32 [n_steps]; 0 between the ends of periods.
     """
-    after = np.arange(1, n_steps + 1) - (start or every)
+    after = np.arange(1, n_steps + 1) - start
     counts = np.maximum(after // every, 0) + 1
     rates = np.where(after % every == 0, 1 / counts, 0)
     return np.where(after <= 0, 1, rates).astype(np.float32)
+
+
+def swa_periods(
+    config: ConfigDict, n_steps: int, steps_per_epoch: int
+) -> tuple[int, int]:
+    """Returns the first step whose weights SWA averages, and the steps in a period.
+
+    The first is the end of a period: the first one at or after `averaging.start`, and
+    never step 0, whose weights may know nothing.
+    """
+    every = config.averaging.every or steps_per_epoch
+    start = round(config.averaging.start * n_steps)
+    return max(-(-start // every), 1) * every, every
+
+
+def check_length(config: ConfigDict, n_steps: int, steps_per_epoch: int) -> None:
+    """Refuses a run that is too short for its average.
+
+    Raises:
+      ValueError: SWA would average fewer than two weights.
+    """
+    if config.averaging.name != "swa":
+        return
+    start, every = swa_periods(config, n_steps, steps_per_epoch)
+    n_averaged = max(n_steps // every - start // every + 1, 0)
+    if n_averaged < 2:
+        longer = "steps" if config.steps else "epochs"
+        raise ValueError(
+            f"--config.averaging.start={config.averaging.start}: swa would average the "
+            f"weights after {n_averaged} of {n_steps} steps, one in {every} from step "
+            f"{start} on, and needs two: lower it, or raise "
+            f"--config.{longer}={config[longer]}"
+        )
 
 
 def segment_rates(n_steps: int, evaluate_at: Collection[int]) -> np.ndarray:
@@ -145,12 +177,10 @@ def rates(
 ) -> np.ndarray:
     """Returns the rate after each step of a run: float32 [n_steps]."""
     averaging = config.averaging
-    start = round(averaging.start * n_steps)
     if averaging.name == "sma":
-        return simple_rates(n_steps, start)
+        return simple_rates(n_steps, round(averaging.start * n_steps))
     if averaging.name == "swa":
-        every = averaging.every or steps_per_epoch
-        return periodic_rates(n_steps, -(-start // every) * every, every)
+        return periodic_rates(n_steps, *swa_periods(config, n_steps, steps_per_epoch))
     if averaging.name == "segments":
         return segment_rates(n_steps, evaluate_at)
     return np.full(n_steps, 1 - config.optim.ema_decay, np.float32)

@@ -17,6 +17,9 @@ def window(losses: Sequence[float]) -> tuple[int, int]:
     end has the last three evaluations (in their code the last one alone; that also
     takes up to two segments before the first loss).
 
+    Departure: a run of this project evaluates the mean of a segment's weights, so its
+    losses are of these; in their code they are of the segment's last weights.
+
     Args:
       losses: The validation loss at each evaluation, at least one.
     """

@@ -34,7 +34,8 @@ def run_length(config: ConfigDict, n_train: int) -> RunLength:
     """Returns the run's length for `n_train` source images.
 
     Raises:
-      ValueError: The sources do not fill one batch, or the run not one update.
+      ValueError: The sources do not fill one batch, the run not one update, or SWA has
+        nothing to average.
     """
     per_epoch = n_train // config.data.batch_size
     if per_epoch == 0:
@@ -54,6 +55,7 @@ def run_length(config: ConfigDict, n_train: int) -> RunLength:
             f"--config.optim.accumulate={config.optim.accumulate} is more than the "
             f"{n_steps} batches of the run, which would make no update: lower it"
         )
+    averaging.check_length(config, n_steps, per_epoch)
     return RunLength(n_steps, per_epoch, frozenset(evaluate_at))
 
 

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from jigsaw_shape.runs import fingerprint, logbook, rows
 from jigsaw_shape.runs.file_names import CONFIG, STARTS
 from jigsaw_shape.system import devices, whole_files
-from jigsaw_shape.training import initial_weights, loop, run_data
+from jigsaw_shape.training import averaging, initial_weights, loop, run_data
 from jigsaw_shape.training import learner as learner_lib
 from jigsaw_shape.training import predict as predict_lib
 from jigsaw_shape.training import step as step_lib
@@ -69,10 +69,14 @@ class Workshop:
     ) -> dict[str, Any]:
         """Returns the variables with BatchNorm's statistics of training images.
 
-        They follow so many batches of the training view, as in training; Izmailov et
-        al., UAI 2018, section 3.2, take one pass.
+        They are the plain means of the statistics of so many batches, seen as in
+        training; of variances the unbiased ones, as in PyTorch. (Izmailov et al., UAI
+        2018, section 3.2, take one pass.)
         """
         config, learner = self._config, self.learner
+        # Where BatchNorm keeps nothing, a step returns the statistics of its own batch.
+        encoder = learner.model.encoder.clone(norm_momentum=0.0)
+        average = averaging.Average()
         per_epoch = len(self._splits.learned) // config.data.batch_size
         length = RunLength(n_batches, per_epoch, frozenset())
         still = optax.set_to_zero()
@@ -80,15 +84,16 @@ class Workshop:
             jax.tree.map(np.copy, variables),
             still,
             learner_lib.step_rng(config),
-            None,
+            average,
             learner.losses,
         )
         update = step_lib.make_update(
-            learner.model,
+            learner.model.clone(encoder=encoder),
             still,
             learner.losses,
             learner.view,
             learner.make_edit,
+            average,
             reversal=learner.reversal,
             mix=learner.mix,
             reread=learner.reread,
@@ -98,11 +103,12 @@ class Workshop:
         styling, _ = run_data.load_styling(config, dataset, self._splits)
         styling = devices.replicate(styling)
         chunks = loop.training_chunks(config, self._store, self._splits, length, 0)
-        timetable = make_timetable(config, length)
+        rates = averaging.simple_rates(n_batches, start=0)
+        timetable = make_timetable(config, length)._replace(average_rate=rates)
         for step, batch in enumerate(self._store.batches(chunks)):
             batch, now = devices.shard(batch), timetable.at(step)
             state, _ = update(state, self._store.bank, styling, batch, now)
-        return {**variables, "batch_stats": jax.device_get(state.batch_stats)}
+        return {**variables, "batch_stats": jax.device_get(state.ema["batch_stats"])}
 
     def evaluate(self, variables: dict[str, Any]) -> dict[str, Any]:
         """Returns what a training run measures at an evaluation."""

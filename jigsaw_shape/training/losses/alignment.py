@@ -61,7 +61,9 @@ def mmd(config: ConfigDict) -> LossFn:
     def term(outputs, batch):
         x, member = outputs["features"], batch["member"]
         square = (x * x).sum(-1)
-        distance = jnp.maximum(square[:, None] + square - 2 * x @ x.T, 0)
+        # A distance is a small difference of large numbers.
+        product = jnp.matmul(x, x.T, precision=jax.lax.Precision.HIGHEST)
+        distance = jnp.maximum(square[:, None] + square - 2 * product, 0)
         kernel = sum(jnp.exp(-gamma * distance) for gamma in _GAMMAS)
         rows, present = domain_means(kernel, member)
         within, _ = domain_means(rows.T, member)  # [D, D], means of pairs of domains
