@@ -123,6 +123,7 @@ def _train(config: ConfigDict, workdir: str) -> int:
             digests = {"images": labelled.digest(), **digests}
             if len(splits.unlabelled):
                 digests["unlabelled"] = dataset.digest()
+            peers.agree(fingerprint.common(config) | digests)
             directory = stack.enter_context(
                 directory_lib.claim(
                     config, digests, initial_weights.knowledge(pretrained)
@@ -151,11 +152,15 @@ def _train(config: ConfigDict, workdir: str) -> int:
         if jax.process_index() == 0:
             overview = parameter_overview.get_parameter_overview(variables["params"])
             (directory / "parameters.txt").write_text(overview + "\n")
-            if not (directory / "preview.png").exists():
+
+        def draw_preview():
+            picture = directory / "preview.png"
+            if jax.process_index() == 0 and not picture.exists():
                 figure = preview_figure(
                     config, dataset, splits, learner.permutations, styling
                 )
-                figures.save(figure, directory / "preview.png")
+                figures.save(figure, picture)
+
         try:
             with Progress(console) as progress:
                 predict_fn = loop.run(
@@ -169,6 +174,7 @@ def _train(config: ConfigDict, workdir: str) -> int:
                     cue_conflict=cue_conflict,
                     styling=devices.replicate(styling),
                     progress=progress,
+                    draw=draw_preview,
                 )
         except watch.NonFiniteError as error:
             print(f"train: {error}", file=sys.stderr)

@@ -13,7 +13,7 @@
 #   IMAGE=jigsaw-shape   a name that the cluster can pull
 #   CLAIM=jigsaw-shape   the PersistentVolumeClaim that pods see as /shared; several pods
 #                        need the access mode ReadWriteMany
-#   NAME=jigsaw-shape NODES=1 GPUS=1 SHARDS=4 EXTRAS=cuda,pretrained
+#   NAME=jigsaw-shape NODES=1 GPUS=1 SHARDS=4 EXTRAS=cuda,pretrained,buckets
 # A pod that is evicted or loses another starts again and goes on from its checkpoint;
 # one that was refused (exit code 2) does not.
 set -euo pipefail
@@ -24,7 +24,7 @@ set -euo pipefail
 : "${NODES:=1}"
 : "${GPUS:=1}"
 : "${SHARDS:=4}"
-: "${EXTRAS:=cuda,pretrained}"
+: "${EXTRAS:=cuda,pretrained,buckets}"
 cd "$(dirname "$0")/.."
 # shellcheck source=launch/common.sh
 source launch/common.sh

@@ -40,8 +40,8 @@ case $verb in
 code=0
 srun --gpu-bind=none --kill-on-bad-exit=0 \\
   python -m jigsaw_shape.train --multihost $(show "$@")|| code=\$?
-# 75: stopped and saved; 69 and 134: a process was lost.
-case \$code in 69 | 75 | 134)
+# 75: stopped and saved; 69, 134 and 137 (SIGKILL): a process was lost.
+case \$code in 69 | 75 | 134 | 137)
   if [ \"\${SLURM_RESTART_COUNT:-0}\" -lt 20 ]; then scontrol requeue \"\$SLURM_JOB_ID\"; fi
 esac
 exit \$code" sbatch ${options[@]+"${options[@]}"}

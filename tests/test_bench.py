@@ -68,7 +68,7 @@ if what.startswith("meet"):  # with as many others
         time.sleep(0.01)
         if time.monotonic() > deadline_s:
             sys.exit("nobody told what it gained")
-    (directory / "memory").write_text(os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"])
+    (directory / "memory").write_text(os.environ["XLA_CLIENT_MEM_FRACTION"])
 for rule in ("last", "val", "oracle"):
     row = {"kind": "result", "step": 1, "selection": rule}
     row |= {"target/accuracy": 0.5, "val/accuracy": 0.9}
@@ -358,6 +358,17 @@ def test_runs_at_once_share_the_memory_and_say_what_it_gained(tmp_path):
     assert sorted(tally[runs_lib.FINISHED]) == ["run0", "run1", "run2"]
     assert (tmp_path / "run1" / "memory").read_text() == "0.300"
     assert "3 runs at once do 2.25 times the work of one alone\n" in printed.getvalue()
+
+
+def test_a_share_of_memory_that_the_user_chose_stands_alone(monkeypatch):
+    # JAX refuses the two names of it together.
+    new, old = "XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION"
+    for name, other in ((new, old), (old, new)):
+        monkeypatch.setenv(name, ".2")
+        monkeypatch.delenv(other, raising=False)
+        environment = runs_lib._environment(3)
+        assert environment[name] == ".2"
+        assert other not in environment
 
 
 @pytest.mark.parametrize(

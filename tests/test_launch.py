@@ -100,7 +100,11 @@ def test_slurm_starts_a_process_for_each_gpu_of_each_node():
 
 @pytest.mark.parametrize(
     ("code", "restarts", "requeued"),
-    [(0, 0, False), (2, 0, False), (75, 0, True), (69, 3, True), (75, 20, False)],
+    [
+        *((code, 0, False) for code in (0, 1, 2)),
+        *((code, 3, True) for code in (69, 75, 134, 137)),
+        (75, 20, False),
+    ],
 )
 def test_slurm_queues_a_stopped_run_again(tmp_path, code, restarts, requeued):
     script = _input_of(_dry("slurm.sh", "train", *ARGUMENTS)[1], "sbatch")
@@ -174,6 +178,13 @@ def test_kubernetes_prepares_without_a_gpu(tmp_path):
     assert argv == ["-m", "jigsaw_shape.prepare", "pacs", "--from", "/shared/PACS"]
 
 
+def test_kubernetes_builds_with_the_extras_of_the_dockerfile():
+    printed = _dry("kubernetes.sh", "build")[1]
+    dockerfile = (LAUNCH / "Dockerfile").read_text()
+    [extras] = re.findall(r"^ARG (EXTRAS=\S+)$", dockerfile, re.M)
+    assert f"--build-arg {extras} " in printed
+
+
 def test_dockerfile_copies_what_is_committed():
     copied = re.findall(r"^COPY (.+) \S+$", (LAUNCH / "Dockerfile").read_text(), re.M)
     tracked = subprocess.run(
@@ -189,8 +200,9 @@ def test_sky_hands_its_arguments_to_the_job():
     given = dict(w.split("=", 1) for w in words if w.partition("=")[0] in task["envs"])
     assert given.keys() == task["envs"].keys()
     assert "--use-spot" in words
+    assert "python3.11 -m venv ~/venv\n" in task["setup"]  # clouds have older ones
     variables = given | {"SKYPILOT_NODE_RANK": "1", "SKYPILOT_NUM_NODES": "4"}
-    script = task["run"].replace('eval "python', "eval \"printf '%s\\0'")
+    script = task["run"].replace('eval "~/venv/bin/python', "eval \"printf '%s\\0'")
     done = subprocess.run(
         ["bash", "-c", script], env=variables, capture_output=True, text=True
     )

@@ -1,4 +1,4 @@
-"""Several processes: one that never comes, one that goes, and one that is refused."""
+"""Several processes: one never comes, goes, is refused, fails, or differs."""
 
 import os
 import signal
@@ -10,6 +10,7 @@ import pytest
 from conftest import REPOSITORY
 
 from jigsaw_shape.system import command_line, peers
+from jigsaw_shape.training import loop
 
 _JOIN = """
 import sys
@@ -29,8 +30,13 @@ def main(argv):
                 join_timeout_s=int(timeout_s),
             )
             print("joined", flush=True)
-            if "refused" in error:
+            try:
+                peers.agree({"seed": 1, "images": process})
+            except ValueError as difference:
+                print(difference, flush=True)
+            if error:
                 sys.stdin.readline()
+            if "refused" in error:
                 raise ValueError(*error)
         if error:
             raise ValueError(*error)
@@ -74,11 +80,18 @@ def test_a_failed_collective_is_one_line(coordinator):
     assert error.count("\n") == 1
 
 
-def test_other_errors_stay_what_they_are(coordinator):
-    failed = _start(coordinator, "0/1", "300", "a fault of ours")
-    _, error = failed.communicate()
+def test_processes_are_compared_and_wait_for_none_that_fails(coordinator):
+    failed = _start(coordinator, "0/2", "300", "a fault of ours")
+    other = _start(coordinator, "1/2", "300")
+    differing = "process 1 differs from process 0: images is 1/2, not 0/2: "
+    assert any(differing in line for line in iter(other.stdout.readline, ""))
+    printed, error = failed.communicate("now\n")
+    assert differing in printed
+    assert error.startswith("Traceback (most recent call last):")
+    assert error.endswith("ValueError: a fault of ours\n")
     assert failed.returncode == 1
-    assert "ValueError: a fault of ours" in error
+    other.communicate()
+    assert other.returncode in (command_line.LOST_PEER, -signal.SIGABRT)
 
 
 def test_a_refusal_waits_for_nobody(coordinator):
@@ -113,3 +126,52 @@ def test_without_peers_errors_and_exits_stay_what_they_are():
             raise error
         assert raised.value is error
     peers.leave(command_line.IO_FAILED)  # returns
+
+
+@pytest.fixture
+def two_processes(monkeypatch):
+    monkeypatch.setattr(peers.jax, "process_count", lambda: 2)
+    monkeypatch.setattr(peers.jax.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(peers, "_exit", sys.exit)
+
+
+def test_ctrl_c_ends_a_process_that_has_peers(two_processes, capsys):
+    with pytest.raises(SystemExit) as raised, peers.leaving_together("train"):
+        raise KeyboardInterrupt
+    assert raised.value.code == command_line.KILLED
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_the_first_ctrl_c_becomes_the_sigterm_that_jax_handles(two_processes):
+    came = []
+    before = signal.signal(signal.SIGTERM, lambda *_: came.append("SIGTERM"))
+    try:
+        with loop._StopSignal():
+            signal.raise_signal(signal.SIGINT)
+            assert came == ["SIGTERM"]
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_the_first_process_that_differs_is_named(monkeypatch):
+    same, other = {"seed": 0}, {"seed": 3, "styles": "x"}
+    monkeypatch.setattr(peers, "gather", lambda mine: [mine, same, other])
+    differing = "process 2 differs from process 0: seed is 3, not 0; styles is x, not"
+    with pytest.raises(ValueError, match=differing):
+        peers.agree(same)
+
+
+def test_a_peer_lost_in_an_exchange_is_no_refusal(two_processes, monkeypatch):
+    def fail(_):
+        raise ValueError("UNKNOWN: Gloo AllGather failed")
+
+    monkeypatch.setattr(peers.multihost_utils, "process_allgather", fail)
+    with pytest.raises(RuntimeError, match="Gloo"), command_line.refusals("train"):
+        peers.agree({"images": "abc"})
+
+
+def test_one_process_agrees_with_itself():
+    assert peers.gather((1, "a")) == [(1, "a")]
+    peers.agree({"images": "abc"})

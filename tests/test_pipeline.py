@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+from jigsaw_shape.data import image_store
 from jigsaw_shape.data.dataset import Dataset
 from jigsaw_shape.data.image_store import ImageStore, epoch_order
 
@@ -97,6 +98,22 @@ def test_store_places_the_bank_where_it_is_told():
 
     ImageStore(_dataset(), cache="device", stored_px=8, place=place)
     assert placed == [(300, 8, 8, 3)]
+
+
+@pytest.mark.parametrize(
+    ("processes", "chosen"),  # a device's memory, the host's free memory, the host
+    [
+        ([(0, 200, "a")], "host"),
+        ([(0, 199, "a")], "none"),
+        ([(0, 400, "a"), (0, 400, "a"), (0, 200, "b")], "host"),
+        ([(0, 400, "a"), (0, 399, "a"), (0, 200, "b")], "none"),
+        ([(401, 0, "a"), (401, 0, "a")], "device"),
+        ([(401, 400, "a"), (400, 400, "a")], "host"),
+    ],
+)
+def test_processes_share_a_host_and_choose_one_cache(monkeypatch, processes, chosen):
+    monkeypatch.setattr(image_store.peers, "gather", lambda _: processes)
+    assert image_store._choose_cache(100) == chosen
 
 
 def test_a_damaged_image_stops_the_batch_that_needs_it():

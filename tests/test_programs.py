@@ -27,6 +27,16 @@ def test_programs_are_kept_in_the_user_s_cache_and_found_again(tmp_path):
     assert len(list((tmp_path / "jigsaw_shape").iterdir())) == 1  # of one processor
 
 
+def test_what_a_killed_process_left_is_made_anew(tmp_path):
+    kept = _run(tmp_path)
+    programs = list(tmp_path.rglob("*-cache"))
+    for program in programs:
+        program.write_bytes(b"half")
+        program.with_name(program.name.replace("-cache", "-atime")).unlink()
+    assert _run(tmp_path) == kept
+    assert all(program.read_bytes() != b"half" for program in programs)
+
+
 def test_the_environment_decides_where_programs_are_kept(tmp_path):
     home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
     home.mkdir()

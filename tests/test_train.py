@@ -15,6 +15,7 @@ from test_checks import load_config
 from jigsaw_shape import train
 from jigsaw_shape.data import sources
 from jigsaw_shape.runs import rows
+from jigsaw_shape.system import command_line
 from jigsaw_shape.system.lock import lock
 
 N_STEPS = 32  # four epochs of eight
@@ -112,19 +113,23 @@ def test_four_devices_evaluate_and_train_like_one(finished, on_four_devices):
 
 
 def test_two_processes_train_like_one(on_four_devices, tmp_path):
-    """Also when SIGTERM stops them on the way. They share rows and checkpoints."""
+    """Also when one is killed, both are stopped, and one process goes on alone."""
     workdir = tmp_path / "run"
     steps = arguments(workdir, log__checkpoint_every_steps=4, **STEADY)
+    killed, other = start_two(*steps)
+    _wait_for(lambda: len(_trained_steps(workdir)) >= 6, "step 6", killed, other)
+    killed.kill()
+    killed.communicate()
+    other.communicate()
+    assert other.returncode in (command_line.LOST_PEER, -signal.SIGABRT)
     processes = start_two(*steps)
-    _wait_for(lambda: len(_trained_steps(workdir)) >= 2, "step 2", *processes)
-    for process in processes:
-        process.send_signal(signal.SIGTERM)
+    reached = max(_trained_steps(workdir))
+    _wait_for(lambda: max(_trained_steps(workdir)) > reached, "a step", *processes)
+    processes[1].send_signal(signal.SIGINT)
     for process in processes:
         assert "Run the same command again to continue" in finish(process, code=75)
     assert max(_trained_steps(workdir)) < N_STEPS
-    processes = start_two(*steps)
-    for process in processes:
-        finish(process)
+    assert "continuing at step" in finish(start(*steps, n_devices=4))
     together, apart = saved_state(on_four_devices), saved_state(workdir)
     for name, array in together.items():
         np.testing.assert_allclose(array, apart[name], atol=1e-4, err_msg=name)

@@ -196,9 +196,10 @@ def _outcome(directory, code, reason, minutes, stop) -> tuple[str, str]:
 def _environment(parallel: int) -> Mapping[str, str]:
     """Returns the variables of a training process; the user's own stand."""
     shared = {}
-    if parallel > 1:  # JAX takes three quarters of an accelerator's memory
-        share = f"{_DEVICE_SHARE / parallel:.3f}"
-        shared = {"XLA_PYTHON_CLIENT_MEM_FRACTION": share}
+    # JAX takes three quarters of an accelerator's memory. It refuses this variable
+    # beside its old name.
+    if parallel > 1 and "XLA_PYTHON_CLIENT_MEM_FRACTION" not in os.environ:
+        shared = {"XLA_CLIENT_MEM_FRACTION": f"{_DEVICE_SHARE / parallel:.3f}"}
     return {**_UNFILTERED, **shared, **os.environ}
 
 

@@ -1,11 +1,13 @@
 """From stored images to batches: the order of an epoch, decoding, caching, look-ahead.
 
-Batches are decided for all devices and processes together, from (seed, epoch) alone;
-`system.devices.shard` then gives each device its part.
+Batches are decided for all devices and processes together, from (seed, epoch) alone.
+Each process reads its own part of them (`system.devices.own_part`).
 """
 
+import collections
 import os
 import pathlib
+import platform
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +16,7 @@ import jax
 import numpy as np
 
 from jigsaw_shape.data.dataset import Dataset
-from jigsaw_shape.system import cpu
+from jigsaw_shape.system import cpu, peers
 from jigsaw_shape.system.command_line import track
 
 _DEVICE_SHARE = 0.25  # of a device's memory that the images may take
@@ -81,7 +83,8 @@ class ImageStore:
           dataset: `read` returns squares of `stored_px`.
           cache: `"device"`, `"host"`, `"none"`, or `"auto"`: the first of them that
             fits in a quarter of the device's memory or half the host's free memory
-            (on CPU, where both are the same, the host's).
+            (on CPU, where both are the same, the host's). Processes of one run on one
+            host share its memory, and all choose the same.
           stored_px: S.
           place: Puts an array on every device, for `"device"`.
         """
@@ -127,7 +130,8 @@ class ImageStore:
         elif self._images is not None:
             batch["image"] = self._images[indices]
         else:
-            batch["image"] = np.stack(list(self._pool.map(self._read, indices)))
+            needed, places = np.unique(indices, return_inverse=True)
+            batch["image"] = np.stack(list(self._pool.map(self._read, needed)))[places]
         return batch
 
     def batches(self, chunks: Sequence[np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
@@ -144,10 +148,15 @@ class ImageStore:
 
 def _choose_cache(n_bytes: int) -> str:
     device = jax.local_devices()[0]
-    limit = (device.memory_stats() or {}).get("bytes_limit", 0)
-    if device.platform != "cpu" and n_bytes <= _DEVICE_SHARE * limit:
+    limit = 0
+    if device.platform != "cpu":
+        limit = (device.memory_stats() or {}).get("bytes_limit", 0)
+    found = peers.gather((limit, _free_host_bytes(), platform.node()))
+    if n_bytes < _DEVICE_SHARE * min(limit for limit, _, _ in found):
         return "device"
-    return "host" if n_bytes <= _HOST_SHARE * _free_host_bytes() else "none"
+    n_on = collections.Counter(host for _, _, host in found)
+    free = min(free / n_on[host] for _, free, host in found)
+    return "host" if n_bytes <= _HOST_SHARE * free else "none"
 
 
 def _free_host_bytes() -> int:

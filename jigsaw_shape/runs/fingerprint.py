@@ -11,12 +11,10 @@ from ml_collections import ConfigDict
 
 from jigsaw_shape.config import default_config, flatten
 
+# Where things are. (Whether the images are the same is checked by their digest.)
+_PLACES = ("workdir", "data.source_dir", "data.data_dir")
 # Fields that a continued run may change: they change no parameter, but for rounding.
-# (Whether the images are the same is checked by their digest.)
-FREE_FIELDS = (
-    *("workdir", "data.source_dir", "data.data_dir", "data.cache", "model.remat"),
-    "log",
-)
+FREE_FIELDS = (*_PLACES, "data.cache", "model.remat", "log")
 
 # Raise it when a default changes: digests hold only what is not the default.
 DEFAULTS_VERSION = 1
@@ -75,6 +73,12 @@ def differences(stored: str, config: ConfigDict) -> list[str]:
         for key in keys
         if before.get(key, _ABSENT) != now.get(key, _ABSENT) and not _is_free(key)
     ]
+
+
+def common(config: ConfigDict) -> dict:
+    """Returns the flat fields that every process of a run must have in common."""
+    every = flatten(json.loads(to_json(config)))
+    return {key: value for key, value in every.items() if key not in _PLACES}
 
 
 def fields(stored: str) -> dict:

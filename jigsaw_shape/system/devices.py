@@ -31,24 +31,32 @@ def replicate(tree: Any) -> Any:
     return jax.tree.map(put, tree)
 
 
+def own_part(whole: np.ndarray) -> np.ndarray:
+    """Returns what the devices of this process get of an array [B, ...] for all.
+
+    Args:
+      whole: The same in every process; B a multiple of the number of devices.
+    """
+    n = len(whole) // jax.process_count()
+    return whole[jax.process_index() * n :][:n]
+
+
 def shard(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Returns this process's part of a batch, split between its devices.
 
     Args:
-      batch: Arrays [B, ...], the same in every process; B a multiple of the devices.
+      batch: Arrays [b, ...] of `own_part`; b a multiple of this process's devices.
         Those of JAX stay where they are until the step moves them.
 
     Returns:
-      Arrays [local devices, B / devices, ...], in the order of `jax.devices()`.
+      Arrays [local devices, b / local devices, ...], in the order of `jax.devices()`.
     """
-    n_devices, n_local = jax.device_count(), jax.local_device_count()
-    first = jax.process_index() * n_local
+    n_local = jax.local_device_count()
 
-    def local(array):
-        split = array.reshape(n_devices, -1, *array.shape[1:])
-        return split[first : first + n_local]
+    def split(array):
+        return array.reshape(n_local, -1, *array.shape[1:])
 
-    return {name: local(array) for name, array in batch.items()}
+    return {name: split(array) for name, array in batch.items()}
 
 
 def map_devices(
@@ -57,7 +65,7 @@ def map_devices(
     """Returns `function`, compiled, at work on every device of every process.
 
     Within it the devices' axis is called `AXIS`. What it returns must be the same on
-    all of them, summed or gathered over that axis.
+    all of them, summed or gathered over that axis. `lower` is that of `jax.jit`.
 
     Args:
       function: Called on each device with its part of the arguments.
@@ -96,14 +104,16 @@ def map_devices(
         sharding = NamedSharding(mesh, split)
         return jax.make_array_from_process_local_data(sharding, local)
 
-    def call(*arguments):
-        placed = [
+    def placed(arguments):
+        return [
             argument if axis is None else jax.tree.map(place, argument)
             for axis, argument in zip(in_axes, arguments, strict=True)
         ]
-        return compiled(*placed)
 
-    call.lower = compiled.lower
+    def call(*arguments):
+        return compiled(*placed(arguments))
+
+    call.lower = lambda *arguments: compiled.lower(*placed(arguments))
     return call
 
 

@@ -1,12 +1,13 @@
 """Several processes that train together: how they find, lose and leave each other."""
 
 import contextlib
+import json
 import os
 import re
 import sys
 import threading
-from collections.abc import Iterator
-from typing import NoReturn
+from collections.abc import Iterator, Mapping
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -83,7 +84,8 @@ def leaving_together(command: str) -> Iterator[None]:
     """Ends this process at once where it fails alone, so that no peer waits for it.
 
     Where the failure is that a peer is gone, says so in one line, and the exit code is
-    `command_line.LOST_PEER`. Without peers nothing changes.
+    `command_line.LOST_PEER`. Any other error and Ctrl-C are shown and end the process
+    as they would alone. Without peers nothing changes.
     """
     try:
         yield
@@ -91,9 +93,17 @@ def leaving_together(command: str) -> Iterator[None]:
         if error.code:
             leave(error.code)
         raise
+    except KeyboardInterrupt:
+        if jax.distributed.is_initialized():
+            print("interrupted", file=sys.stderr)
+        leave(command_line.KILLED)
+        raise
     except Exception as error:
-        if not (jax.distributed.is_initialized() and _GONE.search(str(error))):
+        if not jax.distributed.is_initialized():
             raise
+        if not _GONE.search(str(error)):
+            sys.excepthook(*sys.exc_info())
+            _exit(1)
         reason = " ".join(str(error).split())
         print(
             f"{command}: another process is gone or hangs ({reason[:200]}). Run the "
@@ -112,6 +122,60 @@ def leave(code: int) -> None:
         _exit(code)
 
 
+@contextlib.contextmanager
+def _exchanging() -> Iterator[None]:
+    """Raises a peer's loss as a `RuntimeError`, which `refusals` leaves alone.
+
+    JAX has it as a `ValueError`, on CPUs.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise RuntimeError(str(error)) from error
+
+
+@_exchanging()
+def gather(value: Any) -> list:
+    """Returns what JSON makes of `value` in every process, in their order.
+
+    All of them call this together.
+    """
+    if jax.process_count() == 1:
+        return [value]
+    text = json.dumps(value).encode()
+    sizes = multihost_utils.process_allgather(np.uint32(len(text)))
+    padded = np.frombuffer(text.ljust(sizes.max()), np.uint8)
+    texts = multihost_utils.process_allgather(padded)
+    return [json.loads(text.tobytes()) for text in texts]
+
+
+def agree(what: Mapping[str, Any]) -> None:
+    """Refuses processes that differ, in all of them: they would train different things.
+
+    All of them call this together.
+
+    Args:
+      what: Values for JSON that must be the same in every process, by name.
+
+    Raises:
+      ValueError: They are not; names the first process that differs and in what.
+    """
+    first, *others = gather(dict(what))
+    for rank, other in enumerate(others, start=1):
+        differing = [
+            f"{name} is {other.get(name)}, not {first.get(name)}"
+            for name in first | other
+            if first.get(name) != other.get(name)
+        ]
+        if differing:
+            raise ValueError(
+                f"process {rank} differs from process 0: {'; '.join(differing)}: give "
+                "every process the same command and prepared data, and one --workdir "
+                "that all of them mount"
+            )
+
+
+@_exchanging()
 def _connect_devices() -> None:
     """Lets every group of devices that a run uses sum something, while all are here.
 

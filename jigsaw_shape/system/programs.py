@@ -1,12 +1,16 @@
-"""Compiled programs, kept on disk from one process to the next."""
+"""Compiled programs: kept on disk from one process to the next, made side by side."""
 
 import hashlib
 import os
 import pathlib
 import platform
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from jigsaw_shape.system.cache import cache_dir
+from jigsaw_shape.system.lock import lock
 
 VARIABLE = "JAX_COMPILATION_CACHE_DIR"  # JAX's own: a folder, or empty for none
 _MOST_BYTES = 2 * 2**30  # the least recently used programs are deleted beyond it
@@ -28,11 +32,46 @@ def keep() -> None:
     folder = cache_dir() / f"programs-{_processor()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _drop_unfinished(folder)
     except OSError:
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_compilation_cache_max_size", _MOST_BYTES)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", _LEAST_S)
+
+
+def _drop_unfinished(folder: pathlib.Path) -> None:
+    """Deletes what a process was writing when it was killed.
+
+    JAX writes a program and then the time of its last use. It would neither replace
+    one of which it has half, nor keep any other where such a time is missing.
+    """
+    try:
+        with lock(folder / ".lockfile", wait=False):  # JAX's own
+            for program in folder.glob("*-cache"):
+                time = program.with_name(program.name.removesuffix("cache") + "atime")
+                if not time.exists():
+                    program.unlink()
+    except BlockingIOError:
+        pass  # another process reads or writes; the next start will do
+
+
+def compile_beside(meanwhile: Callable[[], None], *calls: tuple[Any, ...]) -> None:
+    """Compiles programs side by side, since XLA spends most of it on one core each.
+
+    Args:
+      meanwhile: Is called in this thread.
+      *calls: `(function, *arguments)`, of a compiled function with its `lower`. Nothing
+        is computed; a later call with such arguments finds the program.
+    """
+    with ThreadPoolExecutor(max(len(calls), 1)) as pool:
+        programs = [
+            pool.submit(lambda f, *given: f.lower(*given).compile(), *call)
+            for call in calls
+        ]
+        meanwhile()
+    for program in programs:
+        program.result()
 
 
 def _processor() -> str:

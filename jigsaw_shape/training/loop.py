@@ -1,6 +1,7 @@
 """The loop of a run: steps, rows, evaluations, checkpoints, and how it stops."""
 
 import contextlib
+import os
 import pathlib
 import signal
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from jigsaw_shape.data.image_store import ImageStore, epoch_order
 from jigsaw_shape.data.splits import Splits
 from jigsaw_shape.diversify.schedule import Styling
 from jigsaw_shape.runs.logbook import Logbook
-from jigsaw_shape.system import devices
+from jigsaw_shape.system import command_line, devices, peers, programs
 from jigsaw_shape.training import averaging
 from jigsaw_shape.training import learner as learner_lib
 from jigsaw_shape.training import optimizer as optimizer_lib
@@ -44,6 +45,7 @@ def run(
     cue_conflict: ImageStore | None,
     styling: Styling,
     progress: Progress,
+    draw: Callable[[], None],
 ) -> predict_lib.PredictFn:
     """Trains to the end of the run, going on from the latest checkpoint.
 
@@ -60,6 +62,7 @@ def run(
       cue_conflict: Images whose shape and texture disagree, if the data set has any.
       styling: See `run_data.load_styling`; on every device.
       progress: What the person at the terminal sees.
+      draw: Draws the run's first picture; called while programs are compiled.
 
     Raises:
       NonFiniteError: Names the step and the term; the last checkpoint is good.
@@ -69,9 +72,7 @@ def run(
     predict = learner_lib.make_predict(config, learner)
 
     def predict_with(state):
-        return predict_lib.make_predict_fn(
-            predict, devices.shard, state.variables, config.eval.batch_size
-        )
+        return predict_lib.make_predict_fn(predict, state.variables)
 
     def evaluate(state):
         return dict(
@@ -86,6 +87,10 @@ def run(
             )
         )
 
+    def batch_of(n):
+        first_image = devices.own_part(np.zeros(n, np.int64))
+        return devices.shard(store.batch(first_image))
+
     with contextlib.ExitStack() as stack:
         checkpoints = stack.enter_context(
             Checkpoints(
@@ -93,6 +98,8 @@ def run(
             )
         )
         first = saved = checkpoints.latest_step or 0
+        with command_line.refusals("train"):
+            peers.agree({"the latest checkpoint": first})
         if first:
             state = checkpoints.restore(state)
         logbook = stack.enter_context(
@@ -104,9 +111,20 @@ def run(
             )
         )
         stop_signal = stack.enter_context(_StopSignal())
+        if first < length.n_steps:
+            asked = batch_of(config.eval.batch_size)
+            if learner.solves_puzzles:
+                asked["order"] = np.zeros_like(asked["label"])
+            learnt = batch_of(config.data.batch_size)
+            programs.compile_beside(
+                draw,
+                (update, state, store.bank, styling, learnt, timetable.at(first)),
+                (predict, state.variables, store.bank, asked),
+            )
         watch = Watch(config, length, timetable, logbook, progress, first)
         chunks = training_chunks(config, store, splits, length, first)
-        batches = watch.waiting_for(store.batches(chunks))
+        mine = map(devices.own_part, chunks)
+        batches = watch.waiting_for(store.batches(mine))
         for step, batch in enumerate(batches, start=first + 1):
             now = timetable.at(step - 1)
             state, means = update(state, store.bank, styling, devices.shard(batch), now)
@@ -195,8 +213,8 @@ class _StopSignal:
         self._came = False
 
     def __enter__(self):
-        # With several processes JAX handles signals, see `came`.
-        signals = self._SIGNALS if jax.process_count() == 1 else ()
+        # With several processes JAX handles SIGTERM, see `came`.
+        signals = self._SIGNALS if jax.process_count() == 1 else (signal.SIGINT,)
         self._previous = {s: signal.signal(s, self._remember) for s in signals}
         return self
 
@@ -207,6 +225,8 @@ class _StopSignal:
     def _remember(self, *_):
         self._came = True
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a second one kills
+        if jax.process_count() > 1:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def came(self, step: int) -> bool:
         """Returns whether to stop after `step`: in every process, or in none."""

@@ -1,8 +1,8 @@
 """Every image through a model once, and what is counted of it.
 
-Evaluators know a model as a `predict_fn`, which maps a batch of host arrays [b, ...] to
-the outputs of its b images as host arrays. How images are padded to a compiled size,
-divided between devices and gathered again is `make_predict_fn`'s business.
+Evaluators know a model as a `predict_fn`, which maps this process's part of a batch to
+the outputs of all of its images as host arrays. How images are padded to a compiled
+size and divided between processes is `predict_all`'s business.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,39 +11,28 @@ import jax
 import numpy as np
 
 from jigsaw_shape.data.image_store import ImageStore
+from jigsaw_shape.system import devices
 
-# (bank or None, {"index" or "image": ..., perhaps "order": ...}) -> {head: [b, n]}
+# (bank or None, {"index" or "image": [b, ...], perhaps "order": [b]})
+# -> {head: [B, n]}, b a process's part of B
 PredictFn = Callable[
     [jax.Array | None, Mapping[str, np.ndarray]], dict[str, np.ndarray]
 ]
 
 
 def make_predict_fn(
-    predict: Callable[..., Mapping[str, jax.Array]],
-    shard: Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
-    variables: Mapping,
-    batch_size: int,
+    predict: Callable[..., Mapping[str, jax.Array]], variables: Mapping
 ) -> PredictFn:
-    """Returns `predict_fn(bank, batch)` for batches of 1 to `batch_size` images.
-
-    A short batch is padded with copies of its first image, and the padding's outputs
-    are cut off, so that every image counts once and one shape is compiled.
+    """Returns `predict_fn(bank, batch)`.
 
     Args:
       predict: `training.step.make_predict`'s.
-      shard: `devices.shard`.
-      variables: The model's.
-      batch_size: A multiple of the number of devices.
+      variables: The model's, on every device.
     """
 
     def predict_fn(bank, batch):
-        n = len(next(iter(batch.values())))
-        padded = batch
-        if n < batch_size:
-            rows = np.concatenate([np.arange(n), np.zeros(batch_size - n, np.int64)])
-            padded = {name: array[rows] for name, array in batch.items()}
-        outputs = predict(variables, bank, shard(padded))
-        return {name: np.asarray(array)[:n] for name, array in outputs.items()}
+        outputs = predict(variables, bank, devices.shard(batch))
+        return {name: np.asarray(array) for name, array in outputs.items()}
 
     return predict_fn
 
@@ -58,21 +47,29 @@ def predict_all(
 ) -> dict[str, np.ndarray]:
     """Returns the outputs for `indices`, in their order: float32 [n, ...] a head.
 
+    A short batch is padded with copies of its first image, and the padding's outputs
+    are cut off, so that every image counts once and one shape is compiled.
+
     Args:
       predict_fn: See `make_predict_fn`.
       store: Where the images are.
       indices: int64 [n], n at least 1.
-      batch_size: Images a call.
+      batch_size: Images a call, of all processes; a multiple of the devices.
       orders: int32 [n], how each image is shuffled; None for not at all.
     """
-    starts = range(0, len(indices), batch_size)
-    chunks = [indices[start : start + batch_size] for start in starts]
+    n = len(indices)
+    rows = np.arange(-(-n // batch_size) * batch_size).reshape(-1, batch_size)
+    rows = np.where(rows < n, rows, rows[:, :1])
+    mine = [devices.own_part(chunk) for chunk in rows]
     parts = []
-    for start, batch in zip(starts, store.batches(chunks), strict=True):
+    batches = store.batches([indices[chunk] for chunk in mine])
+    for chunk, batch in zip(mine, batches, strict=True):
         if orders is not None:
-            batch["order"] = orders[start : start + batch_size]
+            batch["order"] = orders[chunk]
         parts.append(predict_fn(store.bank, batch))
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return {
+        name: np.concatenate([part[name] for part in parts])[:n] for name in parts[0]
+    }
 
 
 def confusion_matrix(

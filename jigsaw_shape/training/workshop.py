@@ -114,10 +114,7 @@ class Workshop:
         """Returns what a training run measures at an evaluation."""
         config, learner = self._config, self.learner
         predict_fn = predict_lib.make_predict_fn(
-            learner_lib.make_predict(config, learner),
-            devices.shard,
-            devices.replicate(variables),
-            config.eval.batch_size,
+            learner_lib.make_predict(config, learner), devices.replicate(variables)
         )
         return dict(
             evaluate_run(
