@@ -8,8 +8,9 @@ JiGen's network, a ResNet with a head for classes and one for orders, and its st
 
 - `step`: the update on one batch that is on the device. Here it also crops, jitters,
   greys and shuffles; in PyTorch it is the bare update, as those are its workers'.
-- `run`: an epoch. PyTorch's workers decode, crop, flip, jitter and shuffle the files,
-  in every epoch, as JiGen's code does; here images are decoded once, before, untimed.
+- `run`: an epoch of at least four batches for each of PyTorch's workers, one a core.
+  They decode, crop, flip, jitter and shuffle the files, in every epoch, as JiGen's code
+  does; here images are decoded once, before, untimed.
 - `evaluate`: classes of whole images that are in memory.
 - `embed`: features of a folder, files decoded.
 - `stylize`: each file in the style of the next by AdaIN (Huang & Belongie, ICCV 2017),
@@ -156,6 +157,7 @@ class Torch:
     def __init__(self, arguments, paths, permutations):
         """Builds the network, its optimizer and its loader."""
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        torch.backends.cudnn.benchmark = True  # every batch has the same shape
         self.size, self.batch, self.paths = arguments.size, arguments.batch, paths
         self.adain = Adain(self.device)
         net = JigenNet(arguments.encoder, len(permutations)).to(self.device)
@@ -164,12 +166,13 @@ class Torch:
             net.parameters(), 1e-3, momentum=0.9, weight_decay=5e-4
         )
         self.loader = torch.utils.data.DataLoader(
-            Puzzles(paths, self.size, permutations),
+            Puzzles(paths * _epochs(arguments.batch), self.size, permutations),
             self.batch,
             shuffle=True,
             drop_last=True,
             num_workers=os.cpu_count() or 1,
             persistent_workers=True,
+            pin_memory=self.device == "cuda",
             multiprocessing_context="spawn",  # JAX has threads
         )
         shape = (self.batch, 3, self.size, self.size)
@@ -182,7 +185,9 @@ class Torch:
         )
 
     def _place(self, images):
-        return images.to(self.device, memory_format=torch.channels_last)
+        return images.to(
+            self.device, memory_format=torch.channels_last, non_blocking=True
+        )
 
     def _autocast(self):
         return torch.autocast("cuda", torch.bfloat16, enabled=self.device == "cuda")
@@ -192,8 +197,11 @@ class Torch:
         self.rule.zero_grad(set_to_none=True)
         with self._autocast():
             _, classes, orders = self.net(self._place(images))
-            loss = functional.cross_entropy(classes, label.to(self.device))
-            loss += 0.7 * functional.cross_entropy(orders, order.to(self.device))
+            label, order = (
+                truth.to(self.device, non_blocking=True) for truth in (label, order)
+            )
+            loss = functional.cross_entropy(classes, label)
+            loss += 0.7 * functional.cross_entropy(orders, order)
         loss.backward()
         self.rule.step()
         return loss
@@ -254,9 +262,7 @@ class Ours:
         learner = learner_lib.make_learner(config, throughput.N_CLASSES, 3)
         self.predict = predict.make_predict_fn(
             learner_lib.make_predict(config, learner),
-            devices.shard,
             jax.tree.map(jnp.copy, self.state.variables),  # updates donate theirs
-            self.batch,
         )
         self.rng = np.random.default_rng(0)
         self.fixed = self.store.batch(np.arange(self.batch))
@@ -306,6 +312,12 @@ class Ours:
             np.asarray(self.adain(self.pair, _batch(self, i)))
 
 
+def _epochs(batch: int) -> int:
+    """Returns how often the files make up an epoch of `run`."""
+    n_batches = 4 * (os.cpu_count() or 1)
+    return max(1, -(-n_batches // (N_FILES // batch)))
+
+
 def _batch(who, i: int) -> np.ndarray:
     """Returns the i-th batch of files, decoded: uint8 [B, S, S, 3]."""
     at = i * who.batch % (len(who.paths) - who.batch + 1)
@@ -340,7 +352,7 @@ def main() -> None:
     if arguments.batch > N_FILES:
         parser.error(f"--batch {arguments.batch}: there are {N_FILES} files")
     steps = dict.fromkeys(WORKS, arguments.steps)
-    steps["run"] = N_FILES // arguments.batch
+    steps["run"] = N_FILES * _epochs(arguments.batch) // arguments.batch
     print(
         f"{arguments.encoder}, {arguments.size} px, batches of {arguments.batch}, "
         f"{jax.devices()[0].device_kind}, {os.cpu_count()} cores, jax "
