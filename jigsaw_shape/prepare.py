@@ -9,7 +9,8 @@ The folder, or the zip or tar archive, holds `{domain}/{class}/*` at any depth, 
 with a folder `images`, `train` or `val` between domain and class. A CSV or JSON Lines
 file with the columns path, class, domain and split names the images of a set instead.
 Known sets (pacs, vlcs, office_home, office_31, terra_incognita, domainnet,
-nico_plus_plus, digits_dg, emoji) must be complete.
+nico_plus_plus, digits_dg, emoji) must be complete; of digits, whose copies differ, what
+is missing is noted.
 `config.data.name` then takes the name. The same command again compares the folder with
 what is stored.
 `stimuli` fetches the 17 published sets of model-vs-human for `evaluate`, or takes those

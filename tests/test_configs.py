@@ -88,3 +88,30 @@ def test_config_loads_and_builds_its_batch(path, tmp_path):
     assert 0 <= float(images.min()) <= float(images.max()) <= 1
     assert float(images.std()) > 0.01
     assert ((orders >= 0) & (orders <= 30)).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "n_sources"),
+    [
+        ("domainbed", 3),
+        ("terra_incognita", 3),
+        ("domainnet", 5),
+        ("nico_plus_plus", 5),
+    ],
+)
+def test_domainbeds_batches_hold_32_images_of_each_source(name, n_sources):
+    config = load_config(CONFIGS[0].with_name(f"{name}.py"))
+    assert config.data.batch_size == 32 * n_sources
+    domain = np.repeat(np.arange(6), (50, 700, 90, 400, 60, 200))
+    order = epoch_order(
+        domain,
+        np.flatnonzero(domain < n_sources),
+        seed=0,
+        epoch=0,
+        sampling=config.data.sampling,
+    )
+    drawn = np.bincount(domain[order[: config.data.batch_size]])
+    assert drawn.tolist() == [32] * n_sources
+    assert config.model.freeze_norm
+    assert config.data.split == "domainbed"
+    assert (config.steps, config.optim.lr) == (5_000, 5e-5)

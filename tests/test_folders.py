@@ -87,6 +87,9 @@ def same(a, b):
                                                       "RealWorld")),
         ("Office31", "domain_adaptation_images", ("amazon", "dslr", "webcam")),
         ("TerraIncognita", "x", ("L100", "L38", "L43", "L46")),
+        ("terra_incognita", "terra_incognita", ("location_100", "location_38",
+                                                "location_43", "location_46")),
+        ("digits", "digits", ("MNIST", "mnist-m", "SVHN", "SynthDigits", "USPS")),
     ],
 )  # fmt: skip
 def test_layouts_of_known_sets(small, tmp_path, name, above, domains):
@@ -100,6 +103,16 @@ def test_layouts_of_known_sets(small, tmp_path, name, above, domains):
     first = found.images[0]
     assert (tmp_path / "in" / first.path).is_file()
     assert first.name == f"{found.domains[0]}/{found.classes[0]}/p0.png"
+
+
+def test_office_31_has_a_folder_images_in_each_domain(small, tmp_path):
+    spec = known_sets.find_set("office_31")
+    folders = [name.replace("_", " ") for name in spec.classes]
+    make_set(tmp_path / "Office31", spec.domains, folders, middle=("images",))
+    found = surveys.survey(spec, tmp_path)
+    assert found.problems == found.warnings == ()
+    assert len(found.images) == sum(spec.domains.values())
+    assert found.images[0].name == "amazon/back_pack/p0.png"
 
 
 def test_another_data_set_beside_it_does_not_matter(small, tmp_path):
@@ -143,7 +156,8 @@ def test_a_folder_called_test_beside_domains_is_one(tmp_path, above, middle):
 def domainnet(small, monkeypatch, tmp_path):
     """A folder of DomainNet's layout, and its record with as many images as listed."""
     spec = KNOWN_SETS["domainnet"]
-    spec = dataclasses.replace(spec, domains=dict.fromkeys(spec.domains, 5))
+    counts = dict.fromkeys(spec.domains, 5)
+    spec = dataclasses.replace(spec, domains=counts, n_classes=len(CLASSES))
     monkeypatch.setitem(KNOWN_SETS, "domainnet", spec)
     root = make_set(tmp_path / "in", spec.domains, CLASSES, n=3)
     return root, spec
@@ -181,6 +195,8 @@ def test_without_its_lists_domainnet_is_not_complete(domainnet):
     assert not any("clipart" in problem for problem in one_list.problems)
     assert len(one_list.problems) == 2 * 5
     assert len(one_list.images) == 5 + 6 * 5
+    all_classes = dataclasses.replace(spec, n_classes=345)
+    assert "2 classes found, 345 expected" in surveys.survey(all_classes, root).problems
 
 
 def test_split_folders_without_a_domain_beside_them_are_none(small, tmp_path):
@@ -198,34 +214,147 @@ def test_split_folders_without_a_domain_beside_them_are_none(small, tmp_path):
 
 def test_expected_counts_are_the_published_ones():
     totals = {
-        name: s.n_images or sum(s.domains.values()) for name, s in KNOWN_SETS.items()
+        name: s.n_images or sum(s.domains.values())
+        for name, s in KNOWN_SETS.items()
+        if not s.totals
     }
     assert totals == {
         "pacs": 9991, "vlcs": 10729, "office_home": 15588, "digits_dg": 24000,
         "emoji": 10221, "office_31": 4110, "terra_incognita": 24330,
         "domainnet": 586_575, "nico_plus_plus": 88_866,
     }  # fmt: skip
-    n_classes = {name: len(set(s.classes)) for name, s in KNOWN_SETS.items()}
-    for name in ("emoji", "domainnet", "nico_plus_plus"):  # `prepare` finds them
-        del n_classes[name]
+    n_classes = {
+        name: s.n_classes or len(set(s.classes)) for name, s in KNOWN_SETS.items()
+    }
+    del n_classes["emoji"]  # `prepare` finds them
     assert n_classes == {
-        "pacs": 7, "vlcs": 5, "office_home": 65, "digits_dg": 10, "office_31": 31,
-        "terra_incognita": 10,
+        "pacs": 7, "vlcs": 5, "office_home": 65, "digits": 10, "digits_dg": 10,
+        "office_31": 31, "terra_incognita": 10, "domainnet": 345, "nico_plus_plus": 60,
     }  # fmt: skip
+    digits = KNOWN_SETS["digits"]
+    assert digits.totals.keys() == digits.domains.keys()
+    for train, test in ((60_000, 10_000), (59_001, 9_001)):
+        assert {train, test, train + test} <= set(digits.totals["mnist_m"])
     for spec in KNOWN_SETS.values():
         assert tuple(sorted(spec.classes)) == spec.classes
         assert set(spec.aliases.values()) <= spec.domains.keys()
 
 
-def test_all_images_are_counted_where_those_of_a_domain_are_not_known(tmp_path):
+@pytest.fixture
+def nico(tmp_path):
+    """A folder of NICO++'s benchmark, three images a class, and its record."""
     spec = known_sets.find_set("nico_plus_plus")
-    make_set(tmp_path / "nico" / "train", spec.domains, ("bus", "hot air balloon"))
-    found = surveys.survey(spec, tmp_path)
-    assert found.classes == ("bus", "hot_air_balloon")
-    (problem,) = found.problems
-    assert problem == f"{len(found.images)} images found in all, 88866 expected"
-    whole = dataclasses.replace(spec, n_images=len(found.images))
-    assert surveys.survey(whole, tmp_path).problems == ()
+    folders = [name.replace("_", " ") for name in spec.classes]
+    root = tmp_path / "DG_Benchmark" / "NICO_DG"
+    for d, domain in enumerate(spec.domains):
+        for c, name in enumerate(folders):
+            (root / domain / name).mkdir(parents=True)
+            for i in range(3):
+                file = root / domain / name / f"{domain}_{i:06}.jpg"
+                file.write_bytes(bytes([d, c, i]))
+    return root, folders, dataclasses.replace(spec, n_images=3 * 6 * 60)
+
+
+def test_nico_is_counted_as_a_whole(nico):
+    root, _, spec = nico
+    found = surveys.survey(spec, root)
+    assert found.problems == found.warnings == ()
+    assert found.classes == spec.classes
+    assert found.images[0].name == "autumn/airplane/autumn_000000.jpg"
+    (root / "dim" / "wolf" / "dim_000000.jpg").unlink()
+    (problem,) = surveys.survey(spec, root).problems
+    assert problem == "1079 images found in all, 1080 expected"
+
+
+@pytest.mark.parametrize("named", ["DG_Benchmark", "DG_Benchmark/NICO_DG"])
+@pytest.mark.parametrize("where", ["NICO_DG_official", "NICO_DG_Benchmark_annotation"])
+@pytest.mark.parametrize("splits", [("train", "test"), ("train", "val", "test")])
+def test_nicos_official_lists_are_read(nico, tmp_path, named, where, splits):
+    root, folders, spec = nico
+    lists = root.parent / where
+    lists.mkdir()
+    for domain in spec.domains:
+        for i, split in enumerate(splits):
+            lines = [
+                f"NICO_DG/{domain}/{name}/{domain}_{i:06}.jpg {label}"
+                for label, name in enumerate(folders)
+            ]
+            (lists / f"{domain}_{split}.txt").write_text("\n".join(lines))
+    found = surveys.survey(spec, tmp_path / named)
+    assert found.problems == found.warnings == ()
+    marks = {i.name.split("/", 1)[1]: i.official for i in found.images}
+    assert [marks[f"hot_air_balloon/rock_00000{i}.jpg"] for i in range(3)] == [
+        "train",
+        "val",
+        "",
+    ]
+
+
+def test_nicos_challenge_has_its_images_below_train(nico, tmp_path):
+    root, _, spec = nico
+    above = tmp_path / "track_1" / "public_dg_0416"
+    above.mkdir(parents=True)
+    root.rename(above / "train")
+    (above / "public_test_flat").mkdir()
+    draw(0).save(above / "public_test_flat" / "0a1b2c.png")
+    (tmp_path / "track_1" / "dg_label_id_mapping.json").write_text("{}")
+    found = surveys.survey(spec, tmp_path / "track_1")
+    assert found.problems == ()
+    assert len(found.images) == spec.n_images
+    assert {image.official for image in found.images} == {""}
+
+
+def test_digits_of_honest_copies_are_noted_and_not_refused(tmp_path, monkeypatch):
+    monkeypatch.delenv("DIGITS_DIR", raising=False)
+    spec = KNOWN_SETS["digits"]
+    root = make_set(
+        tmp_path / "in", ("mnist",), spec.classes, 1, middle=("train", "test")
+    )
+    make_set(root, ("svhn",), spec.classes, 3)
+    totals = {**spec.totals, "mnist": (10, 20), "svhn": (10, 40)}
+    spec = dataclasses.replace(spec, totals=totals)
+    monkeypatch.setitem(KNOWN_SETS, "digits", spec)
+    found = surveys.survey(spec, root)
+    assert found.problems == ()
+    assert found.warnings == (
+        "mnist_m: the domain is missing",
+        "svhn: 30 images found, 10 or 40 expected",
+        "syn: the domain is missing",
+        "usps: the domain is missing",
+    )
+    assert load("digits", tmp_path, source_dir=root).domains == ("mnist", "svhn")
+    (root / "svhn" / "0").rename(root / "svhn" / "10")  # as its .mat files have it
+    (problem,) = surveys.survey(spec, root).problems
+    assert problem == "svhn: unknown class folder '10' with 3 images"
+
+
+def test_a_list_takes_the_first_images_of_mnist(tmp_path):
+    """As docs/data.md has it for the papers' 10,000, here the first 12 of 20."""
+    spec = KNOWN_SETS["digits"]
+    for part in ("train", "test"):
+        for domain in ("mnist", "svhn"):
+            for i in range(20):
+                file = tmp_path / domain / part / str(i * 7 % 10) / f"{i:05}.png"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                draw(i).save(file)
+    lines = ["path,class,domain,split"]
+    for domain, part, n in (
+        ("mnist", "train", 12),
+        ("mnist", "test", None),
+        ("svhn", "test", None),
+    ):
+        files = (tmp_path / domain / part).glob("*/*.png")
+        first = sorted(files, key=lambda file: file.name)[:n]
+        lines += [f"{file},{file.parent.name},{domain},{part}" for file in first]
+    (tmp_path / "digits.csv").write_text("\n".join(lines))
+    dataset = load("digits", tmp_path, source_dir=tmp_path / "digits.csv")
+    assert dataset.classes == spec.classes
+    parts = splits.split(dataset, target="svhn", sources=("mnist",), method="official")
+    assert len(parts.train) == 12
+    assert len(parts.val) == len(parts.target) == 20
+    trained = {(dataset.names[i][-9:], dataset.label[i]) for i in parts.train}
+    assert trained == {(f"{i:05}.png", i * 7 % 10) for i in range(12)}
+    assert all("_train_" in dataset.names[i] for i in parts.train)
 
 
 def test_what_is_missing_or_too_much_is_named(small, tmp_path):

@@ -21,6 +21,7 @@ _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, EOFError)
 # zipfile raises RuntimeError for a password or a compression it does not know.
 _UNREADABLE = (*_DAMAGE, zlib.error, RuntimeError)
 _CHUNK = 1 << 20  # bytes
+_LISTS = "label|split|list|annotation|official"  # in names of folders that hold lists
 
 
 def list_files(source: pathlib.Path) -> tuple[list[File], list[str]]:
@@ -68,8 +69,8 @@ def read_texts_near(
 ) -> dict[str, str]:
     """Returns the texts beside or above `source` whose names are wanted.
 
-    Looked for in the two folders above and in folders there for labels, lists or
-    splits; the first of them that has any.
+    Looked for in the two folders above and in folders there for labels, lists, splits
+    or annotations, or called official; the first of them that has any.
     """
     for above in source.resolve().parents[:2]:
         if not os.access(above, os.R_OK | os.X_OK):
@@ -77,7 +78,7 @@ def read_texts_near(
         beside = [
             entry
             for entry in sorted(above.iterdir())
-            if re.search("label|split|list", entry.name.lower()) and entry.is_dir()
+            if re.search(_LISTS, entry.name.lower()) and entry.is_dir()
         ]
         for folder in (above, *beside):
             if not os.access(folder, os.R_OK | os.X_OK):

@@ -72,6 +72,10 @@ class KnownSet:
         in its folders, such as images that are there twice, is passed over.
       n_images: How many images all domains have together, where each domain's number is
         not known; else 0.
+      n_classes: How many classes there are, where `classes` does not name them; else 0.
+      totals: Where copies differ in good faith, such as one part of a domain and all of
+        it: the numbers of images that copies of a domain have. What is missing, or
+        has another number, is then noted and not refused.
     """
 
     name: str
@@ -85,6 +89,8 @@ class KnownSet:
     published: tuple[Published, ...] = ()
     listed: bool = False
     n_images: int = 0
+    n_classes: int = 0
+    totals: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
 
     def domain(self, folder: str) -> str:
         """Returns our name of a domain's folder, `""` where there is no such domain."""
@@ -213,6 +219,7 @@ DOMAINNET = KnownSet(  # Peng et al., ICCV 2019; the images of its lists
         "real": 172947,
         "sketch": 69128,
     },
+    n_classes=345,
     photographs="real",
     terms="DomainNet (Peng et al., ICCV 2019): offered for research, as fair use",
     origin="https://ai.bu.edu/M3SDA/",
@@ -225,15 +232,41 @@ DOMAINNET = KnownSet(  # Peng et al., ICCV 2019; the images of its lists
 NICO_PLUS_PLUS = KnownSet(  # Zhang et al., CVPR 2023; the 60 classes of its challenge
     name="nico_plus_plus",
     domains=dict.fromkeys(("autumn", "dim", "grass", "outdoor", "rock", "water")),
+    classes=_words(
+        """airplane bear bicycle bird bus butterfly cactus car cat chair clock corn cow
+        crab crocodile dog dolphin elephant fishing_rod flower football fox frog giraffe
+        goose gun hat helicopter horse hot_air_balloon kangaroo lifeboat lion lizard
+        mailbox monkey motorcycle ostrich owl pineapple pumpkin rabbit racket sailboat
+        scooter seal sheep ship shrimp spider squirrel sunflower tent tiger tortoise
+        train truck umbrella wheat wolf"""
+    ),
     n_images=88866,
     terms="NICO++ (Zhang et al., CVPR 2023): offered for research",
     origin="https://github.com/xxgege/NICO-plus",
 )
+_DIGITS = tuple("0123456789")
+_OF_SYN = dict.fromkeys(("synth", "syndigits", "synthdigits", "syntheticdigits"), "syn")
+DIGITS = KnownSet(  # single source, as in Volpi et al., NeurIPS 2018
+    name="digits",
+    domains=dict.fromkeys(("mnist", "mnist_m", "svhn", "syn", "usps")),
+    classes=_DIGITS,
+    aliases=_OF_SYN,
+    # The training part, the test part and both. The papers' MNIST is 10,000 images of
+    # the training part, alone or with the test part. MNIST-M is that of its authors,
+    # or one made from all of MNIST; SVHN perhaps with the part called extra.
+    totals={
+        "mnist": (10_000, 20_000, 60_000, 70_000),
+        "mnist_m": (9_001, 10_000, 59_001, 60_000, 68_002, 70_000),
+        "svhn": (26_032, 73_257, 99_289, 531_131, 604_388, 630_420),
+        "syn": (9_553, 479_400, 488_953),
+        "usps": (2_007, 7_291, 9_298),
+    },
+)
 DIGITS_DG = KnownSet(  # Zhou et al., AAAI 2020 (DDAIG): 600 a digit and domain
     name="digits_dg",
     domains={"mnist": 6000, "mnist_m": 6000, "svhn": 6000, "syn": 6000},
-    classes=tuple("0123456789"),
-    aliases={"synth": "syn", "syndigits": "syn", "syntheticdigits": "syn"},
+    classes=_DIGITS,
+    aliases=_OF_SYN,
     mirrors=(_DRIVE + "15V7EsHfCcfbKgsDmzQKj_DfXt_XYp_P7",),
     origin="https://github.com/KaiyangZhou/Dassl.pytorch",
 )
@@ -265,6 +298,7 @@ KNOWN_SETS: dict[str, KnownSet] = {
     "terra_incognita": TERRA_INCOGNITA,
     "domainnet": DOMAINNET,
     "nico_plus_plus": NICO_PLUS_PLUS,
+    "digits": DIGITS,
     "digits_dg": DIGITS_DG,
     "emoji": EMOJI,
 }

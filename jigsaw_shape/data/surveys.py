@@ -179,7 +179,7 @@ def _assemble(spec, source, entries, official, warnings) -> Survey:
             for domain in domains
             if domain not in with_list
         ]
-    (problems if spec.domains else warnings).extend(missing)
+    (problems if spec.domains and not spec.totals else warnings).extend(missing)
     return Survey(
         source, spec, domains, classes, tuple(images), tuple(problems), tuple(warnings)
     )
@@ -217,9 +217,13 @@ def _missing(spec, domains, classes, images) -> list[str]:
         if empty and (spec.classes or not spec.domains):
             notes.append(f"{domain}: no images of {some(empty)}")
         total = sum(counts[domain, k] for k in range(len(classes)))
-        expected = spec.domains.get(domain)
-        if expected is not None and total != expected:
-            notes.append(f"{domain}: {total} images found, {expected} expected")
+        one = spec.domains.get(domain)
+        expected = spec.totals.get(domain, () if one is None else (one,))
+        if expected and total not in expected:
+            allowed = " or ".join(map(str, expected))
+            notes.append(f"{domain}: {total} images found, {allowed} expected")
+    if spec.n_classes and len(classes) != spec.n_classes:
+        notes.append(f"{len(classes)} classes found, {spec.n_classes} expected")
     if spec.n_images and len(images) != spec.n_images:
         notes.append(f"{len(images)} images found in all, {spec.n_images} expected")
     return notes

@@ -1,8 +1,8 @@
 """Blurs of ImageNet-C: out of focus, through glass, moved, zoomed.
 
 Images are float32 [S, S, 3] (`trail` takes any number of channels), one at a time;
-lengths are in pixels of an image of 224 px and scale with S / 224. Outside of an image
-its border goes on, but for `smooth`.
+lengths are in pixels of an image of P px, see `published_px`, and scale with S / P.
+Outside of an image its border goes on, but for `smooth`.
 """
 
 import jax
@@ -18,6 +18,16 @@ MOST_FOCUS = 11  # px: the widest disk and its edge
 MOST_SHUFFLES = 3
 MOST_TRAIL = 41  # samples
 MOST_ZOOMS = 16
+SMALL_PX = 64  # smaller images have CIFAR-10-C's settings, for 32 px
+
+
+def published_px(side: int) -> int:
+    """Returns the side from which lengths scale to images of `side` px.
+
+    224; of small images 32, or their own: the few pixels of CIFAR-10-C's lengths would
+    be none in digits of 28 px.
+    """
+    return PUBLISHED_PX if side >= SMALL_PX else min(side, 32)
 
 
 def sample(
@@ -63,7 +73,7 @@ def defocus(image: jax.Array, radius: jax.Array) -> jax.Array:
     Departure: pixels on the disk's edge count in part, as much as is in it; published,
     a disk of whole pixels is blurred a little, and the image is mirrored outside.
     """
-    scale = image.shape[0] / PUBLISHED_PX
+    scale = image.shape[0] / published_px(image.shape[0])
     reach = int(np.ceil(MOST_FOCUS * scale))
     offsets = jnp.arange(-reach, reach + 1)
     distance = jnp.hypot(offsets[:, None], offsets[None, :])
@@ -78,8 +88,8 @@ def glass(rng, image: jax.Array, settings: jax.Array) -> jax.Array:
 
     Blurred, its pixels taken from nearby, and blurred again. Departures: all are taken
     at once, and at the border too; published, one after the other in place, so that
-    what was taken may be taken again. At other sizes than 224 px places lie between
-    pixels.
+    what was taken may be taken again. At other sizes than the published ones places lie
+    between pixels.
 
     Args:
       rng: One typed key.
@@ -88,7 +98,7 @@ def glass(rng, image: jax.Array, settings: jax.Array) -> jax.Array:
         axis, how often.
     """
     std, reach, n_times = settings
-    scale = image.shape[0] / PUBLISHED_PX
+    scale = image.shape[0] / published_px(image.shape[0])
     rows, columns = places(image.shape[0])
 
     def shuffle(i, image):
@@ -116,7 +126,7 @@ def trail(
       std: Of the Gaussian, in samples.
       degrees: Of the line, from the right.
     """
-    scale = image.shape[0] / PUBLISHED_PX
+    scale = image.shape[0] / published_px(image.shape[0])
     rows, columns = places(image.shape[0])
     angle = jnp.deg2rad(degrees)
     n = jnp.arange(MOST_TRAIL)

@@ -1,16 +1,14 @@
 """Weather of ImageNet-C: fog and snow.
 
-Images are float32 [S, S, 3], one at a time. Layers are drawn for 224 px, as published,
-and shrunk or enlarged to the image.
+Images are float32 [S, S, 3], one at a time. Layers are drawn for the published size,
+`blurs.published_px`, and shrunk or enlarged to the image.
 """
 
 import jax
 import jax.numpy as jnp
 
 from jigsaw_shape.measures import blurs
-from jigsaw_shape.measures.distortions import PUBLISHED_PX
 
-_FOG_PX = 256  # a power of two
 _GREY = (0.299, 0.587, 0.114)  # OpenCV's
 
 
@@ -23,14 +21,16 @@ def fog(rng, image: jax.Array, settings: jax.Array) -> jax.Array:
       settings: [2]: how thick the fog is, and the decay of `plasma`.
     """
     thickness, decay = settings
-    layer = plasma(rng, decay)[:PUBLISHED_PX, :PUBLISHED_PX, None]
+    px = blurs.published_px(image.shape[0])
+    power_of_two = 1 << (px - 1).bit_length()
+    layer = plasma(rng, decay, power_of_two)[:px, :px, None]
     brightest = image.max()
     mixed = image + thickness * _to_size(layer, image.shape[0])
     return mixed * brightest / (brightest + thickness)
 
 
-def plasma(rng, decay: jax.Array) -> jax.Array:
-    """Returns a random height map in [0, 1]: float32 [256, 256].
+def plasma(rng, decay: jax.Array, side: int) -> jax.Array:
+    """Returns a random height map in [0, 1]: float32 [side, side], a power of two.
 
     The diamond-square algorithm on a square whose opposite sides meet: the middle of
     four points is their mean and a random number, which is `decay` squared times
@@ -45,7 +45,7 @@ def plasma(rng, decay: jax.Array) -> jax.Array:
         return x + jnp.roll(x, shift, axis)
 
     corners, wibble = jnp.zeros((1, 1)), 100.0
-    while len(corners) < _FOG_PX:
+    while len(corners) < side:
         rng, *rngs = jax.random.split(rng, 4)
         squares = around(around(corners, 0, -1), 1, -1)
         centres = middle(rngs[0], squares, wibble)
@@ -53,8 +53,8 @@ def plasma(rng, decay: jax.Array) -> jax.Array:
         of_columns = around(corners, 0, -1) + around(centres, 1, 1)
         even = jnp.stack([corners, middle(rngs[1], of_rows, wibble)], -1)
         odd = jnp.stack([middle(rngs[2], of_columns, wibble), centres], -1)
-        side = 2 * len(corners)
-        corners = jnp.stack([even, odd], 1).reshape(side, side)
+        n = 2 * len(corners)
+        corners = jnp.stack([even, odd], 1).reshape(n, n)
         wibble = wibble / decay
     corners -= corners.min()
     return corners / corners.max()
@@ -72,7 +72,8 @@ def snow(rng, image: jax.Array, settings: jax.Array) -> jax.Array:
     """
     mean, std, zoom, least, radius, blur, kept = settings
     layer_rng, angle_rng = jax.random.split(rng)
-    layer = mean + std * jax.random.normal(layer_rng, (PUBLISHED_PX, PUBLISHED_PX, 1))
+    px = blurs.published_px(image.shape[0])
+    layer = mean + std * jax.random.normal(layer_rng, (px, px, 1))
     layer = blurs.enlarge(layer, zoom)
     layer = jnp.clip(jnp.where(layer < least, 0, layer), 0, 1)
     degrees = jax.random.uniform(angle_rng, minval=-135.0, maxval=-45.0)

@@ -1,8 +1,9 @@
 """The suite `corruptions`: accuracy on ImageNet-C's corruptions of any labelled images.
 
-On a run of PACS it is PACS-C. A corruption's `mean` is the mean accuracy over its five
-severities, one minus the corruption error of Hendrycks & Dietterich, ICLR 2019, section
-4.2, without their division by AlexNet's.
+On a run of PACS it is PACS-C; images of less than 64 px have CIFAR-10-C's settings. A
+corruption's `mean` is the mean accuracy over its five severities, one minus the
+corruption error of Hendrycks & Dietterich, ICLR 2019, section 4.2, without their
+division by AlexNet's.
 """
 
 from collections.abc import Sequence
