@@ -29,7 +29,7 @@ def _changes(one, other):
         ("erm", "dann", {"losses.domain"}),
         ("sin", "dann_style", {"losses.domain", "dann.domains"}),
         ("fourier", "shape", {"diversify.p_ordered", "losses.consistency"}),
-        ("shape", "shape_edges", {"diversify.name"}),
+        ("shape", "shape_edges", {"diversify.name", "optim.heads_first"}),
         ("ddec", "whole_only", {"diversify.per_tile"}),
         ("ddec", "tile_only", {"diversify.per_tile"}),
         ("ddec", "jigsaw_0", {"losses.jigsaw"}),
