@@ -7,8 +7,8 @@ r"""DomainNet, leave one domain out, with DomainBed's recipe.
 counts is what its lists name, `clipart_train.txt`, `clipart_test.txt` and so on, in DIR
 or beside it: 586,575 images, as in DomainBed. Their split is
 `--config.data.split=official`. The recipe is `recipes.domainbed` with batches of 5 x 32
-images; SWAD's is longer, `--config.steps=15000`. *Published*, ResNet-50, average of the
-six targets: ERM 40.9 % (Gulrajani & Lopez-Paz, ICLR 2021), SWAD 46.5 %. Nothing has
+images; others' are longer, `--config.steps=15000`. *Published*, ResNet-50, average of
+the six targets: ERM 40.9 % (Gulrajani & Lopez-Paz, ICLR 2021), SWAD 46.5 %. Nothing has
 been measured with this file yet; docs/scaling.md says what it would take.
 """
 

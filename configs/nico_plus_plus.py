@@ -10,11 +10,11 @@ images are squashed to squares of 256 px. Where its lists, `autumn_train.txt`,
 `--config.data.split=official`. The paper leaves out two domains at a time:
 `--config.data.sources` names the other four, with `--config.data.batch_size=128`.
 
-The recipe is that of the paper's code (github.com/xxgege/NICO-plus), which is
-DomainBed's but for these defaults: crops of 80 % or more, no jitter, 30 % grey, a
-cosine. Departures beside those of `recipes.domainbed`: their cosine falls from epoch to
-epoch, and they validate on lists of their own. Nothing has been measured with this file
-yet.
+The recipe is that of the paper's code (github.com/xxgege/NICO-plus) with its
+`--pretrain`, without which it begins with random weights. It is DomainBed's but for
+these defaults: crops of 80 % or more, no jitter, 30 % grey, a cosine. Departures beside
+those of `recipes.domainbed`: their cosine falls from epoch to epoch, and they validate
+on lists of their own. Nothing has been measured with this file yet.
 """
 
 from jigsaw_shape.config import default_config

@@ -168,8 +168,10 @@ def spell_domains(data: ConfigDict) -> None:
 def known_domains(data: ConfigDict) -> tuple[str, ...]:
     """Returns the domains of the data set that `config.data` names, without its images.
 
-    None are known of a user's own, whose folders have to be looked at: ().
+    None are known of a user's own, nor of one whose copies differ: folders have to be
+    looked at: ().
     """
     if data.name in DOMAINS:
         return DOMAINS[data.name]
-    return tuple(known_sets.find_set(data.name).domains)
+    known = known_sets.find_set(data.name)
+    return () if known.totals else tuple(known.domains)

@@ -55,7 +55,8 @@ def swad(config: ConfigDict) -> None:
     Cha et al., NeurIPS 2021. `python -m jigsaw_shape.average --checkpoints swad` then
     joins those of the window that the validation loss shows; the run's own rows are of
     single segments. The window needs many evaluations, 50 to 100 in their 5000 steps:
-    `config.eval.every_epochs=1` over a long run. Departures: the validation losses are
+    `config.eval.every_epochs=1` over a long run, whose length is in epochs, as one in
+    steps has ten. Departures: the validation losses are
     of the segments' means, theirs of the weights at the end of each segment; their runs
     from ImageNet's weights keep BatchNorm as it is, here by
     `config.model.freeze_norm=True`.

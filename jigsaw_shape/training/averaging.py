@@ -144,7 +144,7 @@ def check_length(config: ConfigDict, n_steps: int, steps_per_epoch: int) -> None
         raise ValueError(
             f"--config.averaging.start={config.averaging.start}: swa would average the "
             f"weights after {n_averaged} of {n_steps} steps, one in {every} from step "
-            f"{start} on, and needs two: lower it, or raise "
+            f"{start} on, and needs two: begin sooner, or raise "
             f"--config.{longer}={config[longer]}"
         )
 

@@ -88,8 +88,8 @@ def run(
         )
 
     def batch_of(n):
-        first_image = devices.own_part(np.zeros(n, np.int64))
-        return devices.shard(store.batch(first_image))
+        one_image = np.full(n, splits.learned[0])
+        return devices.shard(store.batch(devices.own_part(one_image)))
 
     with contextlib.ExitStack() as stack:
         checkpoints = stack.enter_context(
@@ -111,6 +111,7 @@ def run(
             )
         )
         stop_signal = stack.enter_context(_StopSignal())
+        watch = Watch(config, length, timetable, logbook, progress, first)
         if first < length.n_steps:
             asked = batch_of(config.eval.batch_size)
             if learner.solves_puzzles:
@@ -121,7 +122,6 @@ def run(
                 (update, state, store.bank, styling, learnt, timetable.at(first)),
                 (predict, state.variables, store.bank, asked),
             )
-        watch = Watch(config, length, timetable, logbook, progress, first)
         chunks = training_chunks(config, store, splits, length, first)
         mine = map(devices.own_part, chunks)
         batches = watch.waiting_for(store.batches(mine))
