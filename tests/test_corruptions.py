@@ -71,7 +71,6 @@ def test_no_setting_asks_for_more_than_is_drawn():
     assert table["glass_blur"][:, 2].max() <= blurs.MOST_SHUFFLES
     radii = [table["motion_blur"][:, 0], table["snow"][:, 4]]
     assert 2 * np.max(radii) + 1 <= blurs.MOST_TRAIL
-    assert table["zoom_blur"][:, 1].max() <= blurs.MOST_ZOOMS
 
 
 def test_noise_has_the_published_strengths():
