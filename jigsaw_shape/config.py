@@ -87,7 +87,8 @@ def default_config() -> ConfigDict:
 
     config.diversify = ConfigDict()  # changes style, keeps shape
     config.diversify.name = ""  # "": none; adain | fourier | randconv | colour |
-    #   edges | two_tone | augmix, or several, "fourier,randconv": an image gets one
+    #   edges | two_tone | augmix | prime, or several, "fourier,randconv": an image
+    #   gets one
     # One number, or two: at the first step and at the last, linear in between.
     config.diversify.p_ordered = (0.0,)  # probability that an ordered image changes ...
     config.diversify.p_shuffled = (0.0,)  # ... and that a shuffled one does

@@ -45,8 +45,8 @@ def _jitted(name):
 
 
 def _least(name):
-    """Returns what some pixel changes by; AugMix may draw mostly the image itself."""
-    return 0.002 if name == "augmix" else 0.02
+    """Returns what some pixel changes by; mixtures may be mostly the image itself."""
+    return 0.002 if name in ("augmix", "prime") else 0.02
 
 
 # The contract, of every diversifier of images.
@@ -68,7 +68,7 @@ def test_images_stay_images(name, size):
     changed = np.abs(out - contents).max((1, 2, 3))
     # White has no edges, flat images have nothing that most operations change, and
     # black and white are two tones.
-    few = {"edges": [1, 3, 5], "augmix": [3, 5], "two_tone": [3, 5]}
+    few = {"edges": [1, 3, 5], "augmix": [3, 5], "two_tone": [3, 5], "prime": [3, 5]}
     changing = few.get(name, [0, 1, 3, 5])
     assert (changed[changing] > _least(name)).all()
     for flat in out[:2]:  # no shape comes from a style, and none from nothing

@@ -25,6 +25,7 @@ TOGETHER = (
     "sagnet dsu swad sagm",
     "fact padain swa wise_ft",
     "augmix safs fishr",
+    "prime",
     "mixup",
     "cutmix",
 )

@@ -28,6 +28,7 @@ from jigsaw_shape.diversify.augmix import augment_and_mix
 from jigsaw_shape.diversify.colour import match_colour
 from jigsaw_shape.diversify.edges import draw_edges
 from jigsaw_shape.diversify.fourier import mix_amplitude
+from jigsaw_shape.diversify.prime import mix_primitives
 from jigsaw_shape.diversify.randconv import convolve_randomly
 from jigsaw_shape.diversify.two_tone import draw_two_tone
 
@@ -61,6 +62,7 @@ DIVERSIFIERS: dict[str, Diversifier] = {
     "edges": Diversifier(draw_edges, uses_styles=False),
     "two_tone": Diversifier(draw_two_tone, uses_styles=False),
     "augmix": Diversifier(augment_and_mix, uses_styles=False),
+    "prime": Diversifier(mix_primitives, uses_styles=False),
 }
 
 

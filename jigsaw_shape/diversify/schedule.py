@@ -5,7 +5,6 @@ tile by tile) against exploitation (rarely, weakly, in one style for the whole i
 """
 
 import functools
-import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -15,10 +14,9 @@ from ml_collections import ConfigDict
 
 from jigsaw_shape.diversify import bind, named
 from jigsaw_shape.diversify.adain import Pair
+from jigsaw_shape.diversify.chunks import where_needed
 from jigsaw_shape.diversify.style_partners import partners
 from jigsaw_shape.pixels import puzzle
-
-_N_CHUNKS = 4  # of the images that are expected to change: what is computed at once
 
 
 class Styling(NamedTuple):
@@ -184,32 +182,10 @@ def _resize(images, shape) -> jax.Array:
 def _each_by_one(changes, which, stylize, strengths, images, share: float) -> jax.Array:
     """Returns images, each changed by the one of `changes` that `which` names."""
     for number, change in enumerate(changes):
-        images = _where_needed(
+        images = where_needed(
             functools.partial(stylize, change),
             (strengths > 0) & (which == number),
             images,
             share / len(changes),
         )
     return images
-
-
-def _where_needed(function, needed, images, share: float) -> jax.Array:
-    """Returns `function(i)` for the examples i that need it, else `images[i]`.
-
-    They are computed in chunks, as many as it takes: a stylizer costs more than the
-    rest of a step, and often few images change. A chunk is a quarter of the `share`
-    that is expected to, so that an eighth of that is computed in vain.
-    """
-    size = max(1, math.ceil(len(images) * min(share, 1.0) / _N_CHUNKS))
-    order = jnp.argsort(~needed, stable=True)
-    n_needed = jnp.count_nonzero(needed)
-
-    def step(chunk, done):
-        # The last chunk may reach back, over examples that come out the same again,
-        # or beyond those that are needed.
-        i = jax.lax.dynamic_slice_in_dim(order, chunk * size, size)
-        return done.at[i].set(
-            jnp.where(needed[i][:, None, None, None], function(i), done[i])
-        )
-
-    return jax.lax.fori_loop(0, -(-n_needed // size), step, images)

@@ -228,6 +228,7 @@ PRESETS: dict[str, Callable[[ConfigDict], None]] = {
     "dsu": mixed.dsu,
     "padain": mixed.padain,
     "augmix": mixed.augmix,
+    "prime": mixed.prime,
     "fact": mixed.fact,
     "sma": weights.sma,
     "erm_plus_plus": weights.erm_plus_plus,

@@ -108,6 +108,17 @@ def augmix(config: ConfigDict) -> None:
     config.classification.natural_only = True
 
 
+def prime(config: ConfigDict) -> None:
+    """Classifies images, and holds the answers to two forms by PRIME to that.
+
+    Modas et al., ECCV 2022: filters, warps and colour curves in place of `augmix`'s
+    operations, and its divergence, of weight 12. Their plain form classifies changed
+    images alone: `config.losses.jsd=0` and `config.classification.natural_only=False`.
+    """
+    augmix(config)
+    config.diversify.name = "prime"
+
+
 def fact(config: ConfigDict) -> None:
     """Classifies images and themselves with others' amplitudes, taught by an average.
 

@@ -35,7 +35,8 @@ class Settings:
         "adain",
         "adain: texture and colour, by a stylizer; fourier: amplitude spectrum; "
         "colour: colour statistics; without styles: randconv, random convolutions, "
-        "edges, outlines, two_tone, black on white, and augmix, chains of operations",
+        "edges, outlines, two_tone, black on white, augmix, chains of operations, and "
+        "prime, chains of filters, warps and colour curves",
         choices=DIVERSIFIERS,
     )
     alpha: float = flag(1.0, "strength, 0 to 1")
