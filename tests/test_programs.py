@@ -1,8 +1,15 @@
-"""Programs that are kept from one process to the next."""
+"""Programs that are kept from one process to the next, and compiled side by side."""
 
 import os
 import subprocess
 import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jigsaw_shape.system import devices, programs
 
 CODE = """
 import jax
@@ -55,3 +62,31 @@ assert "jax" not in sys.modules
 """
     assert _run(tmp_path, code) == []
     assert not (tmp_path / "jigsaw_shape").exists()
+
+
+@pytest.mark.parametrize("mapped_by", ["pmap", "shard_map"])
+@pytest.mark.parametrize("n_cores", [2, 16])
+def test_a_program_made_side_by_side_is_not_made_again(monkeypatch, mapped_by, n_cores):
+    monkeypatch.setattr(devices, "MAPPED_BY", mapped_by)
+    monkeypatch.setattr(programs.os, "cpu_count", lambda: n_cores)
+    add = devices.map_devices(
+        lambda a, b: jax.lax.psum(a + b.sum(), devices.AXIS), (None, 0), donate=(0,)
+    )
+    zero = devices.replicate(jnp.zeros(3))
+    part = devices.shard({"b": np.ones((jax.device_count(), 5), np.float32)})["b"]
+    compiled, drawn = [], []
+
+    def note(event, *_, **__):
+        if "backend_compile" in event:
+            compiled.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(note)
+    try:
+        programs.compile_beside(lambda: drawn.append(1), (add, zero, part))
+        assert drawn == [1]
+        assert len(compiled) == (n_cores > 2)
+        total = np.asarray(add(zero, part))
+    finally:
+        jax.monitoring.unregister_event_duration_listener(note)
+    np.testing.assert_array_equal(total, 5 * jax.device_count())
+    assert len(compiled) == 1

@@ -15,6 +15,7 @@ from jigsaw_shape.system.lock import lock
 VARIABLE = "JAX_COMPILATION_CACHE_DIR"  # JAX's own: a folder, or empty for none
 _MOST_BYTES = 2 * 2**30  # the least recently used programs are deleted beyond it
 _LEAST_S = 1.0  # of compiling: what takes less is not kept
+_ENOUGH_CORES = 4  # to compile side by side
 
 
 def keep() -> None:
@@ -57,14 +58,21 @@ def _drop_unfinished(folder: pathlib.Path) -> None:
 
 
 def compile_beside(meanwhile: Callable[[], None], *calls: tuple[Any, ...]) -> None:
-    """Compiles programs side by side, since XLA spends most of it on one core each.
+    """Compiles programs side by side where there are cores for it.
+
+    XLA keeps one to two cores busy with a program. On two, side by side takes as long
+    as one after the other (docs/performance.md), so there each is left to its first
+    call.
 
     Args:
       meanwhile: Is called in this thread.
       *calls: `(function, *arguments)`, of a compiled function with its `lower`. Nothing
         is computed; a later call with such arguments finds the program.
     """
-    with ThreadPoolExecutor(max(len(calls), 1)) as pool:
+    if (os.cpu_count() or 1) < _ENOUGH_CORES:
+        meanwhile()
+        return
+    with ThreadPoolExecutor(len(calls)) as pool:
         programs = [
             pool.submit(lambda f, *given: f.lower(*given).compile(), *call)
             for call in calls
