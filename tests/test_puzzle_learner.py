@@ -9,11 +9,10 @@ import optax
 import pytest
 from flax import linen as nn
 from scipy import ndimage
+from small_store import store_of
 from tiny_encoders import TINY, tiny
 
 from jigsaw_shape import config as config_lib
-from jigsaw_shape.data.dataset import Dataset
-from jigsaw_shape.data.image_store import ImageStore
 from jigsaw_shape.diversify.edges import draw_edges
 from jigsaw_shape.diversify.schedule import Styling
 from jigsaw_shape.models import assignment, multitask
@@ -409,22 +408,14 @@ def test_the_picture_shows_puzzles_put_together_as_answered():
     """Of a head that is right about the first image and calls the second ordered."""
     n, config = 2, _config(augment__tile_grayscale=0.0)
     images = RNG.integers(0, 256, (n, SIZE, SIZE, 3), np.uint8)
-    dataset = Dataset(
-        name="made-up",
-        classes=("a",),
-        domains=("x",),
-        label=np.zeros(n, np.int32),
-        domain=np.zeros(n, np.int32),
-        read=images.__getitem__,
-    )
-    store = ImageStore(dataset, cache="none", stored_px=SIZE)
 
     def predict_fn(bank, batch):
-        assert batch["order"][:n].tolist() == [1, 2]
+        padding = [1] * (config.eval.batch_size - n)
+        assert batch["order"].tolist() == [1, 2, *padding]
         return {"jigsaw": np.eye(31)[[1, 0]]}
 
     shuffled, answered = solved_puzzles(
-        predict_fn, store, np.arange(n), config, PERMUTATIONS
+        predict_fn, store_of(images), np.arange(n), config, PERMUTATIONS
     )
     tiles = puzzle.cut_tiles(jnp.asarray(images / np.float32(255)), 3)
     expected = puzzle.shuffle_tiles(tiles, jnp.arange(1, 3), PERMUTATIONS)

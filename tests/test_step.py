@@ -8,10 +8,9 @@ import numpy as np
 import optax
 import pytest
 from flax import linen as nn
+from small_store import store_of
 
 from jigsaw_shape import config as config_lib
-from jigsaw_shape.data.dataset import Dataset
-from jigsaw_shape.data.image_store import ImageStore
 from jigsaw_shape.diversify import feature_styles
 from jigsaw_shape.diversify.schedule import Styling
 from jigsaw_shape.models import multitask
@@ -376,17 +375,8 @@ def test_predictions_are_those_of_the_model_for_any_number_of_images(n):
     predict_fn = predict_lib.make_predict_fn(predict, devices.replicate(variables))
     images = _batch(n)["image"]
     orders = np.arange(n, dtype=np.int32)
-    dataset = Dataset(
-        name="made-up",
-        classes=("a",),
-        domains=("x",),
-        label=np.zeros(n, np.int32),
-        domain=np.zeros(n, np.int32),
-        read=images.__getitem__,
-    )
-    store = ImageStore(dataset, cache="none", stored_px=images.shape[1])
     ours = predict_lib.predict_all(
-        predict_fn, store, np.arange(n), batch_size=8, orders=orders
+        predict_fn, store_of(images), np.arange(n), batch_size=8, orders=orders
     )
 
     tiles = puzzle.cut_tiles(resampling.resize(images, SIZE), 3)

@@ -168,8 +168,8 @@ def spell_domains(data: ConfigDict) -> None:
 def known_domains(data: ConfigDict) -> tuple[str, ...]:
     """Returns the domains of the data set that `config.data` names, without its images.
 
-    None are known of a user's own, nor of one whose copies differ: folders have to be
-    looked at: ().
+    () for a user's own, and for one whose copies differ: their folders have to be
+    looked at.
     """
     if data.name in DOMAINS:
         return DOMAINS[data.name]

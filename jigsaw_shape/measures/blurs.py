@@ -29,6 +29,10 @@ def published_px(side: int) -> int:
     return PUBLISHED_PX if side >= SMALL_PX else min(side, 32)
 
 
+def _scale(image):
+    return image.shape[0] / published_px(image.shape[0])
+
+
 def sample(
     image: jax.Array, rows: jax.Array, columns: jax.Array, outside: str = "nearest"
 ) -> jax.Array:
@@ -72,7 +76,7 @@ def defocus(image: jax.Array, radius: jax.Array) -> jax.Array:
     Departure: pixels on the disk's edge count in part, as much as is in it; published,
     a disk of whole pixels is blurred a little, and the image is mirrored outside.
     """
-    scale = image.shape[0] / published_px(image.shape[0])
+    scale = _scale(image)
     reach = int(np.ceil(MOST_FOCUS * scale))
     offsets = jnp.arange(-reach, reach + 1)
     distance = jnp.hypot(offsets[:, None], offsets[None, :])
@@ -97,7 +101,7 @@ def glass(rng, image: jax.Array, settings: jax.Array) -> jax.Array:
         axis, how often.
     """
     std, reach, n_times = settings
-    scale = image.shape[0] / published_px(image.shape[0])
+    scale = _scale(image)
     rows, columns = places(image.shape[0])
 
     def shuffle(i, image):
@@ -125,7 +129,7 @@ def trail(
       std: Of the Gaussian, in samples.
       degrees: Of the line, from the right.
     """
-    scale = image.shape[0] / published_px(image.shape[0])
+    scale = _scale(image)
     rows, columns = places(image.shape[0])
     angle = jnp.deg2rad(degrees)
     n = jnp.arange(MOST_TRAIL)
