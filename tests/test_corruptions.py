@@ -52,7 +52,7 @@ def test_laws(name, size_px):
         assert 0 <= images.min() < images.max() <= 1
     changes = [np.abs(images - plain).mean() for images in (weak, strong)]
     if (name, size_px) != ("pixelate", S):  # it changes little, see below
-        assert min(changes) > 0.004
+        assert min(changes) > (0.005 if size_px == S else 0.004)
     if (name, size_px) not in (("fog", S), ("elastic_transform", SMALL)):
         assert changes[0] < changes[1]
     turned = _corrupted(name, 3, RNGS[::-1], plain[::-1])[::-1]
